@@ -1,0 +1,57 @@
+"""Functions whose implementation is chosen by the class of their first argument, in Python and in machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+from inspect import Parameter, Signature, signature
+from typing import Any
+
+from numba.extending import overload
+
+from gradopt.compiler.kernel import COMPILING, STRICT, kernel
+
+
+def generic(stub: Callable[..., Any]) -> Any:
+    """Make a generic function from its signature and docstring.
+
+    The first argument is what `Config.compiled` returns: a NamedTuple whose class stands for the configuration's. In
+    compiled code the implementation for that class becomes part of the caller. A call from Python runs a compiled
+    version of it, or the plain Python source where the compiler is off.
+
+    `function.on(Class)` registers an implementation for a configuration class; `function.in_python(Class)` registers
+    one that is never compiled.
+    """
+    implementations: dict[type, Callable[..., Any]] = {}
+    function: Any = singledispatch(stub)
+
+    def choose(*numba_types: Any) -> Callable[..., Any] | None:
+        return implementations.get(getattr(numba_types[0], "instance_class", type(None)))
+
+    # Numba compares this signature with the implementation's, which is without annotations.
+    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in signature(stub).parameters]
+    choose.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    overload(function, jit_options=STRICT | {"forceinline": True})(choose)
+
+    @kernel
+    def compiled(*arguments):
+        return function(*arguments)
+
+    def on(config: Any) -> Callable[..., Any]:
+        def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
+            implementations[config.Compiled] = implementation
+            function.register(config.Compiled, compiled if COMPILING else implementation)
+            return implementation
+
+        return register
+
+    def in_python(config: Any) -> Callable[..., Any]:
+        def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
+            function.register(config.Compiled, implementation)
+            return implementation
+
+        return register
+
+    function.on = on
+    function.in_python = in_python
+    return function

@@ -1,0 +1,100 @@
+"""The decorators that turn a Python function into machine code. Every compiler flag of the package is set here.
+
+Arithmetic is strict (IEEE 754, in the order written): the optimiser copies parts of an inlined loop, and only strict
+operations give the same bits in every copy, in every chunk and with the compiler off. Sums over many numbers need
+another order to be fast; they live in functions of their own, decorated `summation`, of which there is one copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import njit, types
+from numba.core.caching import FunctionCache
+from numba.extending import intrinsic, overload
+
+COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+
+# Numba hands fastmath and forceinline down to callees that do not set them, so both are always set.
+STRICT: Any = {"error_model": "numpy", "fastmath": False, "forceinline": False, "nogil": True}
+
+# nnan and ninf stay out: they would make tests for NaN and infinity constant.
+_REORDERED = {**STRICT, "fastmath": {"reassoc", "contract", "nsz"}}
+
+
+def _source_stamp() -> str:
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_STAMP = _source_stamp()
+
+
+class _StampedCache(FunctionCache):
+    """Numba's disk cache with the sources of the whole package in the key.
+
+    Numba itself looks only at the file that defines a function. A loop that was compiled together with a kernel of
+    another file would go on using that kernel's old code after an edit.
+    """
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), _STAMP)
+
+
+def _compiled(function: Callable[..., Any], flags: dict[str, Any], **options: Any) -> Any:
+    dispatcher = njit(**flags, **options)(function)
+    if COMPILING:
+        # Raised where neither the package's folder nor the user's cache folder can be written.
+        with contextlib.suppress(RuntimeError):
+            dispatcher._cache = _StampedCache(function)
+    return dispatcher
+
+
+def kernel(function: Callable[..., Any] | None = None, *, inline: bool = False) -> Any:
+    """Compile a function with strict arithmetic, cached on disk; `inline=True` makes it part of compiled callers."""
+    if function is None:
+        return lambda function: kernel(function, inline=inline)
+    return _compiled(function, STRICT | {"forceinline": inline})
+
+
+def summation(function: Callable[..., Any]) -> Any:
+    """Compile a function whose sums may be taken in another order than written, so that they run in vector registers.
+
+    The function calls `one_copy()` first, which keeps it out of line: the order is then the same at every call.
+    """
+    return _compiled(function, _REORDERED)
+
+
+def loop_for_user_code(loop: Any) -> Any:
+    """A second compilation of `loop`, never cached on disk, for problems that hold a user's compiled functions.
+
+    A user's function can't be found again by a later process: caching it would leave a stale file at every run.
+    """
+    return njit(**STRICT)(loop.py_func if COMPILING else loop)
+
+
+@intrinsic
+def _never_inline(typing_context: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def one_copy() -> None:
+    """Keep the compiled function that calls this out of line, so that there is one copy of its machine code."""
+
+
+@overload(one_copy, jit_options=STRICT, inline="always")
+def _one_copy():
+    return lambda: _never_inline()  # type: ignore[call-arg]

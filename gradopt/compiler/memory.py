@@ -1,0 +1,168 @@
+"""Arrays inside compiled loops: without reference counts, and in registers where they are small.
+
+Numba counts references to arrays with atomic instructions, at several nanoseconds each. A loop whose caller keeps all
+arrays alive needs none of that: it works on `borrowed` values. Arrays of a length that is known to the compiler can
+live on the stack, from where LLVM moves their elements into registers: `stacked`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
+
+from gradopt.compiler.kernel import STRICT
+
+_Tuple: Any = types.BaseTuple  # heterogeneous, uniform and named ones
+
+
+def borrowed(value: Any) -> Any:
+    """The same array, or (named) tuple with arrays in it, without ownership: valid while the caller keeps it alive."""
+    return value
+
+
+def stacked(length: tuple[int, ...] | None, array: Any) -> Any:
+    """A copy of an array, or of a tuple of arrays, in the caller's stack frame.
+
+    Parameters
+    ----------
+    length : tuple of n numbers, or None
+        Its own length n is that of every array; None leaves the arrays where they are, without ownership.
+    array : array (n,), C order, or tuple of such
+        Read.
+    """
+    return array
+
+
+def exchanged(length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[Any, Any]:
+    """Two arrays with the contents of `second` and of `first`.
+
+    Large arrays change names. Those on the stack change contents: they would not stay in registers if a name stood now
+    for the one, now for the other.
+    """
+    return second, first
+
+
+def keep(length: tuple[int, ...] | None, target: Any, source: Any) -> None:
+    """Copy to `target`, outside the loop, what the loop holds in `source`: an array, or the same tuple of arrays."""
+    if not isinstance(source, tuple):
+        target[:] = source
+
+
+def _without_owner(context: Any, builder: Any, numba_type: Any, value: Any) -> Any:
+    if isinstance(numba_type, types.Array):
+        array = make_array(numba_type)(context, builder, value)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        array.parent = cgutils.get_null_value(array.parent.type)
+        return array._getvalue()
+    if isinstance(numba_type, _Tuple):
+        for position, item_type in enumerate(numba_type.types):
+            item = _without_owner(context, builder, item_type, builder.extract_value(value, position))
+            value = builder.insert_value(value, item, position)
+    return value
+
+
+def _off_stack(context: Any, builder: Any, length: int, numba_type: Any, target: Any, source: Any) -> None:
+    if isinstance(numba_type, _Tuple):
+        for position, item_type in enumerate(numba_type.types):
+            items = builder.extract_value(target, position), builder.extract_value(source, position)
+            _off_stack(context, builder, length, item_type, *items)
+        return
+    data = [make_array(numba_type)(context, builder, array).data for array in (target, source)]
+    for position in range(length):
+        index = [context.get_constant(types.intp, position)]
+        builder.store(builder.load(builder.gep(data[1], index)), builder.gep(data[0], index))
+
+
+def _on_stack(context: Any, builder: Any, length: int, numba_type: Any, value: Any) -> Any:
+    if isinstance(numba_type, _Tuple):
+        for position, item_type in enumerate(numba_type.types):
+            item = _on_stack(context, builder, length, item_type, builder.extract_value(value, position))
+            value = builder.insert_value(value, item, position)
+        return value
+    item_type = context.get_data_type(numba_type.dtype)
+    source = make_array(numba_type)(context, builder, value).data
+    target = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(item_type, length)), item_type.as_pointer())
+    for position in range(length):
+        index = [context.get_constant(types.intp, position)]
+        builder.store(builder.load(builder.gep(source, index)), builder.gep(target, index))
+    array = make_array(numba_type)(context, builder)
+    item_size = context.get_constant(types.intp, context.get_abi_sizeof(item_type))
+    populate_array(
+        array,
+        data=target,
+        shape=[context.get_constant(types.intp, length)],
+        strides=[item_size],
+        itemsize=item_size,
+        meminfo=None,
+    )
+    return array._getvalue()
+
+
+@intrinsic
+def _borrow(typing_context: Any, value: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _without_owner(context, builder, value, arguments[0])
+
+    return value(value), codegen
+
+
+@intrinsic
+def _stack(typing_context: Any, length: Any, array: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if isinstance(length, types.NoneType):
+            return _without_owner(context, builder, array, arguments[1])
+        return _on_stack(context, builder, len(length), array, arguments[1])
+
+    return array(length, array), codegen
+
+
+@intrinsic
+def _unstack(typing_context: Any, length: Any, target: Any, source: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _off_stack(context, builder, len(length), target, arguments[1], arguments[2])
+        return context.get_dummy_value()
+
+    return types.void(length, target, source), codegen
+
+
+# Inlined by Numba itself, not by LLVM: the stack frame must be the caller's. Numba wants these without annotations.
+@overload(borrowed, jit_options=STRICT | {"forceinline": True})
+def _borrowed(value):
+    return lambda value: _borrow(value)  # type: ignore[call-arg]
+
+
+@overload(stacked, jit_options=STRICT, inline="always")
+def _stacked(length, array):
+    return lambda length, array: _stack(length, array)  # type: ignore[call-arg]
+
+
+@overload(exchanged, jit_options=STRICT | {"forceinline": True})
+def _exchanged(length, first, second):
+    if isinstance(length, types.NoneType):
+        return lambda length, first, second: (second, first)
+
+    def swapped(length, first, second):
+        for j in range(first.size):
+            first[j], second[j] = second[j], first[j]
+        return first, second
+
+    return swapped
+
+
+@overload(keep, jit_options=STRICT | {"forceinline": True})
+def _keep(length, target, source):
+    if not isinstance(length, types.NoneType):
+        return lambda length, target, source: _unstack(length, target, source)  # type: ignore[call-arg]
+    if isinstance(source, _Tuple):
+        return lambda length, target, source: None
+
+    def copied(length, target, source):
+        for j in range(source.size):
+            target[j] = source[j]
+
+    return copied
