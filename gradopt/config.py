@@ -1,0 +1,54 @@
+"""What problems, methods, schedules and losses have in common: an immutable description with a compiled twin."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import numpy as np
+
+_C = TypeVar("_C", bound="Config")
+
+
+class Config:
+    """Base of the configuration classes, each decorated with `config`.
+
+    `Compiled` is a NamedTuple with the same fields: the form in which a kernel receives the configuration. Kernels are
+    chosen by this class, and the values in it are run-time values: other hyper-parameters compile nothing anew.
+    """
+
+    Compiled: ClassVar[Any]
+
+    def compiled(self, dtype: Any = np.float64) -> Any:
+        """The NamedTuple that kernels receive, its floating-point numbers and arrays in `dtype`."""
+        return self.Compiled(*(_lowered(getattr(self, field), dtype) for field in self.Compiled._fields))
+
+    def _check(self, field: str, check: Callable[..., Any], *arguments: Any, **keywords: Any) -> None:
+        """Replace a field by what `check(field, value, ...)` returns; for use in `__post_init__`."""
+        object.__setattr__(self, field, check(field, getattr(self, field), *arguments, **keywords))
+
+
+@dataclass_transform(frozen_default=True)
+def config(cls: type[_C]) -> type[_C]:
+    """Make a frozen dataclass of a `Config`, and its NamedTuple unless the class brings one of its own."""
+    cls = dataclass(frozen=True)(cls)  # type: ignore[assignment]
+    if "Compiled" not in cls.__dict__:
+        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        cls.Compiled = namedtuple(cls.__name__, names, module=cls.__module__)  # type: ignore[misc]
+        # Pickle, and with it the disk cache of compiled code, looks for the class under this name.
+        cls.Compiled.__qualname__ = f"{cls.__qualname__}.Compiled"
+    return cls
+
+
+def _lowered(value: Any, dtype: Any) -> Any:
+    if isinstance(value, Config):
+        return value.compiled(dtype)
+    if isinstance(value, float):
+        return np.dtype(dtype).type(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return np.ascontiguousarray(value, dtype)
+    if isinstance(value, tuple):
+        return np.array(value, np.float64 if any(isinstance(item, float) for item in value) else np.int64)
+    return value

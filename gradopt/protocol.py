@@ -1,0 +1,57 @@
+"""The generics: what a problem, a method and a schedule must be able to do. The loop knows nothing else of them.
+
+Each is called with the compiled twin of a configuration (`Config.compiled`) and has one implementation a class, next
+to the class. Kernels allocate nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradopt.compiler import generic, kernel
+
+
+@generic
+def value_and_grad(problem: Any, grad: Any, work: Any, x: Any) -> float:
+    """Evaluate the objective f and its gradient at x.
+
+    grad : float array (n,), C order, written
+    work : what `Problem.workspace` allocated, written
+    x : float array (n,), C order, read
+
+    Returns f(x).
+    """
+    raise _missing("a problem", problem)
+
+
+@generic
+def update(method: Any, slots: Any, new_x: Any, x: Any, grad: Any, rate: float, k: int) -> None:
+    """Make update number k, counted from 0, of a first-order method.
+
+    slots : tuple of float arrays (n,), one for each name in `Method.slots`, written in place; zeros before k = 0
+    new_x : float array (n,), C order, written; may be x itself
+    x, grad : float arrays (n,), C order, read
+    rate : the learning rate of this update
+    """
+    raise _missing("a method", method)
+
+
+@generic
+def rate(schedule: Any, k: int) -> float:
+    """The learning rate of update number k, counted from 0."""
+    raise _missing("a schedule", schedule)
+
+
+@kernel
+def rates(schedule: Any, out: Any, k: Any) -> None:
+    """Evaluate out[i] = rate(schedule, k[i]).
+
+    out : float64 array (m,), written
+    k : int64 array (m,), read
+    """
+    for i in range(k.size):
+        out[i] = rate(schedule, k[i])
+
+
+def _missing(noun: str, twin: Any) -> TypeError:
+    return TypeError(f"{type(twin).__name__} is not registered as {noun}")

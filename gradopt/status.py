@@ -1,0 +1,40 @@
+"""Why a run ended."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """Why a run ended: a number, and a sentence in `meaning`. `success` is true where the end was asked for.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> gradopt.Status.GTOL, gradopt.Status.GTOL.success
+    (<Status.GTOL: 0>, True)
+    >>> print(gradopt.Status(10).meaning)
+    the maximal number of updates was done
+    """
+
+    meaning: str
+
+    GTOL = 0, "the gradient is within gtol of zero"
+    FTOL = 1, "the objective changed by no more than ftol"
+    XTOL = 2, "the last step was no longer than xtol"
+    TARGET = 3, "the objective reached the target"
+    MAX_ITER = 10, "the maximal number of updates was done"
+    MAX_TIME = 11, "the time was up"
+    NON_FINITE = 30, "the objective or its gradient became NaN or infinite"
+    CALLBACK = 99, "a callback asked to stop"
+
+    def __new__(cls, value: int, meaning: str) -> Status:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    @property
+    def success(self) -> bool:
+        """Whether the run ended as the user wished."""
+        return self < Status.MAX_ITER
