@@ -1,0 +1,137 @@
+"""What all methods have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.config import Config
+from gradopt.protocol import rate, update
+from gradopt.schedules import Schedule, as_schedule
+
+
+@dataclass
+class MethodState:
+    """What a method remembers between two calls of `Method.step`.
+
+    Attributes
+    ----------
+    nit : int
+        Updates done so far; keys the schedule.
+    slots : tuple of ndarray (n,)
+        One array for each name in the method's `slots`.
+    """
+
+    nit: int
+    slots: tuple[NDArray[Any], ...]
+
+
+class Method(Config):
+    """Base of the first-order methods.
+
+    A method is a frozen configuration with a field `learning_rate`, the names of the arrays it keeps beside the
+    parameters in `slots`, and a kernel registered with `protocol.update`.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ()
+    learning_rate: Schedule | float
+
+    @property
+    def remembers(self) -> bool:
+        """Whether updates write the slots."""
+        return bool(self.slots)
+
+    def compiled(self, dtype: Any = np.float64) -> Any:
+        """The NamedTuple that kernels receive. Hyper-parameters are float64 whatever the parameters are."""
+        schedule = as_schedule("learning_rate", self.learning_rate)
+        return super().compiled()._replace(learning_rate=schedule.compiled())
+
+    def _check_learning_rate(self) -> None:
+        if not isinstance(self.learning_rate, Schedule):
+            self._check("learning_rate", validate.number, 0)
+
+    def init(self, x: NDArray[Any]) -> MethodState:
+        """The state before the first update, for a loop of one's own.
+
+        Parameters
+        ----------
+        x : float32 or float64 array (n,)
+            The parameters; only their number and dtype matter.
+
+        Returns
+        -------
+        MethodState
+
+        Raises
+        ------
+        TypeError
+            x is not an array that `step` could update.
+
+        Examples
+        --------
+        >>> import gradopt, numpy as np
+        >>> gradopt.SGD().init(np.ones(2))
+        MethodState(nit=0, slots=(array([0., 0.]),))
+        """
+        _check_vector("x", x)
+        return MethodState(0, tuple(np.zeros_like(x) for _ in self.slots))
+
+    def step(self, x: NDArray[Any], grad: NDArray[Any], state: MethodState) -> None:
+        """Make one update: x and state change in place.
+
+        Parameters
+        ----------
+        x : float32 or float64 array (n,)
+            The parameters, written.
+        grad : array (n,) of the dtype of x
+            The gradient of the objective at x.
+        state : MethodState
+            What `init` returned, written.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The arrays do not fit each other.
+
+        Examples
+        --------
+        >>> import gradopt, numpy as np
+        >>> x, method = np.array([1.0, 2.0]), gradopt.SGD(learning_rate=0.1)
+        >>> state = method.init(x)
+        >>> method.step(x, 2 * x, state)
+        >>> x, state.nit
+        (array([0.8, 1.6]), 1)
+        """
+        _check_vector("x", x)
+        for name, other in (("grad", grad), *zip(self.slots, state.slots, strict=True)):
+            _check_vector(name, other)
+            if other.shape != x.shape or other.dtype != x.dtype:
+                raise ValueError(
+                    f"{name} must have the shape and dtype of x, {x.shape} and {x.dtype},"
+                    f" got {other.shape} and {other.dtype}"
+                )
+        if not x.flags.writeable:
+            raise ValueError("x must be writeable, got a read-only array")
+        twin = self.compiled()
+        update(twin, state.slots, x, x, grad, rate(twin.learning_rate, state.nit), state.nit)
+        state.nit += 1
+
+
+def _check_vector(name: str, value: Any) -> None:
+    if not isinstance(value, np.ndarray) or value.ndim != 1 or value.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} must be a one-dimensional float32 or float64 array, got {validate.shown(value)}")
+
+
+def as_method(method: Any) -> Method:
+    """A method as it is; a string such as "sgd", in any case, as that method with its defaults."""
+    if isinstance(method, Method):
+        return method
+    names = {cls.__name__.lower(): cls for cls in Method.__subclasses__()}
+    if isinstance(method, str):
+        return names[validate.choice("method", method.lower(), names)]()
+    example = "gradopt.SGD(learning_rate=0.01)"
+    raise TypeError(f"method must be a method such as {example}, or its name, got {validate.shown(method)}")

@@ -1,0 +1,106 @@
+"""Gradient descent, with momentum.
+
+    g <- grad + weight_decay x
+    b <- g                               at the first update
+    b <- momentum b + (1 - dampening) g  later
+    d <- g + momentum b                  with Nesterov's momentum
+    d <- b                               else; g where momentum = 0
+    x <- x - rate d
+
+B. T. Polyak, Some methods of speeding up the convergence of iteration methods, 1964; Y. Nesterov, 1983, in the form of
+I. Sutskever, J. Martens, G. Dahl and G. Hinton, On the importance of initialization and momentum in deep learning,
+ICML 2013, as torch.optim.SGD writes it. The rate multiplies the buffer: Keras and scikit-learn have it inside, which
+differs as soon as the rate changes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from gradopt import validate
+from gradopt.config import config
+from gradopt.methods.base import Method
+from gradopt.protocol import update
+from gradopt.schedules import Schedule
+
+
+@config
+class SGD(Method):
+    """Gradient descent, with momentum.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        The step size, >= 0.
+    momentum : float
+        The share of the last step that is kept, in [0, 1).
+    dampening : float
+        The gradient enters the momentum with weight 1 - dampening, in [0, 1]; not at the first update.
+    nesterov : bool
+        Nesterov's momentum; needs momentum > 0 and dampening = 0.
+    weight_decay : float
+        Adds weight_decay * x to the gradient, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter is out of its range.
+
+    Notes
+    -----
+    With g the gradient plus weight_decay * x, and b = g at the first update::
+
+        b = momentum * b + (1 - dampening) * g
+        x = x - rate * (g + momentum * b if nesterov else b)
+
+    Equal to torch.optim.SGD; to optax.sgd where dampening = 0. The default rate is 0.01, torch's 0.001.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> gradopt.SGD(0.1, momentum=0.9)
+    SGD(learning_rate=0.1, momentum=0.9, dampening=0.0, nesterov=False, weight_decay=0.0)
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
+
+    learning_rate: Schedule | float = 0.01
+    momentum: float = 0.0
+    dampening: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check_learning_rate()
+        self._check("momentum", validate.number, 0, 1, below=True)
+        self._check("dampening", validate.number, 0, 1)
+        self._check("nesterov", validate.flag)
+        self._check("weight_decay", validate.number, 0)
+        if self.nesterov and (self.momentum == 0.0 or self.dampening != 0.0):
+            raise ValueError(
+                "nesterov needs momentum > 0 and dampening = 0,"
+                f" got momentum={self.momentum} and dampening={self.dampening}"
+            )
+
+    @property
+    def remembers(self) -> bool:
+        return self.momentum != 0.0
+
+
+@update.on(SGD)
+def _(method, slots, new_x, x, grad, rate, k):
+    real = x.dtype.type
+    rate, momentum, weight_decay = real(rate), real(method.momentum), real(method.weight_decay)
+    (buffer,) = slots
+    if momentum == 0.0 and weight_decay == 0.0:
+        for j in range(x.size):
+            new_x[j] = x[j] - rate * grad[j]
+    elif momentum == 0.0:
+        for j in range(x.size):
+            new_x[j] = x[j] - rate * (grad[j] + weight_decay * x[j])
+    else:
+        share = real(1.0) if k == 0 else real(1.0 - method.dampening)
+        for j in range(x.size):
+            g = grad[j] + weight_decay * x[j]
+            buffer[j] = momentum * buffer[j] + share * g
+            new_x[j] = x[j] - rate * (g + momentum * buffer[j] if method.nesterov else buffer[j])
