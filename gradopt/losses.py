@@ -1,0 +1,104 @@
+"""Losses of a residual r = prediction - data, each a value and its derivative.
+
+A loss is the mean over all numbers of `pointwise`, put through `finish`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gradopt import validate
+from gradopt.compiler import generic
+from gradopt.config import Config, config
+
+
+@generic
+def pointwise(loss: Any, residual: float) -> tuple[float, float]:
+    """(value, derivative by the residual) of one residual's loss."""
+    raise TypeError(f"{type(loss).__name__} is not registered as a loss")
+
+
+@generic
+def finish(loss: Any, mean: float) -> tuple[float, float]:
+    """(objective, derivative by the mean) from the mean of the pointwise losses."""
+    raise TypeError(f"{type(loss).__name__} is not registered as a loss")
+
+
+class Loss(Config):
+    """Base of the losses."""
+
+
+@config
+class MeanSquaredError(Loss):
+    """mean r**2; "mse"."""
+
+
+@config
+class MeanAbsoluteError(Loss):
+    """mean abs(r), with derivative 0 at r = 0; "mae"."""
+
+
+@config
+class RootMeanSquaredError(Loss):
+    """sqrt(mean r**2), with derivative 0 where all residuals are 0; "rmse"."""
+
+
+@config
+class HalfSquaredError(Loss):
+    """mean r**2 / 2; "half_squared_error"."""
+
+
+@config
+class Huber(Loss):
+    """mean of r**2 / 2 where abs(r) <= 1 and abs(r) - 1/2 beyond; "huber" (P. J. Huber, 1964, with delta = 1)."""
+
+
+_LOSSES: dict[str, Loss] = {
+    "mse": MeanSquaredError(),
+    "mae": MeanAbsoluteError(),
+    "rmse": RootMeanSquaredError(),
+    "half_squared_error": HalfSquaredError(),
+    "huber": Huber(),
+}
+
+
+def loss_named(name: Any) -> Loss:
+    """The loss of that name, else a ValueError."""
+    return _LOSSES[validate.choice("loss", name, _LOSSES)]
+
+
+@pointwise.on(RootMeanSquaredError)
+@pointwise.on(MeanSquaredError)
+def _(loss, residual):
+    return residual * residual, residual + residual
+
+
+@pointwise.on(MeanAbsoluteError)
+def _(loss, residual):
+    return abs(residual), (residual > 0) * 1.0 - (residual < 0) * 1.0
+
+
+@pointwise.on(HalfSquaredError)
+def _(loss, residual):
+    return 0.5 * residual * residual, residual
+
+
+@pointwise.on(Huber)
+def _(loss, residual):
+    slope = min(max(residual, -1.0), 1.0)
+    return slope * (residual - 0.5 * slope), slope
+
+
+@finish.on(MeanSquaredError)
+@finish.on(MeanAbsoluteError)
+@finish.on(HalfSquaredError)
+@finish.on(Huber)
+def _(loss, mean):
+    return mean, 1.0
+
+
+@finish.on(RootMeanSquaredError)
+def _(loss, mean):
+    root = math.sqrt(mean)
+    return root, 0.5 / root if root > 0.0 else 0.0

@@ -1,0 +1,154 @@
+"""Fitting a polynomial to points."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.compiler import one_copy, stacked, summation
+from gradopt.config import config
+from gradopt.losses import finish, loss_named, pointwise
+from gradopt.problems.base import Problem
+from gradopt.protocol import value_and_grad
+
+# Up to this degree the number of parameters is part of the type: the sums of the loop over the data stay in registers.
+_UNROLLED_DEGREE = 3
+
+
+@config
+class PolynomialFit(Problem):
+    """f(x) = loss(x[0] t**degree + ... + x[degree-1] t + x[degree] - y).
+
+    Parameters
+    ----------
+    t, y : array_like (m,)
+        The points; t float32 and y float32 stay so, all else becomes float64.
+    degree : int
+        The degree, >= 0. The parameters are degree + 1 coefficients, highest power first, as in numpy.polyfit.
+    loss : {"mse", "mae", "rmse", "half_squared_error", "huber"}
+        The mean over the points of r**2, abs(r), r**2 (of which the root is taken), r**2 / 2, and Huber's loss with
+        delta = 1. Derivatives at kinks are 0: of abs(r) at r = 0, and of the root where all residuals are 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        t and y differ in length, are empty or not finite; degree or loss are none of the above.
+
+    Notes
+    -----
+    With r the residual at a point and l the loss, df/dx[i] is the mean of l'(r) t**(degree - i). `minimizer` is known
+    for the squared losses, where t has more than `degree` different values: linear least squares.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> problem = gradopt.problems.PolynomialFit(t=[0, 1, 2], y=[1, 3, 7])
+    >>> problem.minimizer.round(6), problem.value([0, 0, 0])
+    (array([1., 1., 1.]), 19.666666666666668)
+    """
+
+    class Compiled(NamedTuple):
+        t: NDArray[Any]
+        y: NDArray[Any]
+        powers: tuple[int, ...] | None
+        loss: Any
+
+    t: Any
+    y: Any
+    degree: int = 2
+    loss: str = "mse"
+
+    def __post_init__(self) -> None:
+        t, y = validate.array("t", self.t, 1), validate.array("y", self.y, 1)
+        if t.size != y.size:
+            raise ValueError(f"t and y must have the same length, got {t.size} and {y.size}")
+        dtype = np.result_type(t, y)
+        object.__setattr__(self, "t", t.astype(dtype, copy=False))
+        object.__setattr__(self, "y", y.astype(dtype, copy=False))
+        self._check("degree", validate.integer, 0)
+        loss_named(self.loss)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PolynomialFit):
+            return NotImplemented
+        same_data = np.array_equal(self.t, other.t) and np.array_equal(self.y, other.y)
+        return same_data and (self.degree, self.loss) == (other.degree, other.loss)
+
+    def __repr__(self) -> str:
+        return f"PolynomialFit(t={self.t.shape}, y={self.y.shape}, degree={self.degree}, loss={self.loss!r})"
+
+    def compiled(self, dtype: Any = np.float64) -> Any:
+        powers = (0,) * self.n if self.degree <= _UNROLLED_DEGREE else None
+        t, y = (np.ascontiguousarray(values, dtype) for values in (self.t, self.y))
+        return self.Compiled(t, y, powers, loss_named(self.loss).compiled())
+
+    def workspace(self, dtype: Any) -> Any:
+        return np.zeros(self.n)
+
+    @property
+    def n(self) -> int:
+        return self.degree + 1
+
+    @property
+    def x0(self) -> NDArray[Any]:
+        return np.zeros(self.n, self.t.dtype)
+
+    @cached_property
+    def minimizer(self) -> NDArray[np.float64] | None:
+        if self.loss not in ("mse", "rmse", "half_squared_error") or len(np.unique(self.t)) <= self.degree:
+            return None
+        # In powers of the centred and scaled t the columns are far from dependent; convert() expands them again.
+        fit = np.polynomial.Polynomial.fit(self.t.astype(np.float64), self.y.astype(np.float64), self.degree)
+        coefficients = np.zeros(self.n)
+        found = fit.convert().coef
+        coefficients[: found.size] = found
+        return coefficients[::-1].copy()
+
+    @property
+    def minimum(self) -> float | None:
+        return None if self.minimizer is None else self.value(self.minimizer)
+
+
+@value_and_grad.on(PolynomialFit)
+def _(problem, grad, work, x):
+    count = problem.t.size
+    total = _sums(problem, work, x)
+    value, factor = finish(problem.loss, total / count)
+    for i in range(x.size):
+        grad[i] = work[i] * (factor / count)
+    return value
+
+
+@summation
+def _sums(problem, sums, x):
+    """sums[i] = sum over the points of l'(r) t**(n - 1 - i); returns the sum of l(r).
+
+    problem : compiled PolynomialFit
+    sums : float64 array (n,), written
+    x : float array (n,), read
+    """
+    one_copy()
+    t, y = problem.t, problem.y
+    coefficients, slopes = stacked(problem.powers, x), stacked(problem.powers, sums)
+    n = coefficients.size  # a constant, unlike x.size
+    for i in range(n):
+        slopes[i] = 0.0
+    total = 0.0
+    for j in range(t.size):
+        prediction = coefficients[0]
+        for i in range(1, n):
+            prediction = prediction * t[j] + coefficients[i]
+        value, slope = pointwise(problem.loss, prediction - y[j])
+        total += value
+        for i in range(n - 1, -1, -1):
+            slopes[i] += slope
+            slope *= t[j]
+    for i in range(n):
+        sums[i] = slopes[i]
+    return total

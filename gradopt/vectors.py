@@ -1,0 +1,109 @@
+"""Kernels over whole vectors. Arrays are float arrays (n,), C order; float32 sums are taken in float64.
+
+Vectors of up to four elements are handled without loops: LLVM does not unroll a loop that it has optimised in another
+function before, and a loop over an array keeps that array out of registers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradopt.compiler import kernel, one_copy, summation
+
+
+@kernel(inline=True)
+def copy(out, v):
+    """Copy v to out."""
+    for j in range(v.size):
+        out[j] = v[j]
+
+
+@kernel(inline=True)
+def copy_to_row(out, row, v):
+    """Copy v to a row of out, a float array (m, n)."""
+    for j in range(v.size):
+        out[row, j] = v[j]
+
+
+@kernel(inline=True)
+def subtract(out, u, v):
+    """Put u - v into out."""
+    for j in range(v.size):
+        out[j] = u[j] - v[j]
+
+
+@kernel(inline=True)
+def norm(v):
+    """The Euclidean norm of v, without overflow or underflow; not finite where v is not."""
+    if v.size > 4:
+        return _norm_of_many(v)
+    a, b, c, d = _elements(v)
+    squares = (a * a + b * b) + (c * c + d * d)
+    if 1e-290 < squares < np.inf:
+        return math.sqrt(squares)
+    # Not by math.hypot: a call here would drive the loop's numbers out of their registers.
+    scale = max(abs(a), abs(b), abs(c), abs(d))
+    if not 0.0 < scale < np.inf:
+        return squares
+    a, b, c, d = a / scale, b / scale, c / scale, d / scale
+    return scale * math.sqrt((a * a + b * b) + (c * c + d * d))
+
+
+@kernel(inline=True)
+def within(v, norm_of_v, bound):
+    """Whether the largest abs(v[j]) is at most `bound` >= 0; v is finite."""
+    if v.size > 4:
+        # The norm is at most sqrt(n) times the largest element, so most calls need not look at v.
+        return norm_of_v <= 1.01 * math.sqrt(v.size) * bound and _largest(v) <= bound
+    a, b, c, d = _elements(v)
+    return max(abs(a), abs(b), abs(c), abs(d)) <= bound
+
+
+@kernel(inline=True)
+def _elements(v):
+    size = v.size
+    b = np.float64(v[1]) if size > 1 else 0.0
+    c = np.float64(v[2]) if size > 2 else 0.0
+    d = np.float64(v[3]) if size > 3 else 0.0
+    return np.float64(v[0]), b, c, d
+
+
+@kernel
+def _norm_of_many(v):
+    one_copy()
+    squares = 0.0
+    if v.size < 16:  # not worth a call
+        for j in range(v.size):
+            squares += np.float64(v[j]) * np.float64(v[j])
+    else:
+        squares = dot(v, v)
+    if 1e-290 < squares < np.inf:
+        return math.sqrt(squares)
+    scale = _largest(v)
+    if not 0.0 < scale < np.inf:
+        return squares
+    total = 0.0
+    for j in range(v.size):
+        total += (v[j] / scale) ** 2
+    return scale * math.sqrt(total)
+
+
+@kernel
+def _largest(v):
+    one_copy()
+    largest = 0.0
+    for j in range(v.size):
+        largest = max(largest, abs(np.float64(v[j])))
+    return largest
+
+
+@summation
+def dot(u, v):
+    """The inner product of u and v, in float64."""
+    one_copy()
+    total = 0.0
+    for j in range(v.size):
+        total += np.float64(u[j]) * np.float64(v[j])
+    return total
