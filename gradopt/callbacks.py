@@ -1,0 +1,104 @@
+"""Callbacks: called between updates, with what scipy.optimize gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from gradopt import validate
+from gradopt.result import OptimizeResult
+
+
+@dataclass(frozen=True)
+class Every:
+    """A callback for each n-th update; made by `every`."""
+
+    n: int
+    callback: Callable[..., Any]
+
+
+def every(n: int, callback: Callable[..., Any]) -> Every:
+    """A callback for each n-th update only; between two calls the loop runs n updates without a stop.
+
+    Parameters
+    ----------
+    n : int
+        The number of updates from one call to the next, >= 1, counted from the start of the call of `optimize`.
+    callback : callable
+        As `optimize` takes it.
+
+    Returns
+    -------
+    Every
+        For `optimize(..., callback=...)`, alone or in a list.
+
+    Raises
+    ------
+    TypeError, ValueError
+        n is not a positive integer, or callback not callable.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> def report(intermediate_result):
+    ...     print(intermediate_result.nit, intermediate_result.fun)
+    >>> problem, method = gradopt.problems.Quadratic(2.0), gradopt.SGD(0.25)
+    >>> result = gradopt.optimize(problem, method=method, max_iter=4, callback=gradopt.every(2, report))
+    2 0.0625
+    4 0.00390625
+    """
+    return Every(validate.integer("n", n, 1), _callable(callback))
+
+
+def _callable(callback: Any) -> Callable[..., Any]:
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {validate.shown(callback)}")
+    return callback  # type: ignore[no-any-return]
+
+
+class Callbacks:
+    """The callbacks of a run, each with the update count at which it is due.
+
+    Parameters
+    ----------
+    callback : callable, Every, list of these, or None
+    """
+
+    def __init__(self, callback: Any) -> None:
+        if callback is None:
+            callback = []
+        elif not isinstance(callback, (list, tuple)):
+            callback = [callback]
+        self._callbacks = [item if isinstance(item, Every) else Every(1, _callable(item)) for item in callback]
+        self._takes_result = [_takes_result(item.callback) for item in self._callbacks]
+
+    def updates_until_due(self, updates: int) -> int | None:
+        """How many updates may follow the first `updates` ones before a callback must be called; None without any."""
+        return min((item.n - updates % item.n for item in self._callbacks), default=None)
+
+    def call(self, updates: int, snapshot: Callable[[], OptimizeResult]) -> bool:
+        """Call those that are due after so many updates; True when one asks to stop. All that are due are called."""
+        stop = False
+        for item, takes_result in zip(self._callbacks, self._takes_result, strict=True):
+            if updates % item.n:
+                continue
+            result = snapshot()
+            try:
+                answer = item.callback(intermediate_result=result) if takes_result else item.callback(result.x)
+            except StopIteration:
+                answer = True
+            stop |= isinstance(answer, (bool, np.bool_)) and bool(answer)
+        return stop
+
+
+def _takes_result(callback: Callable[..., Any]) -> bool:
+    """As in scipy: a first parameter named intermediate_result receives the result, any other one x."""
+    try:
+        parameters = list(signature(callback).parameters)
+    except (TypeError, ValueError):  # builtins without a signature
+        return False
+    return parameters[:1] == ["intermediate_result"]

@@ -1,0 +1,182 @@
+"""A run in progress: its arrays, and the calls of the compiled loop that move it on."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt.compiler import COMPILING, flushed_subnormals
+from gradopt.functions import Function
+from gradopt.history import Recorder
+from gradopt.loop import Memory, Progress, Tests, iterate, iterate_in_python
+from gradopt.methods import Method
+from gradopt.problems import Problem
+from gradopt.result import OptimizeResult, State
+from gradopt.status import Status
+
+# Up to this many parameters their number is part of the type, so that they stay in registers.
+_IN_REGISTERS = 4
+
+_CHUNK_SECONDS = 0.025
+_CHUNK_GROWTH = 1024
+_CHUNK_EVALUATIONS = 2**20
+
+
+class Descent:
+    """Allocates what the loop needs once, and calls it in chunks. Chunking does not change a bit of the result.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+    x : float array (n,)
+        The start; a new array, kept.
+    tests : Tests
+    record : {"scalars", "x", None}
+    state : State or None
+        Where an earlier run stood, at x.
+    """
+
+    def __init__(
+        self, problem: Problem, method: Method, x: NDArray[Any], tests: Tests, record: str | None, state: State | None
+    ) -> None:
+        self._user_function = isinstance(problem, Function)
+        self._loop = problem.loop if isinstance(problem, Function) else iterate
+        if not COMPILING:  # as in machine code, where nothing warns
+            self._arithmetic: Any = lambda: np.errstate(all="ignore")
+        elif self._loop is iterate_in_python:  # a user's Python code keeps the mode it was written for
+            self._arithmetic = nullcontext
+        else:
+            self._arithmetic = flushed_subnormals
+        self._problem, self._method, self._tests = problem.compiled(x.dtype), method.compiled(), tests
+        self.method, self._remembers = method, method.remembers
+        if state is None:
+            slots = tuple(np.zeros_like(x) for _ in method.slots)
+            self._progress = Progress(0, 0, np.inf, np.inf, 0.0)
+            best_x = x.copy()
+        else:
+            slots, best_x = tuple(slot.copy() for slot in state.slots), state.best_x.copy()
+            self._progress = Progress(state.nit, 0, state.fun, state.best_fun, 0.0)
+        length = (0,) * x.size if COMPILING and x.size <= _IN_REGISTERS else None
+        grad, new_grad = np.empty_like(x), np.empty_like(x)
+        self._memory = Memory(length, x, grad, x.copy(), new_grad, best_x, slots, problem.workspace(x.dtype))
+        self._recorder = Recorder(record, x.size, x.dtype)
+        self._first_nit = self._progress.nit
+        self._earlier = state
+        self._evaluations_again = 0
+        self._seconds_each = 0.0
+        self._chunk = 1
+
+    @property
+    def updates(self) -> int:
+        """Updates done in this run."""
+        return self._progress.nit - self._first_nit
+
+    @property
+    def nit(self) -> int:
+        """Updates done, those of earlier runs included."""
+        return self._progress.nit
+
+    @property
+    def nfev(self) -> int:
+        """Evaluations of objective and gradient in this run."""
+        # The loop's count and, for a user's function, the one call in Python before it.
+        return self._progress.nfev + self._evaluations_again + self._user_function
+
+    @property
+    def fun(self) -> float:
+        """The objective at the last accepted iterate."""
+        return self._progress.fun
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next update."""
+        return self._progress.rate
+
+    def start(self) -> int:
+        """Evaluate the start; returns a `Status` or RUNNING."""
+        status = self._advance(1)
+        if self._earlier is not None and self._progress.fun != self._earlier.fun:
+            # The state comes from another objective, whose lowest value means nothing for this one.
+            self._memory.best_x[:] = self._memory.x
+            self._progress = self._progress._replace(best_fun=self._progress.fun)
+        return status
+
+    def advance(self, at_most: int) -> int:
+        """Do as many updates as fit into a chunk, not more than `at_most`; returns a `Status` or RUNNING."""
+        fitting = _CHUNK_SECONDS / max(self._seconds_each, 1e-9)
+        limit = min(self._chunk * _CHUNK_GROWTH, _CHUNK_EVALUATIONS)
+        self._chunk = int(min(max(fitting, 1.0), limit))
+        return self._advance(min(self._chunk, at_most))
+
+    def _advance(self, evaluations: int) -> int:
+        rows = self._recorder.next_rows(evaluations)
+        before = self._progress
+        started = time.perf_counter()
+        backup = self._backup(evaluations)
+        status = self._call_loop(rows, evaluations)
+        if status == Status.NON_FINITE and before.nfev > 0:
+            self._forget_rejected_update(before, backup, rows)
+        done = self._progress.nfev - before.nfev
+        self._seconds_each = (time.perf_counter() - started) / done
+        accepted = self._progress.nit - before.nit + (before.nfev == 0)
+        self._recorder.keep(accepted, self._progress.nit)
+        return status
+
+    def _call_loop(self, rows: Any, evaluations: int) -> int:
+        arguments = (self._problem, self._method, self._memory, self._progress, self._tests, rows, evaluations)
+        with self._arithmetic():
+            status, self._progress = self._loop(*arguments)
+        return int(status)
+
+    def _backup(self, evaluations: int) -> tuple[NDArray[Any], ...]:
+        """Copies of what the updates change, if the method remembers anything."""
+        if not self._remembers:
+            return ()
+        kept = self._memory.slots
+        if evaluations > 1:
+            kept = (*kept, self._memory.x, self._memory.grad, self._memory.best_x)
+        return tuple(array.copy() for array in kept)
+
+    def _forget_rejected_update(self, before: Progress, backup: tuple[NDArray[Any], ...], rows: Any) -> None:
+        """Take back what the method remembers of an update whose outcome was not finite.
+
+        x and its gradient still are those of the last finite iterate, but the slots are one update ahead. Going on from
+        there, with a smaller rate, would count that update twice. So the chunk is run again, up to that iterate.
+        """
+        failed, memory = self._progress, self._memory
+        for array, copy in zip((*memory.slots, memory.x, memory.grad, memory.best_x), backup, strict=False):
+            array[:] = copy
+        accepted = failed.nit - before.nit
+        if backup and accepted:
+            self._progress = before
+            self._call_loop(rows, accepted)
+            self._progress = failed
+            self._evaluations_again += accepted
+
+    def intermediate(self) -> OptimizeResult:
+        """What a callback sees: copies."""
+        memory, progress = self._memory, self._progress
+        return OptimizeResult(x=memory.x.copy(), fun=progress.fun, jac=memory.grad.copy(), nit=progress.nit)
+
+    def result(self) -> OptimizeResult:
+        """All that the run knows, without how it ended."""
+        memory, progress = self._memory, self._progress
+        return OptimizeResult(
+            x=memory.x.copy(),
+            fun=progress.fun,
+            jac=memory.grad,
+            best_x=memory.best_x.copy(),
+            best_fun=progress.best_fun,
+            nit=progress.nit,
+            nfev=self.nfev,
+            njev=self.nfev,
+            history=self._recorder.history(),
+            state=State(
+                self.method, progress.nit, memory.x, memory.slots, progress.fun, progress.best_fun, memory.best_x
+            ),
+        )

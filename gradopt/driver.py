@@ -1,0 +1,222 @@
+"""`optimize`: checks the arguments, lets the compiled loop run, and does between its chunks what needs Python."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradopt import validate
+from gradopt.callbacks import Callbacks
+from gradopt.compile_time import CompileTime
+from gradopt.descent import Descent
+from gradopt.functions import Function
+from gradopt.loop import RUNNING, Tests
+from gradopt.methods import Method, as_method
+from gradopt.problems import Problem
+from gradopt.progress import Bar, NoBar
+from gradopt.result import OptimizeResult, State
+from gradopt.status import Status
+
+_DEFAULT_MAX_ITER = 10_000
+_DEFAULT_GTOL = 1e-5
+
+
+def optimize(
+    problem: Problem | Callable[..., Any],
+    x0: Any = None,
+    *,
+    method: Method | str | None = None,
+    max_iter: int | None = None,
+    gtol: float | None = None,
+    ftol: float | None = None,
+    xtol: float | None = None,
+    target: float | None = None,
+    max_time: float | None = None,
+    jac: Any = None,
+    args: Any = (),
+    callback: Any = None,
+    progress: bool = False,
+    record: str | None = "scalars",
+    state: State | None = None,
+) -> OptimizeResult:
+    """Minimise a function of several parameters by gradient descent that runs in machine code.
+
+    Parameters
+    ----------
+    problem : Problem or callable
+        One of `gradopt.problems`, or a function fun(x, *args) -> float with its gradient in `jac`.
+    x0 : array_like (n,), optional
+        The start, copied. float32 stays float32 throughout, all else is computed in float64. A problem may bring its
+        own start; a callable needs one.
+    method : Method or str
+        Such as SGD(0.1, momentum=0.9), or "sgd" for its defaults.
+    max_iter : int, optional
+        Updates at the most, >= 0; 10 000 unless given. With 0 the start is evaluated and returned.
+    gtol : float, optional
+        Stop when the largest absolute element of the gradient is <= gtol; 1e-5 unless given.
+    ftol : float, optional
+        Stop when an update changes the objective f by no more than ftol * max(abs(f), abs(new f), 1); off unless given.
+    xtol : float, optional
+        Stop when norm(step) <= xtol * (xtol + norm(x)); off unless given.
+    target : float, optional
+        Stop when the objective is <= target; off unless given.
+    max_time : float, optional
+        Seconds after which to stop, > 0; looked at between chunks of about 25 ms.
+    jac : callable or True
+        For a callable: jac(x, *args) -> array (n,), or True if the function returns (value, gradient).
+    args : tuple
+        For a callable: its further arguments. Arrays that change from call to call belong here: what a function takes
+        from a global array is frozen when it is compiled.
+    callback : callable or list of these, optional
+        Called after every update as callback(intermediate_result=OptimizeResult with x, fun, jac and nit), or with a
+        copy of x if its first parameter has another name. It ends the run by raising StopIteration or returning True.
+        `every(n, callback)` is called after each n-th update. The loop returns to Python for each call.
+    progress : bool
+        Show a bar (needs tqdm).
+    record : {"scalars", "x", None}
+        What `history` keeps of the start and of every update: objective, rate and gradient norm; the iterates too; or
+        nothing.
+    state : State, optional
+        Go on from the `state` of an earlier result, with its method unless another of the same class is given. max_iter
+        counts the further updates. n and then m updates give the same bits as n + m.
+
+    Returns
+    -------
+    OptimizeResult
+        With `x`, `fun`, `jac`, `best_x`, `best_fun`, `nit`, `nfev`, `njev`, `status`, `success`, `message`, `history`,
+        `state` and `compile_time`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is wrong; the message names it and its value.
+
+    Notes
+    -----
+    Where several tests hold, the first of NON_FINITE, TARGET, GTOL, FTOL, XTOL, CALLBACK, MAX_ITER, MAX_TIME is
+    reported. When objective or gradient become NaN or infinite, x is the last iterate where they were finite.
+
+    A callable is called once in Python, to see what it returns, and is then compiled by Numba if it can be. The first
+    call with a new function takes some tenths of a second for that.
+
+    Counterparts: scipy.optimize.minimize, and a loop over torch.optim.SGD.step.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> problem = gradopt.problems.Rosenbrock(b=1.0)
+    >>> result = gradopt.optimize(problem, x0=[2.0, 2.0], method=gradopt.SGD(0.1))
+    >>> print(result.success, result.nit, result.x.round(4))
+    True 324 [1. 1.]
+
+    A function of one's own:
+
+    >>> def fun(x):
+    ...     return (x[0] - 3.0) ** 2
+    >>> def jac(x):
+    ...     return 2.0 * (x - 3.0)
+    >>> print(gradopt.optimize(fun, [0.0], jac=jac, method=gradopt.SGD(0.1)).x.round(3))
+    [3.]
+    """
+    started = time.perf_counter()
+    max_iter = validate.integer("max_iter", _DEFAULT_MAX_ITER if max_iter is None else max_iter, 0)
+    max_time = np.inf if max_time is None else validate.number("max_time", max_time, 0, above=True)
+    tests = Tests(
+        gtol=_tolerance("gtol", _DEFAULT_GTOL if gtol is None else gtol),
+        ftol=_tolerance("ftol", ftol),
+        xtol=_tolerance("xtol", xtol),
+        target=-np.inf if target is None else validate.number("target", target),
+    )
+    if record is not None:
+        validate.choice("record", record, ("scalars", "x"))
+    callbacks = Callbacks(callback)
+    if state is not None and not isinstance(state, State):
+        raise TypeError(f"state must be the state of an earlier result, got {validate.shown(state)}")
+    method = _method(method, state)
+    with CompileTime() as compilation:
+        problem, x = _problem_and_start(problem, x0, jac, args, state)
+        descent = Descent(problem, method, x, tests, record, state)
+        bar = Bar(max_iter) if validate.flag("progress", progress) else NoBar()
+        try:
+            status = _run(descent, callbacks, bar, max_iter, started + max_time)
+        finally:
+            bar.close()
+    result = descent.result()
+    result.status = reason = Status(status)  # type: ignore[call-arg]
+    result.success = reason.success
+    result.message = _message(reason, descent, max_iter, max_time)
+    result.compile_time = compilation.seconds
+    return result
+
+
+def _run(descent: Descent, callbacks: Callbacks, bar: NoBar, max_iter: int, deadline: float) -> int:
+    status = descent.start()
+    while status == RUNNING:
+        if descent.updates >= max_iter:
+            return Status.MAX_ITER
+        if time.perf_counter() >= deadline:
+            return Status.MAX_TIME
+        before = descent.updates
+        at_most = max_iter - before
+        due = callbacks.updates_until_due(before)
+        status = descent.advance(at_most if due is None else min(at_most, due))
+        bar.show(descent.updates, descent.fun, descent.rate)
+        wants_stop = descent.updates > before and callbacks.call(descent.updates, descent.intermediate)
+        if wants_stop and status == RUNNING:
+            status = Status.CALLBACK
+    return status
+
+
+def _tolerance(name: str, value: float | None) -> float:
+    """The value, or -1 for off."""
+    return -1.0 if value is None else validate.number(name, value, 0)
+
+
+def _method(method: Method | str | None, state: State | None) -> Method:
+    if method is None and state is None:
+        raise TypeError("method must be given, such as method=gradopt.SGD(learning_rate=0.01)")
+    if state is None:
+        return as_method(method)
+    chosen = state.method if method is None else as_method(method)
+    if type(chosen) is not type(state.method):
+        raise ValueError(
+            f"method must be {type(state.method).__name__}, as in the state, with any settings, got {chosen}"
+        )
+    return chosen
+
+
+def _problem_and_start(problem: Any, x0: Any, jac: Any, args: Any, state: State | None) -> tuple[Problem, Any]:
+    if state is not None and x0 is not None:
+        raise ValueError("x0 can't be given beside a state, which has its own x")
+    if isinstance(problem, Problem):
+        if jac is not None or args != ():
+            raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
+        if state is not None:
+            return problem, problem.checked("state.x", state.x)
+        if x0 is None and problem.x0 is None:
+            raise ValueError(f"x0 must be given: {problem} has no start of its own")
+        return problem, problem.checked("x0", problem.x0 if x0 is None else x0)
+    if not callable(problem):
+        raise TypeError(f"problem must be a gradopt.problems.Problem or a callable, got {validate.shown(problem)}")
+    if state is None and x0 is None:
+        raise ValueError("x0 must be given: a callable has no start of its own")
+    x = validate.array("x0", x0, 1) if state is None else state.x.copy()
+    return Function(problem, jac, args, x.copy()), x
+
+
+def _message(status: Status, descent: Descent, max_iter: int, max_time: float) -> str:
+    if status == Status.MAX_ITER:
+        return f"{status.meaning} (max_iter={max_iter})"
+    if status == Status.MAX_TIME:
+        return f"{status.meaning} (max_time={max_time:g})"
+    if status != Status.NON_FINITE:
+        return status.meaning
+    if descent.nit == 0 and not np.isfinite(descent.fun):
+        return f"{status.meaning} at the start x0; choose another start"
+    return (
+        f"{status.meaning} at update {descent.nit + 1} (learning rate {descent.rate:g}); x is the last finite"
+        " iterate. A smaller learning_rate, or one that decays, may help"
+    )

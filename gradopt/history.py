@@ -1,0 +1,135 @@
+"""What a run records: columns of equal length, one row a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt.loop import Record
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class History:
+    """The recorded columns as arrays: `history.fun`, or `history["fun"]`.
+
+    Attributes
+    ----------
+    nit : int64 array (m,)
+        The update count.
+    fun : float64 array (m,)
+        The objective.
+    learning_rate : float64 array (m,)
+        The rate of the update that starts there.
+    grad_norm : float64 array (m,)
+        The Euclidean norm of the gradient.
+    x : float array (m, n)
+        The iterates; only with record="x".
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> problem = gradopt.problems.Quadratic(2.0)
+    >>> history = gradopt.optimize(problem, method=gradopt.SGD(0.25), max_iter=3).history
+    >>> history
+    History(4 records of nit, fun, learning_rate, grad_norm)
+    >>> history.fun
+    array([1.      , 0.25    , 0.0625  , 0.015625])
+    """
+
+    nit: NDArray[np.int64]
+    fun: NDArray[np.float64]
+    learning_rate: NDArray[np.float64]
+    grad_norm: NDArray[np.float64]
+    x: NDArray[Any]
+
+    def __init__(self, **columns: NDArray[Any]) -> None:
+        self.__dict__.update(columns)
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        return self.__dict__[column]  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dict__)
+
+    def __len__(self) -> int:
+        return len(self.nit)
+
+    def __repr__(self) -> str:
+        return f"History({len(self)} records of {', '.join(self)})"
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The columns as a pandas DataFrame; x becomes the columns x0, x1, ...
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        import pandas
+
+        frame = pandas.DataFrame({name: self[name] for name in self if name != "x"})
+        if "x" in self:
+            frame = frame.join(pandas.DataFrame(self.x).add_prefix("x"))
+        return frame
+
+
+class Recorder:
+    """Grows the columns as the run goes on and lends the loop a view of the next rows.
+
+    Parameters
+    ----------
+    record : {"scalars", "x", None}
+        What to keep: the numbers, the iterates too, or nothing.
+    n : int
+        The number of parameters.
+    dtype : dtype of x
+    """
+
+    def __init__(self, record: str | None, n: int, dtype: Any) -> None:
+        self._keeps_scalars = record is not None
+        self._scalars = np.empty((3, 0))
+        self._x = np.empty((0, n), dtype)
+        self._keeps_x = record == "x"
+        self._nit = np.empty(0, np.int64)
+        self._rows = 0
+
+    def next_rows(self, count: int) -> Record:
+        """A view of the rows after those that were kept, for the loop to write."""
+        if not self._keeps_scalars:
+            return Record(self._scalars[0], self._scalars[1], self._scalars[2], self._x)
+        needed = self._rows + count
+        if needed > self._nit.size:
+            capacity = max(needed, 2 * self._nit.size)
+            self._nit = _grown(self._nit, capacity)
+            self._scalars = np.stack([_grown(column, capacity) for column in self._scalars])
+            if self._keeps_x:
+                self._x = _grown(self._x, capacity)
+        rows = slice(self._rows, needed)
+        fun, learning_rate, grad_norm = self._scalars[:, rows]
+        return Record(fun, learning_rate, grad_norm, self._x[rows] if self._keeps_x else self._x)
+
+    def keep(self, count: int, last_nit: int) -> None:
+        """Keep the first rows of the view, of which the last is of update number `last_nit`."""
+        if self._keeps_scalars:
+            self._nit[self._rows : self._rows + count] = np.arange(last_nit - count + 1, last_nit + 1)
+            self._rows += count
+
+    def history(self) -> History:
+        """What was kept."""
+        fun, learning_rate, grad_norm = self._scalars[:, : self._rows].copy()
+        columns = {"nit": self._nit[: self._rows].copy(), "fun": fun}
+        columns |= {"learning_rate": learning_rate, "grad_norm": grad_norm}
+        if self._keeps_x:
+            columns["x"] = self._x[: self._rows].copy()
+        return History(**columns)
+
+
+def _grown(array: NDArray[Any], capacity: int) -> NDArray[Any]:
+    grown = np.empty((capacity, *array.shape[1:]), array.dtype)
+    grown[: len(array)] = array
+    return grown

@@ -1,0 +1,167 @@
+"""The descent loop. It knows problems and methods only through their generics."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt.compiler import COMPILING, borrowed, exchanged, keep, kernel, loop_for_user_code, stacked
+from gradopt.protocol import rate, update, value_and_grad
+from gradopt.status import Status
+from gradopt.vectors import copy, copy_to_row, norm, subtract, within
+
+RUNNING = -1
+_GTOL, _FTOL, _XTOL = int(Status.GTOL), int(Status.FTOL), int(Status.XTOL)
+_TARGET, _NON_FINITE = int(Status.TARGET), int(Status.NON_FINITE)
+
+
+class Memory(NamedTuple):
+    """The arrays of a run, allocated once. Floats are of the dtype of x."""
+
+    length: tuple[int, ...] | None  # a tuple of n numbers where n is small and so part of the type, else None
+    x: NDArray[Any]  # (n,) the last accepted iterate
+    grad: NDArray[Any]  # (n,) the gradient there
+    new_x: NDArray[Any]  # (n,) the iterate to evaluate next; the start before the first evaluation
+    new_grad: NDArray[Any]  # (n,) the gradient there
+    best_x: NDArray[Any]  # (n,) where the lowest objective was seen
+    slots: tuple[NDArray[Any], ...]  # each (n,): what the method remembers
+    work: Any  # what the problem asked for
+
+
+class Progress(NamedTuple):
+    """The numbers that change from step to step."""
+
+    nit: int  # updates done
+    nfev: int  # evaluations done; 0 before the start was evaluated
+    fun: float  # the objective at x
+    best_fun: float  # the objective at best_x
+    rate: float  # the learning rate of the next update
+
+
+class Tests(NamedTuple):
+    """When to stop; a negative tolerance is off."""
+
+    gtol: float
+    ftol: float
+    xtol: float
+    target: float
+
+
+class Record(NamedTuple):
+    """Where a chunk of the history goes: one row an accepted iterate. Arrays without rows are not written."""
+
+    fun: NDArray[np.float64]  # (m,)
+    learning_rate: NDArray[np.float64]  # (m,)
+    grad_norm: NDArray[np.float64]  # (m,)
+    x: NDArray[Any]  # (m, n)
+
+
+@kernel
+def iterate(problem, method, memory, progress, tests, record, evaluations):
+    """Run the descent for so many evaluations of the objective, or until a test stops it.
+
+    The first evaluation of a run is that of the start; each further one follows an update. An iterate is accepted
+    only if objective and gradient are finite there; the start is kept in any case.
+
+    problem, method : compiled twins
+    memory : Memory, written
+    progress : Progress
+    tests : Tests
+    record : Record, written, at least `evaluations` rows or none
+    evaluations : int, at least 1
+
+    Returns (status, progress): a `Status` value or RUNNING, and where the run stands now.
+    """
+    length = memory.length
+    problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
+    x, grad = stacked(length, memory.x), stacked(length, memory.grad)
+    new_x, new_grad = stacked(length, memory.new_x), stacked(length, memory.new_grad)
+    best_x, slots = stacked(length, memory.best_x), stacked(length, memory.slots)
+    nit, nfev, fun, best_fun, step_rate = progress
+    best_is_here = False
+    status = RUNNING
+
+    for row in range(evaluations):
+        moved = nfev > 0
+        if moved:
+            update(method, slots, new_x, x, grad, step_rate, nit)
+
+        new_fun = value_and_grad(problem, new_grad, work, new_x)
+        nfev += 1
+        grad_norm = norm(new_grad)
+        if moved and not finite(new_fun, grad_norm):
+            status = _NON_FINITE
+            break
+
+        if new_fun < best_fun:
+            best_fun, best_is_here = new_fun, True
+        elif best_is_here:
+            copy(best_x, x)
+            best_is_here = False
+
+        # From here on, new_x and new_grad are the last ones.
+        x, new_x = exchanged(length, x, new_x)
+        grad, new_grad = exchanged(length, grad, new_grad)
+        last_fun, fun = fun, new_fun
+        nit += moved
+        last_rate, step_rate = step_rate, rate(method.learning_rate, nit)
+
+        if row < record.fun.size:
+            record.fun[row], record.learning_rate[row], record.grad_norm[row] = fun, step_rate, grad_norm
+        if row < record.x.shape[0]:
+            copy_to_row(record.x, row, x)
+
+        status = value_verdict(tests, fun, grad, grad_norm)
+        if status == RUNNING and last_rate != 0.0:
+            status = step_verdict(tests, last_fun, fun, new_x, x, new_grad)
+        if status != RUNNING:
+            break
+
+    if best_is_here:
+        copy(best_x, x)
+    keep(length, memory.x, x)
+    keep(length, memory.grad, grad)
+    keep(length, memory.best_x, best_x)
+    keep(length, memory.slots, slots)
+    return status, Progress(nit, nfev, fun, best_fun, step_rate)
+
+
+@kernel(inline=True)
+def finite(fun, grad_norm):
+    """Whether both numbers are finite."""
+    return abs(fun) + grad_norm < np.inf
+
+
+@kernel(inline=True)
+def value_verdict(tests, fun, grad, grad_norm):
+    """The first that holds of the tests NON_FINITE, TARGET, GTOL, else RUNNING."""
+    if not finite(fun, grad_norm):
+        return _NON_FINITE
+    if fun <= tests.target:
+        return _TARGET
+    if tests.gtol >= 0.0 and within(grad, grad_norm, tests.gtol):
+        return _GTOL
+    return RUNNING
+
+
+@kernel(inline=True)
+def step_verdict(tests, last_fun, fun, last_x, x, spare):
+    """The first that holds of the tests FTOL, XTOL, else RUNNING.
+
+    spare : float array (n,), may be written
+    """
+    if abs(fun - last_fun) <= tests.ftol * max(abs(last_fun), abs(fun), 1.0):
+        return _FTOL
+    if tests.xtol >= 0.0:
+        subtract(spare, x, last_x)
+        if norm(spare) <= tests.xtol * (tests.xtol + norm(x)):
+            return _XTOL
+    return RUNNING
+
+
+# For problems that hold a user's compiled functions, and for those that can't be compiled. In the latter the loop is
+# Python, but what it calls for the method and for vectors is machine code still.
+iterate_user_code = loop_for_user_code(iterate)
+iterate_in_python = iterate.py_func if COMPILING else iterate
