@@ -1,0 +1,49 @@
+"""Gradient descent and its family, with the whole loop in machine code.
+
+optimize          minimise a problem, or a function of one's own
+problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, PolynomialFit
+SGD               gradient descent with momentum, dampening, Nesterov's momentum, weight decay
+schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, CosineDecay, Warmup
+check_gradient    a gradient against finite differences
+every             a callback for each n-th update
+OptimizeResult    what `optimize` returns; its `status` is a Status, its `history` a History
+"""
+
+from gradopt import problems
+from gradopt.callbacks import every
+from gradopt.check import GradientCheck, check_gradient
+from gradopt.driver import optimize
+from gradopt.history import History
+from gradopt.methods import SGD
+from gradopt.result import OptimizeResult
+from gradopt.schedules import (
+    Constant,
+    CosineDecay,
+    ExponentialDecay,
+    InverseTimeDecay,
+    PiecewiseConstant,
+    StepDecay,
+    Warmup,
+)
+from gradopt.status import Status
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Constant",
+    "CosineDecay",
+    "ExponentialDecay",
+    "GradientCheck",
+    "History",
+    "InverseTimeDecay",
+    "OptimizeResult",
+    "PiecewiseConstant",
+    "Status",
+    "StepDecay",
+    "Warmup",
+    "check_gradient",
+    "every",
+    "optimize",
+    "problems",
+]
