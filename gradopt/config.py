@@ -22,8 +22,19 @@ class Config:
     Compiled: ClassVar[Any]
 
     def compiled(self, dtype: Any = np.float64) -> Any:
-        """The NamedTuple that kernels receive, its floating-point numbers and arrays in `dtype`."""
-        return self.Compiled(*(_lowered(getattr(self, field), dtype) for field in self.Compiled._fields))
+        """The NamedTuple that kernels receive, its floating-point numbers and arrays in `dtype`; made once."""
+        twins = self.__dict__.setdefault("_twins", {})
+        twin = twins.get(dtype)
+        if twin is None:
+            twin = twins[dtype] = self._lowered(dtype)
+        return twin
+
+    def _lowered(self, dtype: Any) -> Any:
+        """Make that NamedTuple; for subclasses whose fields are not what their kernels want."""
+        return self.Compiled(*(lowered(getattr(self, field), dtype) for field in self.Compiled._fields))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_twins"}
 
     def _check(self, field: str, check: Callable[..., Any], *arguments: Any, **keywords: Any) -> None:
         """Replace a field by what `check(field, value, ...)` returns; for use in `__post_init__`."""
@@ -42,7 +53,8 @@ def config(cls: type[_C]) -> type[_C]:
     return cls
 
 
-def _lowered(value: Any, dtype: Any) -> Any:
+def lowered(value: Any, dtype: Any) -> Any:
+    """A field's value as kernels want it."""
     if isinstance(value, Config):
         return value.compiled(dtype)
     if isinstance(value, float):

@@ -64,8 +64,8 @@ class Descent:
         length = (0,) * x.size if COMPILING and x.size <= _IN_REGISTERS else None
         grad, new_grad = np.empty_like(x), np.empty_like(x)
         self._memory = Memory(length, x, grad, x.copy(), new_grad, best_x, slots, problem.workspace(x.dtype))
-        self._recorder = Recorder(record, x.size, x.dtype)
         self._first_nit = self._progress.nit
+        self._recorder = Recorder(record, x.size, x.dtype, self._first_nit)
         self._earlier = state
         self._evaluations_again = 0
         self._seconds_each = 0.0
@@ -124,7 +124,7 @@ class Descent:
         done = self._progress.nfev - before.nfev
         self._seconds_each = (time.perf_counter() - started) / done
         accepted = self._progress.nit - before.nit + (before.nfev == 0)
-        self._recorder.keep(accepted, self._progress.nit)
+        self._recorder.keep(accepted)
         return status
 
     def _call_loop(self, rows: Any, evaluations: int) -> int:

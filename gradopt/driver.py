@@ -196,9 +196,10 @@ def _problem_and_start(problem: Any, x0: Any, jac: Any, args: Any, state: State 
             raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
         if state is not None:
             return problem, problem.checked("state.x", state.x)
-        if x0 is None and problem.x0 is None:
+        start = problem.x0 if x0 is None else x0
+        if start is None:
             raise ValueError(f"x0 must be given: {problem} has no start of its own")
-        return problem, problem.checked("x0", problem.x0 if x0 is None else x0)
+        return problem, problem.checked("x0", start)
     if not callable(problem):
         raise TypeError(f"problem must be a gradopt.problems.Problem or a callable, got {validate.shown(problem)}")
     if state is None and x0 is None:

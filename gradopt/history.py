@@ -88,14 +88,16 @@ class Recorder:
     n : int
         The number of parameters.
     dtype : dtype of x
+    first_nit : int
+        The update count of the first row; each further row is one update later.
     """
 
-    def __init__(self, record: str | None, n: int, dtype: Any) -> None:
+    def __init__(self, record: str | None, n: int, dtype: Any, first_nit: int) -> None:
         self._keeps_scalars = record is not None
+        self._keeps_x = record == "x"
         self._scalars = np.empty((3, 0))
         self._x = np.empty((0, n), dtype)
-        self._keeps_x = record == "x"
-        self._nit = np.empty(0, np.int64)
+        self._first_nit = first_nit
         self._rows = 0
 
     def next_rows(self, count: int) -> Record:
@@ -103,33 +105,30 @@ class Recorder:
         if not self._keeps_scalars:
             return Record(self._scalars[0], self._scalars[1], self._scalars[2], self._x)
         needed = self._rows + count
-        if needed > self._nit.size:
-            capacity = max(needed, 2 * self._nit.size)
-            self._nit = _grown(self._nit, capacity)
-            self._scalars = np.stack([_grown(column, capacity) for column in self._scalars])
+        capacity = self._scalars.shape[1]
+        if needed > capacity:
+            capacity = max(needed, 2 * capacity, _FIRST_CAPACITY)
+            self._scalars, scalars = np.empty((3, capacity)), self._scalars
+            self._scalars[:, : self._rows] = scalars[:, : self._rows]
             if self._keeps_x:
-                self._x = _grown(self._x, capacity)
-        rows = slice(self._rows, needed)
-        fun, learning_rate, grad_norm = self._scalars[:, rows]
-        return Record(fun, learning_rate, grad_norm, self._x[rows] if self._keeps_x else self._x)
+                self._x, x = np.empty((capacity, self._x.shape[1]), self._x.dtype), self._x
+                self._x[: self._rows] = x[: self._rows]
+        scalars = self._scalars[:, self._rows : needed]
+        return Record(scalars[0], scalars[1], scalars[2], self._x[self._rows : needed] if self._keeps_x else self._x)
 
-    def keep(self, count: int, last_nit: int) -> None:
-        """Keep the first rows of the view, of which the last is of update number `last_nit`."""
-        if self._keeps_scalars:
-            self._nit[self._rows : self._rows + count] = np.arange(last_nit - count + 1, last_nit + 1)
-            self._rows += count
+    def keep(self, count: int) -> None:
+        """Keep the first rows of the view."""
+        self._rows += count
 
     def history(self) -> History:
         """What was kept."""
-        fun, learning_rate, grad_norm = self._scalars[:, : self._rows].copy()
-        columns = {"nit": self._nit[: self._rows].copy(), "fun": fun}
+        count = self._rows if self._keeps_scalars else 0
+        fun, learning_rate, grad_norm = self._scalars[:, :count].copy()
+        columns = {"nit": np.arange(self._first_nit, self._first_nit + count), "fun": fun}
         columns |= {"learning_rate": learning_rate, "grad_norm": grad_norm}
         if self._keeps_x:
-            columns["x"] = self._x[: self._rows].copy()
+            columns["x"] = self._x[:count].copy()
         return History(**columns)
 
 
-def _grown(array: NDArray[Any], capacity: int) -> NDArray[Any]:
-    grown = np.empty((capacity, *array.shape[1:]), array.dtype)
-    grown[: len(array)] = array
-    return grown
+_FIRST_CAPACITY = 64

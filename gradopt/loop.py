@@ -90,7 +90,7 @@ def iterate(problem, method, memory, progress, tests, record, evaluations):
 
         new_fun = value_and_grad(problem, new_grad, work, new_x)
         nfev += 1
-        grad_norm = norm(new_grad)
+        grad_norm = norm(length, new_grad)
         if moved and not finite(new_fun, grad_norm):
             status = _NON_FINITE
             break
@@ -113,9 +113,9 @@ def iterate(problem, method, memory, progress, tests, record, evaluations):
         if row < record.x.shape[0]:
             copy_to_row(record.x, row, x)
 
-        status = value_verdict(tests, fun, grad, grad_norm)
+        status = value_verdict(length, tests, fun, grad, grad_norm)
         if status == RUNNING and last_rate != 0.0:
-            status = step_verdict(tests, last_fun, fun, new_x, x, new_grad)
+            status = step_verdict(length, tests, last_fun, fun, new_x, x, new_grad)
         if status != RUNNING:
             break
 
@@ -135,19 +135,19 @@ def finite(fun, grad_norm):
 
 
 @kernel(inline=True)
-def value_verdict(tests, fun, grad, grad_norm):
+def value_verdict(length, tests, fun, grad, grad_norm):
     """The first that holds of the tests NON_FINITE, TARGET, GTOL, else RUNNING."""
     if not finite(fun, grad_norm):
         return _NON_FINITE
     if fun <= tests.target:
         return _TARGET
-    if tests.gtol >= 0.0 and within(grad, grad_norm, tests.gtol):
+    if tests.gtol >= 0.0 and within(length, grad, grad_norm, tests.gtol):
         return _GTOL
     return RUNNING
 
 
 @kernel(inline=True)
-def step_verdict(tests, last_fun, fun, last_x, x, spare):
+def step_verdict(length, tests, last_fun, fun, last_x, x, spare):
     """The first that holds of the tests FTOL, XTOL, else RUNNING.
 
     spare : float array (n,), may be written
@@ -156,7 +156,7 @@ def step_verdict(tests, last_fun, fun, last_x, x, spare):
         return _FTOL
     if tests.xtol >= 0.0:
         subtract(spare, x, last_x)
-        if norm(spare) <= tests.xtol * (tests.xtol + norm(x)):
+        if norm(length, spare) <= tests.xtol * (tests.xtol + norm(length, x)):
             return _XTOL
     return RUNNING
 

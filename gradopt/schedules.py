@@ -348,8 +348,8 @@ class Warmup(Schedule):
         self._check("steps", validate.integer, 1)
         self._check("start_factor", validate.number, 0, 1)
 
-    def compiled(self, dtype: Any = np.float64) -> Any:
-        return super().compiled(dtype)._replace(schedule=as_schedule("schedule", self.schedule).compiled(dtype))
+    def _lowered(self, dtype: Any) -> Any:
+        return super()._lowered(dtype)._replace(schedule=as_schedule("schedule", self.schedule).compiled(dtype))
 
 
 @rate.on(Warmup)

@@ -20,12 +20,12 @@ def number(
     infinite: bool = False,
 ) -> float:
     """A real number in [low, high]; `above` and `below` leave out the ends, `infinite` admits infinity."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+    if type(value) is not float and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
         raise TypeError(f"{name} must be a real number, got {shown(value)}")
     result = float(value)
     too_low = result <= low if above else result < low
     too_high = result >= high if below else result > high
-    if np.isnan(result) or too_low or too_high or (np.isinf(result) and not infinite):
+    if result != result or too_low or too_high or (abs(result) == np.inf and not infinite):
         raise ValueError(f"{name} must be {_interval(low, high, above, below)}, got {shown(value)}")
     return result
 
@@ -40,7 +40,7 @@ def _interval(low: float, high: float, above: bool, below: bool) -> str:
 
 def integer(name: str, value: Any, low: int) -> int:
     """An integer of at least `low`, by type: 3.0 is none."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
+    if type(value) is not int and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral)):
         raise TypeError(f"{name} must be an integer, got {shown(value)}")
     if not low <= int(value) < 2**62:
         raise ValueError(f"{name} must be an integer >= {low}, got {shown(value)}")

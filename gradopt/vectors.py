@@ -1,7 +1,8 @@
 """Kernels over whole vectors. Arrays are float arrays (n,), C order; float32 sums are taken in float64.
 
-Vectors of up to four elements are handled without loops: LLVM does not unroll a loop that it has optimised in another
-function before, and a loop over an array keeps that array out of registers.
+`length` is None, or a tuple of n <= 4 numbers where n is part of the type. Such vectors are handled without loops: LLVM
+does not unroll a loop that it has optimised in another function before, and a loop over an array keeps that array out
+of registers.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def subtract(out, u, v):
 
 
 @kernel(inline=True)
-def norm(v):
+def norm(length, v):
     """The Euclidean norm of v, without overflow or underflow; not finite where v is not."""
-    if v.size > 4:
+    if length is None:
         return _norm_of_many(v)
     a, b, c, d = _elements(v)
     squares = (a * a + b * b) + (c * c + d * d)
@@ -52,9 +53,9 @@ def norm(v):
 
 
 @kernel(inline=True)
-def within(v, norm_of_v, bound):
+def within(length, v, norm_of_v, bound):
     """Whether the largest abs(v[j]) is at most `bound` >= 0; v is finite."""
-    if v.size > 4:
+    if length is None:
         # The norm is at most sqrt(n) times the largest element, so most calls need not look at v.
         return norm_of_v <= 1.01 * math.sqrt(v.size) * bound and _largest(v) <= bound
     a, b, c, d = _elements(v)

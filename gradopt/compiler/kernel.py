@@ -16,7 +16,7 @@ from typing import Any
 import numba
 from numba import njit, types
 from numba.core.caching import FunctionCache
-from numba.extending import intrinsic, overload
+from numba.extending import lower_builtin, type_callable
 
 COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
@@ -82,19 +82,16 @@ def loop_for_user_code(loop: Any) -> Any:
     return njit(**STRICT)(loop.py_func if COMPILING else loop)
 
 
-@intrinsic
-def _never_inline(typing_context: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
 def one_copy() -> None:
     """Keep the compiled function that calls this out of line, so that there is one copy of its machine code."""
 
 
-@overload(one_copy, jit_options=STRICT, inline="always")
-def _one_copy():
-    return lambda: _never_inline()  # type: ignore[call-arg]
+@type_callable(one_copy)
+def _one_copy(context):
+    return lambda: types.void
+
+
+@lower_builtin(one_copy)
+def _lower_one_copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    builder.function.attributes.add("noinline")
+    return context.get_dummy_value()

@@ -12,7 +12,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import lower_builtin, overload, type_callable
 from numba.np.arrayobj import make_array, populate_array
 
 from gradopt.compiler.kernel import STRICT
@@ -103,42 +103,53 @@ def _on_stack(context: Any, builder: Any, length: int, numba_type: Any, value: A
     return array._getvalue()
 
 
-@intrinsic
-def _borrow(typing_context: Any, value: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _without_owner(context, builder, value, arguments[0])
-
-    return value(value), codegen
+# Lowered directly, so that the stack frame is the caller's. Not by overloads inlined with inline="always": Numba then
+# removes writes to arrays that a function returned and that are not read again, such as those to a borrowed history.
 
 
-@intrinsic
-def _stack(typing_context: Any, length: Any, array: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if isinstance(length, types.NoneType):
-            return _without_owner(context, builder, array, arguments[1])
-        return _on_stack(context, builder, len(length), array, arguments[1])
-
-    return array(length, array), codegen
+@type_callable(borrowed)
+def _borrowed(context):
+    return lambda value: value
 
 
-@intrinsic
-def _unstack(typing_context: Any, length: Any, target: Any, source: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _off_stack(context, builder, len(length), target, arguments[1], arguments[2])
-        return context.get_dummy_value()
-
-    return types.void(length, target, source), codegen
+@lower_builtin(borrowed, types.Any)
+def _lower_borrowed(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return _without_owner(context, builder, signature.args[0], arguments[0])
 
 
-# Inlined by Numba itself, not by LLVM: the stack frame must be the caller's. Numba wants these without annotations.
-@overload(borrowed, jit_options=STRICT | {"forceinline": True})
-def _borrowed(value):
-    return lambda value: _borrow(value)  # type: ignore[call-arg]
+@type_callable(stacked)
+def _stacked(context):
+    return lambda length, array: array
 
 
-@overload(stacked, jit_options=STRICT, inline="always")
-def _stacked(length, array):
-    return lambda length, array: _stack(length, array)  # type: ignore[call-arg]
+@lower_builtin(stacked, types.none, types.Any)
+def _lower_not_stacked(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return _without_owner(context, builder, signature.args[1], arguments[1])
+
+
+@lower_builtin(stacked, types.UniTuple, types.Any)
+def _lower_stacked(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return _on_stack(context, builder, len(signature.args[0]), signature.args[1], arguments[1])
+
+
+@type_callable(keep)
+def _keep(context):
+    return lambda length, target, source: types.void
+
+
+@lower_builtin(keep, types.UniTuple, types.Any, types.Any)
+def _lower_keep(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    _off_stack(context, builder, len(signature.args[0]), signature.args[1], arguments[1], arguments[2])
+    return context.get_dummy_value()
+
+
+@lower_builtin(keep, types.none, types.Any, types.Any)
+def _lower_keep_in_place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    _, numba_type, _ = signature.args
+    if isinstance(numba_type, types.Array):  # tuples of arrays are where they were
+        target, source = (make_array(numba_type)(context, builder, array) for array in arguments[1:])
+        cgutils.raw_memmove(builder, target.data, source.data, target.nitems, target.itemsize)
+    return context.get_dummy_value()
 
 
 @overload(exchanged, jit_options=STRICT | {"forceinline": True})
@@ -152,17 +163,3 @@ def _exchanged(length, first, second):
         return first, second
 
     return swapped
-
-
-@overload(keep, jit_options=STRICT | {"forceinline": True})
-def _keep(length, target, source):
-    if not isinstance(length, types.NoneType):
-        return lambda length, target, source: _unstack(length, target, source)  # type: ignore[call-arg]
-    if isinstance(source, _Tuple):
-        return lambda length, target, source: None
-
-    def copied(length, target, source):
-        for j in range(source.size):
-            target[j] = source[j]
-
-    return copied

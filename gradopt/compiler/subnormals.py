@@ -8,8 +8,6 @@ they become 0.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -61,17 +59,15 @@ def _restore(mode):
     _write_mode(types.uint32(mode))
 
 
-@contextmanager
-def flushed_subnormals() -> Iterator[None]:
+class flushed_subnormals:
     """Within the block, arithmetic of this thread takes subnormal numbers as 0; x86-64 only, elsewhere no change.
 
     The caller's mode comes back at the end of the block, also by way of an exception.
     """
-    if not _SUPPORTED:
-        yield
-        return
-    mode = _start_flushing()
-    try:
-        yield
-    finally:
-        _restore(mode)
+
+    def __enter__(self) -> None:
+        self._mode = _start_flushing() if _SUPPORTED else None
+
+    def __exit__(self, *exception: object) -> None:
+        if self._mode is not None:
+            _restore(self._mode)

@@ -45,10 +45,9 @@ class Method(Config):
         """Whether updates write the slots."""
         return bool(self.slots)
 
-    def compiled(self, dtype: Any = np.float64) -> Any:
-        """The NamedTuple that kernels receive. Hyper-parameters are float64 whatever the parameters are."""
+    def _lowered(self, dtype: Any) -> Any:
         schedule = as_schedule("learning_rate", self.learning_rate)
-        return super().compiled()._replace(learning_rate=schedule.compiled())
+        return super()._lowered(dtype)._replace(learning_rate=schedule.compiled(dtype))
 
     def _check_learning_rate(self) -> None:
         if not isinstance(self.learning_rate, Schedule):

@@ -83,7 +83,7 @@ class PolynomialFit(Problem):
     def __repr__(self) -> str:
         return f"PolynomialFit(t={self.t.shape}, y={self.y.shape}, degree={self.degree}, loss={self.loss!r})"
 
-    def compiled(self, dtype: Any = np.float64) -> Any:
+    def _lowered(self, dtype: Any) -> Any:
         powers = (0,) * self.n if self.degree <= _UNROLLED_DEGREE else None
         t, y = (np.ascontiguousarray(values, dtype) for values in (self.t, self.y))
         return self.Compiled(t, y, powers, loss_named(self.loss).compiled())

@@ -1,0 +1,28 @@
+"""Settings of the test run: a fresh cache folder, pictures without a screen, reproducible properties."""
+
+import os
+import tempfile
+
+_cache = tempfile.TemporaryDirectory(prefix="gradopt-tests-")
+os.environ["NUMBA_CACHE_DIR"] = _cache.name
+os.environ["MPLBACKEND"] = "Agg"
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+from gradopt.compiler import COMPILING  # noqa: E402
+
+settings.register_profile("gradopt", deadline=None, derandomize=True, max_examples=25, database=None)
+settings.load_profile("gradopt")
+
+compiled_only = pytest.mark.skipif(not COMPILING, reason="needs the compiler")
+
+
+def pytest_report_header() -> str:
+    return f"compiler: {'on' if COMPILING else 'off'}"
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20)
