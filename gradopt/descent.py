@@ -54,6 +54,7 @@ class Descent:
             self._arithmetic = flushed_subnormals
         self._problem, self._method, self._tests = problem.compiled(x.dtype), method.compiled(), tests
         self.method, self._remembers = method, method.remembers
+        self.failed_at_start = False
         if state is None:
             slots = tuple(np.zeros_like(x) for _ in method.slots)
             self._progress = Progress(0, 0, np.inf, np.inf, 0.0)
@@ -100,6 +101,7 @@ class Descent:
     def start(self) -> int:
         """Evaluate the start; returns a `Status` or RUNNING."""
         status = self._advance(1)
+        self.failed_at_start = status == Status.NON_FINITE
         if self._earlier is not None and self._progress.fun != self._earlier.fun:
             # The state comes from another objective, whose lowest value means nothing for this one.
             self._memory.best_x[:] = self._memory.x

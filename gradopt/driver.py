@@ -10,7 +10,7 @@ import numpy as np
 
 from gradopt import validate
 from gradopt.callbacks import Callbacks
-from gradopt.compile_time import CompileTime
+from gradopt.compilation import Compilation
 from gradopt.descent import Descent
 from gradopt.functions import Function
 from gradopt.loop import RUNNING, Tests
@@ -110,7 +110,7 @@ def optimize(
     >>> problem = gradopt.problems.Rosenbrock(b=1.0)
     >>> result = gradopt.optimize(problem, x0=[2.0, 2.0], method=gradopt.SGD(0.1))
     >>> print(result.success, result.nit, result.x.round(4))
-    True 324 [1. 1.]
+    True 290 [1. 1.]
 
     A function of one's own:
 
@@ -136,7 +136,7 @@ def optimize(
     if state is not None and not isinstance(state, State):
         raise TypeError(f"state must be the state of an earlier result, got {validate.shown(state)}")
     method = _method(method, state)
-    with CompileTime() as compilation:
+    with Compilation() as compilation:
         problem, x = _problem_and_start(problem, x0, jac, args, state)
         descent = Descent(problem, method, x, tests, record, state)
         bar = Bar(max_iter) if validate.flag("progress", progress) else NoBar()
@@ -200,7 +200,7 @@ def _problem_and_start(problem: Any, x0: Any, jac: Any, args: Any, state: State 
         if start is None:
             raise ValueError(f"x0 must be given: {problem} has no start of its own")
         return problem, problem.checked("x0", start)
-    if not callable(problem):
+    if not callable(problem) or (isinstance(problem, type) and issubclass(problem, Problem)):
         raise TypeError(f"problem must be a gradopt.problems.Problem or a callable, got {validate.shown(problem)}")
     if state is None and x0 is None:
         raise ValueError("x0 must be given: a callable has no start of its own")
@@ -215,7 +215,7 @@ def _message(status: Status, descent: Descent, max_iter: int, max_time: float) -
         return f"{status.meaning} (max_time={max_time:g})"
     if status != Status.NON_FINITE:
         return status.meaning
-    if descent.nit == 0 and not np.isfinite(descent.fun):
+    if descent.failed_at_start:
         return f"{status.meaning} at the start x0; choose another start"
     return (
         f"{status.meaning} at update {descent.nit + 1} (learning rate {descent.rate:g}); x is the last finite"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType, FunctionType
+from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 import numba
@@ -185,12 +185,33 @@ def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: A
     for numba_type in types:
         if isinstance(numba_type, type):
             raise TypeError(f"Numba has no type for an argument of {numba_type}")
-    dispatcher: Any = function if is_jitted(function) else numba.njit(boundscheck=True, error_model="numpy")(function)
+    dispatcher: Any = function if is_jitted(function) else _jitted(function)
     dispatcher.compile(types)
     returned = dispatcher.overloads[types].signature.return_type
     if not returns(returned):
         raise TypeError(f"compiled, it returns {returned}")
     return dispatcher
+
+
+def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:
+    """A dispatcher for a function in which Python functions that it calls are dispatchers too."""
+    inside = (*inside, function)
+
+    def seen(value: Any) -> Any:
+        plain = isinstance(value, FunctionType) and value not in inside
+        return _jitted(value, inside) if plain else value
+
+    if isinstance(function, FunctionType):
+        scope, cells = dict(function.__globals__), list(function.__closure__ or ())
+        for name in _names(function.__code__) & scope.keys():
+            scope[name] = seen(scope[name])
+        for position, cell in enumerate(cells):
+            with suppress(ValueError):  # still empty
+                cells[position] = CellType(seen(cell.cell_contents))
+        copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, tuple(cells))
+        copy.__kwdefaults__, copy.__module__ = function.__kwdefaults__, function.__module__
+        function = copy
+    return numba.njit(boundscheck=True, error_model="numpy")(function)
 
 
 def _is_number(returned: Any) -> bool:
@@ -214,12 +235,12 @@ def _identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:
     if not isinstance(value, FunctionType) or value in inside:
         return _ById(value)
     inside = (*inside, value)
-    used = dict(_outside_values(value))
+    used = dict(_outside(value))
     defaults = tuple(_identity(default, inside) for default in value.__defaults__ or ())
     return value.__code__, defaults, tuple((name, _identity(item, inside)) for name, item in sorted(used.items()))
 
 
-def _outside_values(function: FunctionType) -> Any:
+def _outside(function: FunctionType) -> Any:
     """Pairs of name and value for all that the code, and the functions inside it, take from outside."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):  # the cell is still empty

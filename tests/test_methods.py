@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 import gradopt
-import naive
 from gradopt import SGD, InverseTimeDecay, optimize, problems
+
+import naive
 
 SETTINGS = [
     {},

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-import naive
 from gradopt import check_gradient, problems
+
+import naive
 
 T = np.linspace(-1.0, 2.0, 23)
 Y = np.sin(3 * T) + T

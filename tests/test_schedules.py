@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-import naive
 from gradopt import (
     SGD,
     Constant,
@@ -14,6 +13,8 @@ from gradopt import (
     optimize,
     problems,
 )
+
+import naive
 
 K = np.arange(60)
 

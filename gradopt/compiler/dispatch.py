@@ -7,9 +7,13 @@ from functools import singledispatch
 from inspect import Parameter, Signature, signature
 from typing import Any
 
+import numpy as np
 from numba.extending import overload
 
 from gradopt.compiler.kernel import COMPILING, STRICT, kernel
+
+# Where the compiler is off, NumPy's numbers are to be as silent about overflow as machine code is.
+silent = np.errstate(all="ignore")
 
 
 def generic(stub: Callable[..., Any]) -> Any:
@@ -40,7 +44,7 @@ def generic(stub: Callable[..., Any]) -> Any:
     def on(config: Any) -> Callable[..., Any]:
         def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
             implementations[config.Compiled] = implementation
-            function.register(config.Compiled, compiled if COMPILING else implementation)
+            function.register(config.Compiled, compiled if COMPILING else silent(implementation))
             return implementation
 
         return register

@@ -1,0 +1,210 @@
+"""The compile layer: cache, floating-point mode, memory; and the layers of the package."""
+
+import ast
+import doctest
+import importlib
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import njit
+
+import gradopt
+from gradopt.compiler import borrowed, flushed_subnormals, stacked
+from gradopt.vectors import dot, norm
+
+from conftest import compiled_only
+
+PACKAGE = Path(gradopt.__file__).parent
+
+# Lower never imports higher.
+LAYERS = [
+    {"compiler", "validate", "status"},
+    {"config", "protocol"},
+    {"vectors", "schedules", "losses"},
+    {"methods"},
+    {"problems"},
+    {"loop"},
+    {"result", "history", "functions", "compilation", "progress"},
+    {"callbacks", "check", "descent"},
+    {"driver"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def module_name(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_lower_never_imports_higher(path):
+    name = module_name(path)
+    if name == "__init__":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "gradopt":
+            parts = node.module.split(".")
+            imported = parts[1:2] or [alias.name for alias in node.names]
+            for other in imported:
+                assert other == name or LEVEL[other] <= LEVEL[name], f"{name} imports {other}"
+                assert other != "loop" or name not in LAYERS[4] | LAYERS[3]
+
+
+@pytest.mark.parametrize(
+    "name", [*sorted(info.name for info in pkgutil.walk_packages(gradopt.__path__, "gradopt.")), "gradopt"]
+)
+def test_examples_in_docstrings_run(name):
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+def test_every_public_name_has_a_docstring_with_an_example():
+    for name in set(gradopt.__all__) - {"problems"}:
+        documentation = getattr(gradopt, name).__doc__
+        assert documentation, name
+        if name not in ("OptimizeResult", "GradientCheck"):  # made by functions whose examples show them
+            assert ">>>" in documentation, name
+    for name in set(gradopt.problems.__all__) - {"Problem"}:
+        assert ">>>" in getattr(gradopt.problems, name).__doc__, name
+
+
+SOLVE = """
+import gradopt
+result = gradopt.optimize(gradopt.problems.Rosenbrock(), method=gradopt.SGD(1e-3), max_iter=10, gtol=0)
+from gradopt.loop import iterate
+print(result.fun, gradopt.problems.Rosenbrock().value([2.0, 2.0]), sum(iterate.stats.cache_hits.values()))
+"""
+
+
+def python(code, folder, **environment):
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return process.stdout.split()
+
+
+@compiled_only
+def test_an_edited_kernel_is_noticed_by_the_cached_loop(tmp_path):
+    copy = tmp_path / "gradopt"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    here = {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    first, again = (python(SOLVE, tmp_path, **here) for _ in range(2))
+    assert first[2] == "0"
+    assert again == [*first[:2], "1"]  # from the disk cache
+    kernel = copy / "problems" / "rosenbrock.py"
+    source = kernel.read_text()
+    edited = source.replace("return f\n", "return f + 1000.0\n")
+    assert edited != source
+    kernel.write_text(edited)
+    after = python(SOLVE, tmp_path, **here)
+    assert float(after[0]) == float(first[0]) + 1000.0
+    assert float(after[1]) == float(first[1]) + 1000.0
+
+
+@compiled_only
+def test_users_functions_leave_no_file_in_the_cache(tmp_path):
+    code = "import gradopt\nfor _ in range(2): gradopt.optimize({}, [1.0], method='sgd', max_iter=3, jac={})\n"
+    function = code.format("lambda x: x[0] ** 2", "lambda x: 2 * x")
+    python("import gradopt; gradopt.optimize(gradopt.problems.Quadratic(2.0), method='sgd')", tmp_path)
+    python(function, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    files = sorted(path.name for path in (tmp_path / "cache").rglob("*.nbi"))
+    assert files
+    assert not any(name.startswith(("loop.iterate-", "<stdin>", "dispatch.")) for name in files)
+
+
+@compiled_only
+def test_works_where_no_cache_folder_can_be_written(tmp_path):
+    """Here by a locator that finds no place, as in a read-only container without a home folder."""
+    code = "import numba.core.caching as c\nc.CacheImpl._locator_classes = []\n" + SOLVE
+    assert python(code, tmp_path)[2] == "0"
+
+
+@compiled_only
+class TestSubnormals:
+    @staticmethod
+    @njit
+    def tiny(x):
+        return x * 0.5
+
+    def test_are_flushed_within_the_block_only(self):
+        smallest = np.float64(2.3e-308)
+        assert self.tiny(smallest) > 0.0
+        with flushed_subnormals():
+            assert self.tiny(smallest) == 0.0
+        assert self.tiny(smallest) > 0.0
+
+    def test_the_mode_comes_back_after_an_exception(self):
+        with pytest.raises(KeyError), flushed_subnormals():
+            raise KeyError
+        assert self.tiny(np.float64(2.3e-308)) > 0.0
+
+    def test_runs_flush_them_and_restore_the_mode(self):
+        problem = gradopt.problems.Quadratic(2e-308 * np.eye(8))
+        result = gradopt.optimize(problem, np.full(8, 0.25), method=gradopt.SGD(0.1), max_iter=1, gtol=0)
+        assert result.jac.tolist() == [0.0] * 8
+        assert problem.grad(np.full(8, 0.25)).all()
+
+    def test_runs_restore_the_mode_after_an_error(self):
+        def fails_later(x):
+            return 1.0 / np.ones(3)[int(x[0])]
+
+        with pytest.raises(IndexError):
+            gradopt.optimize(fails_later, [0.0], jac=lambda x: -np.ones_like(x), method=gradopt.SGD(1.0))
+        assert self.tiny(np.float64(2.3e-308)) > 0.0
+
+
+@compiled_only
+class TestMemory:
+    """What a loop writes through borrowed and stacked arrays must arrive, read again or not."""
+
+    @staticmethod
+    @njit
+    def write(length, x, record):
+        x, record = stacked(length, x), borrowed(record)
+        for row in range(record[0].size):
+            x[0] += 1.0
+            record[0][row] = x[0]
+            record[1][row] = -x[0]
+        return x[0]
+
+    @pytest.mark.parametrize("length", [None, (0, 0)])
+    def test_writes_arrive(self, length):
+        x, record = np.zeros(2), (np.zeros(3), np.zeros(3))
+        assert self.write(length, x, record) == 3.0
+        assert record[0].tolist() == [1.0, 2.0, 3.0]
+        assert record[1].tolist() == [-1.0, -2.0, -3.0]
+        assert x[0] == (3.0 if length is None else 0.0)
+
+    def test_borrowing_frees_nothing_and_leaks_nothing(self):
+        x = np.zeros(2)
+        record = (np.zeros(3), np.zeros(3))
+        counts = [sys.getrefcount(array) for array in record]
+        for _ in range(100):
+            self.write(None, x, record)
+        assert [sys.getrefcount(array) for array in record] == counts
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 15, 16, 1000])
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200, 0.0])
+def test_norm(n, scale, rng):
+    v = scale * rng.normal(size=n)
+    with np.errstate(all="ignore"):
+        for length in [None] + [(0,) * n] * (n <= 4):
+            assert norm(length, v) == pytest.approx(scale * np.linalg.norm(v / (scale or 1.0)), rel=1e-14)
+            for bad in (np.nan, np.inf):
+                assert not np.isfinite(norm(length, np.append(v[1:], bad)))
+
+
+def test_dot(rng):
+    u, v = rng.normal(size=(2, 777))
+    assert dot(u, v) == pytest.approx(u @ v, rel=1e-12)
