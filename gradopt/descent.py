@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gradopt.compiler import COMPILING, flushed_subnormals
 from gradopt.functions import Function
 from gradopt.history import Recorder
-from gradopt.loop import Memory, Progress, Tests, iterate, iterate_in_python
+from gradopt.loop import Memory, Progress, StopTests, iterate, iterate_in_python
 from gradopt.methods import Method
 from gradopt.problems import Problem
 from gradopt.result import OptimizeResult, State
@@ -35,14 +35,20 @@ class Descent:
     method : Method
     x : float array (n,)
         The start; a new array, kept.
-    tests : Tests
+    tests : StopTests
     record : {"scalars", "x", None}
     state : State or None
         Where an earlier run stood, at x.
     """
 
     def __init__(
-        self, problem: Problem, method: Method, x: NDArray[Any], tests: Tests, record: str | None, state: State | None
+        self,
+        problem: Problem,
+        method: Method,
+        x: NDArray[Any],
+        tests: StopTests,
+        record: str | None,
+        state: State | None,
     ) -> None:
         self._user_function = isinstance(problem, Function)
         self._loop = problem.loop if isinstance(problem, Function) else iterate

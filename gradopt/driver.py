@@ -13,7 +13,7 @@ from gradopt.callbacks import Callbacks
 from gradopt.compilation import Compilation
 from gradopt.descent import Descent
 from gradopt.functions import Function
-from gradopt.loop import RUNNING, Tests
+from gradopt.loop import RUNNING, StopTests
 from gradopt.methods import Method, as_method
 from gradopt.problems import Problem
 from gradopt.progress import Bar, NoBar
@@ -124,7 +124,7 @@ def optimize(
     started = time.perf_counter()
     max_iter = validate.integer("max_iter", _DEFAULT_MAX_ITER if max_iter is None else max_iter, 0)
     max_time = np.inf if max_time is None else validate.number("max_time", max_time, 0, above=True)
-    tests = Tests(
+    tests = StopTests(
         gtol=_tolerance("gtol", _DEFAULT_GTOL if gtol is None else gtol),
         ftol=_tolerance("ftol", ftol),
         xtol=_tolerance("xtol", xtol),

@@ -40,7 +40,7 @@ class Progress(NamedTuple):
     rate: float  # the learning rate of the next update
 
 
-class Tests(NamedTuple):
+class StopTests(NamedTuple):
     """When to stop; a negative tolerance is off."""
 
     gtol: float
@@ -68,7 +68,7 @@ def iterate(problem, method, memory, progress, tests, record, evaluations):
     problem, method : compiled twins
     memory : Memory, written
     progress : Progress
-    tests : Tests
+    tests : StopTests
     record : Record, written, at least `evaluations` rows or none
     evaluations : int, at least 1
 

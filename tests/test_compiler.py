@@ -112,6 +112,19 @@ def test_an_edited_kernel_is_noticed_by_the_cached_loop(tmp_path):
 
 
 @compiled_only
+def test_a_cache_of_another_version_is_replaced(tmp_path):
+    """Its index may name classes that are gone, which Numba does not expect."""
+    here = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    first = python(SOLVE, tmp_path, **here)
+    for index in tmp_path.rglob("*.nbi"):
+        content = index.read_bytes()
+        assert b"Progress" in content or b"iterate" not in index.name.encode()
+        index.write_bytes(content.replace(b"Progress", b"Regressp"))
+    assert python(SOLVE, tmp_path, **here) == first
+    assert python(SOLVE, tmp_path, **here) == [*first[:2], "1"]
+
+
+@compiled_only
 def test_users_functions_leave_no_file_in_the_cache(tmp_path):
     code = "import gradopt\nfor _ in range(2): gradopt.optimize({}, [1.0], method='sgd', max_iter=3, jac={})\n"
     function = code.format("lambda x: x[0] ** 2", "lambda x: 2 * x")

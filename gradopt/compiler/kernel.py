@@ -49,6 +49,13 @@ class _StampedCache(FunctionCache):
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (*super()._index_key(sig, codegen), _STAMP)
 
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # the file names classes of another version of the package, or is damaged
+            self.flush()
+            return None
+
 
 def _compiled(function: Callable[..., Any], flags: dict[str, Any], **options: Any) -> Any:
     dispatcher = njit(**flags, **options)(function)

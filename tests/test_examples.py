@@ -1,0 +1,42 @@
+"""The examples run, print what they should and write their picture."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import compiled_only
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+PRINTED = {
+    "rosenbrock": ["x = (1.0088382, 1.0213919)  y = 9.134450e-05", "1.852378e-01", "6.606021e-06"],
+    "quadratic_fit": ["loss by step: 511.0 325.1", "loss 0.430121"],
+    "one_dimension": ["two wells, momentum 0.9: through   x = -1.024"],
+    "training_loop": ["same bits: True"],
+}
+
+
+def test_none_is_left_out():
+    assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted(PRINTED)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_is_short(path):
+    assert len(path.read_text().splitlines()) < 60
+
+
+@compiled_only
+@pytest.mark.parametrize("name", PRINTED)
+def test_runs(name, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: the examples are not run")
+    script = EXAMPLES / f"{name}.py"
+    command = [sys.executable, "-W", "error", str(script)]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    for text in PRINTED[name]:
+        assert text in process.stdout
+    picture = (tmp_path / f"{name}.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) > 10_000
