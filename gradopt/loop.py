@@ -41,7 +41,7 @@ class Progress(NamedTuple):
 
 
 class StopTests(NamedTuple):
-    """When to stop; a negative tolerance is off."""
+    """When to stop; negative ftol and xtol are off."""
 
     gtol: float
     ftol: float
@@ -141,7 +141,7 @@ def value_verdict(length, tests, fun, grad, grad_norm):
         return _NON_FINITE
     if fun <= tests.target:
         return _TARGET
-    if tests.gtol >= 0.0 and within(length, grad, grad_norm, tests.gtol):
+    if within(length, grad, grad_norm, tests.gtol):
         return _GTOL
     return RUNNING
 
@@ -152,7 +152,7 @@ def step_verdict(length, tests, last_fun, fun, last_x, x, spare):
 
     spare : float array (n,), may be written
     """
-    if abs(fun - last_fun) <= tests.ftol * max(abs(last_fun), abs(fun), 1.0):
+    if tests.ftol >= 0.0 and abs(fun - last_fun) <= tests.ftol * max(abs(last_fun), abs(fun), 1.0):
         return _FTOL
     if tests.xtol >= 0.0:
         subtract(spare, x, last_x)

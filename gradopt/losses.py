@@ -13,7 +13,7 @@ from gradopt.compiler import generic
 from gradopt.config import Config, config
 
 
-@generic
+@generic(in_sums=True)
 def pointwise(loss: Any, residual: float) -> tuple[float, float]:
     """(value, derivative by the residual) of one residual's loss."""
     raise TypeError(f"{type(loss).__name__} is not registered as a loss")

@@ -55,9 +55,11 @@ def norm(length, v):
 @kernel(inline=True)
 def within(length, v, norm_of_v, bound):
     """Whether the largest abs(v[j]) is at most `bound` >= 0; v is finite."""
+    # The norm is at most sqrt(n) times the largest element, so most calls need not look at v.
+    if norm_of_v > 1.01 * math.sqrt(v.size) * bound:
+        return False
     if length is None:
-        # The norm is at most sqrt(n) times the largest element, so most calls need not look at v.
-        return norm_of_v <= 1.01 * math.sqrt(v.size) * bound and _largest(v) <= bound
+        return _largest(v) <= bound
     a, b, c, d = _elements(v)
     return max(abs(a), abs(b), abs(c), abs(d)) <= bound
 

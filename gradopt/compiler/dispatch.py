@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from gradopt.compiler.kernel import COMPILING, STRICT, kernel
+from gradopt.compiler.kernel import COMPILING, REORDERED, STRICT, kernel
 
 # Where the compiler is off, NumPy's numbers are to be as silent about overflow as machine code is.
 silent = np.errstate(all="ignore")
 
 
-def generic(stub: Callable[..., Any]) -> Any:
+def generic(stub: Callable[..., Any] | None = None, *, in_sums: bool = False) -> Any:
     """Make a generic function from its signature and docstring.
 
     The first argument is what `Config.compiled` returns: a NamedTuple whose class stands for the configuration's. In
@@ -24,8 +24,12 @@ def generic(stub: Callable[..., Any]) -> Any:
     version of it, or the plain Python source where the compiler is off.
 
     `function.on(Class)` registers an implementation for a configuration class; `function.in_python(Class)` registers
-    one that is never compiled.
+    one that is never compiled. With `in_sums`, compiled code calls the function in a `summation` only, and its
+    arithmetic may be reordered with that of the sum.
     """
+    if stub is None:
+        return lambda stub: generic(stub, in_sums=in_sums)
+    flags = REORDERED if in_sums else STRICT
     implementations: dict[type, Callable[..., Any]] = {}
     function: Any = singledispatch(stub)
 
@@ -35,7 +39,7 @@ def generic(stub: Callable[..., Any]) -> Any:
     # Numba compares this signature with the implementation's, which is without annotations.
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in signature(stub).parameters]
     choose.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    overload(function, jit_options=STRICT | {"forceinline": True})(choose)
+    overload(function, jit_options=flags | {"forceinline": True})(choose)
 
     @kernel
     def compiled(*arguments):

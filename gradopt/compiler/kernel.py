@@ -24,7 +24,7 @@ COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 STRICT: Any = {"error_model": "numpy", "fastmath": False, "forceinline": False, "nogil": True}
 
 # nnan and ninf stay out: they would make tests for NaN and infinity constant.
-_REORDERED = {**STRICT, "fastmath": {"reassoc", "contract", "nsz"}}
+REORDERED: Any = {**STRICT, "fastmath": {"reassoc", "contract", "nsz"}}
 
 
 def _source_stamp() -> str:
@@ -78,7 +78,7 @@ def summation(function: Callable[..., Any]) -> Any:
 
     The function calls `one_copy()` first, which keeps it out of line: the order is then the same at every call.
     """
-    return _compiled(function, _REORDERED)
+    return _compiled(function, REORDERED)
 
 
 def loop_for_user_code(loop: Any) -> Any:

@@ -92,7 +92,7 @@ def _(method, slots, new_x, x, grad, rate, k):
     real = x.dtype.type
     rate, momentum, weight_decay = real(rate), real(method.momentum), real(method.weight_decay)
     (buffer,) = slots
-    if momentum == 0.0 and weight_decay == 0.0:
+    if momentum + weight_decay == 0.0:  # one test for two numbers >= 0, at every step
         for j in range(x.size):
             new_x[j] = x[j] - rate * grad[j]
     elif momentum == 0.0:
