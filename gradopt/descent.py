@@ -51,10 +51,11 @@ class Descent:
         state: State | None,
     ) -> None:
         self._user_function = isinstance(problem, Function)
-        self._loop = problem.loop if isinstance(problem, Function) else iterate
+        interpreted = isinstance(problem, Function) and problem.interpreted
+        self._loop = iterate_in_python if interpreted else iterate
         if not COMPILING:  # as in machine code, where nothing warns
             self._arithmetic: Any = lambda: np.errstate(all="ignore")
-        elif self._loop is iterate_in_python:  # a user's Python code keeps the mode it was written for
+        elif interpreted:  # a user's Python code keeps the mode it was written for
             self._arithmetic = nullcontext
         else:
             self._arithmetic = flushed_subnormals
@@ -68,7 +69,8 @@ class Descent:
         else:
             slots, best_x = tuple(slot.copy() for slot in state.slots), state.best_x.copy()
             self._progress = Progress(state.nit, 0, state.fun, state.best_fun, 0.0)
-        length = (0,) * x.size if COMPILING and x.size <= _IN_REGISTERS else None
+        in_registers = COMPILING and not interpreted and x.size <= _IN_REGISTERS
+        length = (0,) * x.size if in_registers else None
         grad, new_grad = np.empty_like(x), np.empty_like(x)
         self._memory = Memory(length, x, grad, x.copy(), new_grad, best_x, slots, problem.workspace(x.dtype))
         self._first_nit = self._progress.nit
@@ -138,7 +140,8 @@ class Descent:
     def _call_loop(self, rows: Any, evaluations: int) -> int:
         arguments = (self._problem, self._method, self._memory, self._progress, self._tests, rows, evaluations)
         with self._arithmetic():
-            status, self._progress = self._loop(*arguments)
+            status, *progress = self._loop(*arguments)
+        self._progress = Progress(*progress)
         return int(status)
 
     def _backup(self, evaluations: int) -> tuple[NDArray[Any], ...]:

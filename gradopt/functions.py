@@ -14,9 +14,8 @@ from numba.extending import is_jitted
 from numpy.typing import NDArray
 
 from gradopt import validate
-from gradopt.compiler import COMPILING
+from gradopt.compiler import COMPILING, interrupts_held_back
 from gradopt.config import Config
-from gradopt.loop import iterate_in_python, iterate_user_code
 from gradopt.problems import Problem
 from gradopt.protocol import value_and_grad
 
@@ -53,13 +52,14 @@ class Function(Problem):
             compiled = [_compiled(fun, (x0, *self.args), _is_pair)]
         elif COMPILING:
             compiled = [_compiled(fun, (x0, *self.args), _is_number), _compiled(jac, (x0, *self.args), _is_vector)]
+        self.interpreted = None in compiled
         self._twin: Any
-        if None in compiled:
-            self.loop, self._twin = iterate_in_python, _Interpreted.Compiled(self._evaluate)
+        if self.interpreted:
+            self._twin = _Interpreted.Compiled(self._evaluate)
         elif jac is True:
-            self.loop, self._twin = iterate_user_code, _Together.Compiled(compiled[0], self.args)
+            self._twin = _Together.Compiled(compiled[0], self.args)
         else:
-            self.loop, self._twin = iterate_user_code, _Separate.Compiled(compiled[0], compiled[1], self.args)
+            self._twin = _Separate.Compiled(compiled[0], compiled[1], self.args)
 
     def __repr__(self) -> str:
         return f"the function {getattr(self.fun, '__name__', self.fun)}"
@@ -186,7 +186,8 @@ def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: A
         if isinstance(numba_type, type):
             raise TypeError(f"Numba has no type for an argument of {numba_type}")
     dispatcher: Any = function if is_jitted(function) else _jitted(function)
-    dispatcher.compile(types)
+    with interrupts_held_back():
+        dispatcher.compile(types)
     returned = dispatcher.overloads[types].signature.return_type
     if not returns(returned):
         raise TypeError(f"compiled, it returns {returned}")

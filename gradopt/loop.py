@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt.compiler import COMPILING, borrowed, exchanged, keep, kernel, loop_for_user_code, stacked
+from gradopt.compiler import COMPILING, borrowed, exchanged, keep, kernel, stacked
 from gradopt.protocol import rate, update, value_and_grad
 from gradopt.status import Status
 from gradopt.vectors import copy, copy_to_row, norm, subtract, within
@@ -72,7 +72,8 @@ def iterate(problem, method, memory, progress, tests, record, evaluations):
     record : Record, written, at least `evaluations` rows or none
     evaluations : int, at least 1
 
-    Returns (status, progress): a `Status` value or RUNNING, and where the run stands now.
+    Returns (status, *progress): a `Status` value or RUNNING, and where the run stands now. No NamedTuple: to make one,
+    Numba would run Python code, where Ctrl-C may strike, which Numba does not expect.
     """
     length = memory.length
     problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
@@ -125,7 +126,7 @@ def iterate(problem, method, memory, progress, tests, record, evaluations):
     keep(length, memory.grad, grad)
     keep(length, memory.best_x, best_x)
     keep(length, memory.slots, slots)
-    return status, Progress(nit, nfev, fun, best_fun, step_rate)
+    return status, nit, nfev, fun, best_fun, step_rate
 
 
 @kernel(inline=True)
@@ -161,7 +162,6 @@ def step_verdict(length, tests, last_fun, fun, last_x, x, spare):
     return RUNNING
 
 
-# For problems that hold a user's compiled functions, and for those that can't be compiled. In the latter the loop is
-# Python, but what it calls for the method and for vectors is machine code still.
-iterate_user_code = loop_for_user_code(iterate)
+# For problems that can't be compiled. The loop is Python, but what it calls for the method and for vectors is still
+# machine code.
 iterate_in_python = iterate.py_func if COMPILING else iterate

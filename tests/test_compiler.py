@@ -6,6 +6,7 @@ import importlib
 import os
 import pkgutil
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from numba import njit
 
 import gradopt
-from gradopt.compiler import borrowed, flushed_subnormals, stacked
+from gradopt.compiler import borrowed, flushed_subnormals, interrupts_held_back, stacked
 from gradopt.vectors import dot, norm
 
 from conftest import compiled_only
@@ -135,11 +136,66 @@ def test_users_functions_leave_no_file_in_the_cache(tmp_path):
     assert not any(name.startswith(("loop.iterate-", "<stdin>", "dispatch.")) for name in files)
 
 
+OWN_PROBLEM = """
+import gradopt
+from gradopt.config import config
+from gradopt.protocol import value_and_grad
+
+@config
+class Line(gradopt.problems.Problem):
+    n = 1
+
+@value_and_grad.on(Line)
+def _(problem, grad, work, x):
+    grad[0] = 1.0
+    return VALUE
+
+result = gradopt.optimize(Line(), [0.0], method="sgd", max_iter=3)
+print(result.fun, Line().value([1.0]))
+"""
+
+
+@compiled_only
+def test_an_edited_problem_of_a_users_own_is_noticed(tmp_path):
+    here = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    for value in ("1.0", "2.0"):
+        (tmp_path / "own.py").write_text(OWN_PROBLEM.replace("VALUE", value))
+        assert python("import own", tmp_path, **here) == [value, value]
+
+
 @compiled_only
 def test_works_where_no_cache_folder_can_be_written(tmp_path):
     """Here by a locator that finds no place, as in a read-only container without a home folder."""
     code = "import numba.core.caching as c\nc.CacheImpl._locator_classes = []\n" + SOLVE
     assert python(code, tmp_path)[2] == "0"
+
+
+class TestInterrupts:
+    def test_wait_for_the_end_of_the_block(self):
+        ended = []
+
+        def interrupted():
+            with interrupts_held_back(), interrupts_held_back():
+                signal.raise_signal(signal.SIGINT)
+                ended.append(True)
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert ended
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def test_an_error_in_the_block_comes_through(self):
+        with pytest.raises(KeyError), interrupts_held_back():
+            raise KeyError
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    @compiled_only
+    def test_kernels_are_loaded_and_compiled_without_interruption(self, monkeypatch):
+        held = []
+        monkeypatch.setattr(interrupts_held_back, "__enter__", lambda self: held.append(self))
+        monkeypatch.setattr(interrupts_held_back, "__exit__", lambda *arguments: None)
+        gradopt.optimize(lambda x: 3.0 * x[0], [1.0], jac=lambda x: 3.0 + 0 * x, method="sgd", max_iter=1)
+        assert len(held) >= 3  # the two functions and the loop
 
 
 @compiled_only

@@ -1,7 +1,8 @@
 """Everything that depends on how Numba works: flags, caching, dispatch, memory, floating-point modes."""
 
 from gradopt.compiler.dispatch import generic
-from gradopt.compiler.kernel import COMPILING, kernel, loop_for_user_code, one_copy, summation
+from gradopt.compiler.interrupts import interrupts_held_back
+from gradopt.compiler.kernel import COMPILING, kernel, one_copy, summation
 from gradopt.compiler.memory import borrowed, exchanged, keep, stacked
 from gradopt.compiler.subnormals import flushed_subnormals
 
@@ -11,9 +12,9 @@ __all__ = [
     "exchanged",
     "flushed_subnormals",
     "generic",
+    "interrupts_held_back",
     "keep",
     "kernel",
-    "loop_for_user_code",
     "one_copy",
     "stacked",
     "summation",

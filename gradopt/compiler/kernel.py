@@ -18,6 +18,8 @@ from numba import njit, types
 from numba.core.caching import FunctionCache
 from numba.extending import lower_builtin, type_callable
 
+from gradopt.compiler.interrupts import interrupts_held_back
+
 COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 # Numba hands fastmath and forceinline down to callees that do not set them, so both are always set.
@@ -40,21 +42,37 @@ _STAMP = _source_stamp()
 
 
 class _StampedCache(FunctionCache):
-    """Numba's disk cache with the sources of the whole package in the key.
+    """Numba's disk cache with the sources of the whole package in the key, for the package's own classes.
 
     Numba itself looks only at the file that defines a function. A loop that was compiled together with a kernel of
-    another file would go on using that kernel's old code after an edit.
+    another file would go on using that kernel's old code after an edit. What the sources do not cover, a user's
+    functions and configuration classes, is compiled in each process.
     """
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (*super()._index_key(sig, codegen), _STAMP)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        if not all(map(_is_of_this_package, sig)):
+            return None
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # the file names classes of another version of the package, or is damaged
             self.flush()
             return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        if all(map(_is_of_this_package, sig)):
+            super().save_overload(sig, data)
+
+
+def _is_of_this_package(numba_type: Any) -> bool:
+    if isinstance(numba_type, types.Callable):
+        return False
+    named_tuple = getattr(numba_type, "instance_class", None)
+    if named_tuple is not None and named_tuple.__module__.split(".")[0] != "gradopt":
+        return False
+    return all(map(_is_of_this_package, getattr(numba_type, "types", ())))
 
 
 def _compiled(function: Callable[..., Any], flags: dict[str, Any], **options: Any) -> Any:
@@ -63,6 +81,13 @@ def _compiled(function: Callable[..., Any], flags: dict[str, Any], **options: An
         # Raised where neither the package's folder nor the user's cache folder can be written.
         with contextlib.suppress(RuntimeError):
             dispatcher._cache = _StampedCache(function)
+        compile_or_load = dispatcher.compile
+
+        def compile_in_peace(signature: Any) -> Any:
+            with interrupts_held_back():
+                return compile_or_load(signature)
+
+        dispatcher.compile = compile_in_peace
     return dispatcher
 
 
@@ -79,14 +104,6 @@ def summation(function: Callable[..., Any]) -> Any:
     The function calls `one_copy()` first, which keeps it out of line: the order is then the same at every call.
     """
     return _compiled(function, REORDERED)
-
-
-def loop_for_user_code(loop: Any) -> Any:
-    """A second compilation of `loop`, never cached on disk, for problems that hold a user's compiled functions.
-
-    A user's function can't be found again by a later process: caching it would leave a stale file at every run.
-    """
-    return njit(**STRICT)(loop.py_func if COMPILING else loop)
 
 
 def one_copy() -> None:

@@ -1,0 +1,33 @@
+"""Ctrl-C while LLVM works."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+
+class interrupts_held_back:
+    """Within the block, Ctrl-C is remembered; its handler, as a rule KeyboardInterrupt, runs at the end.
+
+    LLVM calls back into Python. An exception raised there is lost, and with it the code: the next call crashes the
+    interpreter.
+    """
+
+    def __enter__(self) -> None:
+        self._handler: Any = None
+        self._interrupt: tuple[Any, ...] | None = None
+        if threading.current_thread() is threading.main_thread():
+            handler = signal.getsignal(signal.SIGINT)
+            if callable(handler):
+                self._handler = handler
+                signal.signal(signal.SIGINT, self._remember)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            if self._interrupt is not None:
+                self._handler(*self._interrupt)
+
+    def _remember(self, *arguments: Any) -> None:
+        self._interrupt = arguments
