@@ -50,6 +50,7 @@ class Descent:
         record: str | None,
         state: State | None,
     ) -> None:
+        self._problem, self._method, self._tests = problem.compiled(x.dtype), method.compiled(), tests
         self._user_function = isinstance(problem, Function)
         interpreted = isinstance(problem, Function) and problem.interpreted
         self._loop = iterate_in_python if interpreted else iterate
@@ -59,7 +60,6 @@ class Descent:
             self._arithmetic = nullcontext
         else:
             self._arithmetic = flushed_subnormals
-        self._problem, self._method, self._tests = problem.compiled(x.dtype), method.compiled(), tests
         self.method, self._remembers = method, method.remembers
         self.failed_at_start = False
         if state is None:

@@ -23,8 +23,8 @@ from gradopt.protocol import value_and_grad
 class Function(Problem):
     """A callable with its gradient, as `optimize` takes it.
 
-    Both are called once in Python, so that a wrong result or an exception shows itself as it is, and are then compiled
-    with bounds checks for the loop. What Numba can't compile runs interpreted, with one warning.
+    Both are called once in Python, so that a wrong result or an exception shows itself as it is, and are compiled with
+    bounds checks when a loop wants them. What Numba can't compile runs interpreted, with one warning.
 
     Parameters
     ----------
@@ -47,19 +47,7 @@ class Function(Problem):
         self.fun, self.jac, self._x0 = fun, jac, x0
         self.args = args if isinstance(args, tuple) else (args,)
         self._evaluate(x0)
-        compiled: list[Any] = [None]
-        if COMPILING and jac is True:
-            compiled = [_compiled(fun, (x0, *self.args), _is_pair)]
-        elif COMPILING:
-            compiled = [_compiled(fun, (x0, *self.args), _is_number), _compiled(jac, (x0, *self.args), _is_vector)]
-        self.interpreted = None in compiled
-        self._twin: Any
-        if self.interpreted:
-            self._twin = _Interpreted.Compiled(self._evaluate)
-        elif jac is True:
-            self._twin = _Together.Compiled(compiled[0], self.args)
-        else:
-            self._twin = _Separate.Compiled(compiled[0], compiled[1], self.args)
+        self._twin: Any = None
 
     def __repr__(self) -> str:
         return f"the function {getattr(self.fun, '__name__', self.fun)}"
@@ -72,8 +60,27 @@ class Function(Problem):
     def x0(self) -> NDArray[Any]:
         return self._x0
 
+    @property
+    def interpreted(self) -> bool:
+        """Whether the function can't be compiled; compiles it."""
+        return isinstance(self.compiled(), _Interpreted.Compiled)
+
     def compiled(self, dtype: Any = np.float64) -> Any:
+        if self._twin is None:
+            self._twin = self._make_twin()
         return self._twin
+
+    def _make_twin(self) -> Any:
+        arguments = (self._x0, *self.args)
+        if COMPILING and self.jac is True:
+            fun_and_grad = _compiled(self.fun, arguments, _is_pair)
+            if fun_and_grad is not None:
+                return _Together.Compiled(fun_and_grad, self.args)
+        elif COMPILING:
+            fun, jac = _compiled(self.fun, arguments, _is_number), _compiled(self.jac, arguments, _is_vector)
+            if fun is not None and jac is not None:
+                return _Separate.Compiled(fun, jac, self.args)
+        return _Interpreted.Compiled(self._evaluate)
 
     def value_and_grad(self, x: Any) -> tuple[float, NDArray[Any]]:
         return self._evaluate(self.checked("x", x, finite=False))
@@ -170,7 +177,7 @@ def _compiled(function: Callable[..., Any], arguments: tuple[Any, ...], returns:
         except (numba.core.errors.NumbaError, NotImplementedError, TypeError) as error:
             _known[key] = None
             name = getattr(function, "__name__", repr(function))
-            warnings.warn(f"{name} runs interpreted, it could not be compiled: {error}", RuntimeWarning, stacklevel=5)
+            warnings.warn(f"{name} runs interpreted, it could not be compiled: {error}", RuntimeWarning, stacklevel=6)
     return _known[key]
 
 

@@ -234,6 +234,9 @@ class TestCheckGradient:
         assert check.max_rel_error <= check.tolerance
         assert "gradient of the function fun: passed" in str(check)
 
+    def test_compiles_nothing(self):
+        assert check_gradient(Interpreted(), [1.0, 2.0], jac=jac)  # a warning would be an error here
+
     def test_finds_the_wrong_element(self):
         check = check_gradient(fun, [1.0, 2.0], jac=lambda x: jac(x) * np.array([1.0, 1.01]))
         assert not check
