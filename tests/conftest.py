@@ -19,6 +19,10 @@ settings.load_profile("gradopt")
 compiled_only = pytest.mark.skipif(not COMPILING, reason="needs the compiler")
 
 
+def pytest_unconfigure() -> None:
+    _cache.cleanup()
+
+
 def pytest_report_header() -> str:
     return f"compiler: {'on' if COMPILING else 'off'}"
 
