@@ -98,7 +98,13 @@ class Callbacks:
 def _takes_result(callback: Callable[..., Any]) -> bool:
     """As in scipy: a first parameter named intermediate_result receives the result, any other one x."""
     try:
-        parameters = list(signature(callback).parameters)
+        parameters = signature(callback)
     except (TypeError, ValueError):  # builtins without a signature
         return False
-    return parameters[:1] == ["intermediate_result"]
+    takes_result = list(parameters.parameters)[:1] == ["intermediate_result"]
+    try:
+        parameters.bind(**{"intermediate_result": None}) if takes_result else parameters.bind(None)
+    except TypeError as error:
+        message = f"callback must take one argument, x or intermediate_result; {validate.shown(callback)}: {error}"
+        raise TypeError(message) from None
+    return takes_result

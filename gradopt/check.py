@@ -35,6 +35,8 @@ class GradientCheck:
         The relative error that passes.
     x, grad, differences : ndarray (n,)
         Where it was checked, and the two gradients.
+    resolution : ndarray (n,)
+        The absolute error that the rounding of the objective hides.
     """
 
     passed: bool
@@ -45,6 +47,7 @@ class GradientCheck:
     x: NDArray[Any]
     grad: NDArray[Any]
     differences: NDArray[np.float64]
+    resolution: NDArray[np.float64]
     _index: int
     _of: str
 
@@ -59,7 +62,14 @@ class GradientCheck:
             f" (tolerance {self.tolerance:.0e})\n"
             f"  worst parameter {self.worst} = {self.x[i]:.6g}: gradient {self.grad[i]:.9g},"
             f" differences {self.differences[i]:.9g}"
+            + f"\n  rounding of the objective hides errors below {self.resolution[i]:.1e}"
+            * self._hidden
         )
+
+    @property
+    def _hidden(self) -> bool:
+        i = self._index
+        return bool(self.resolution[i] > self.tolerance * max(abs(self.grad[i]), abs(self.differences[i])))
 
     __repr__ = __str__
 
@@ -119,14 +129,18 @@ def check_gradient(
 
     wide = point.astype(np.float64)
     differences = approx_derivative(problem.value, wide, method=method)
+    if not np.isfinite(differences).all():
+        raise ValueError("the objective must be finite around x, where differences are taken; choose another x")
     exponent, tolerance = _METHODS[method]
     epsilon = np.finfo(np.float64).eps
     if point.dtype == np.float32:
         tolerance = _FLOAT32_TOLERANCE
     # Rounding of the objective, divided by the step, is what the differences can't resolve.
-    noise = 10 * epsilon * max(abs(value), 1.0) / (epsilon**exponent * np.maximum(np.abs(wide), 1.0))
+    noise = 10 * epsilon * abs(value) / (epsilon**exponent * np.maximum(np.abs(wide), 1.0))
     errors = np.abs(grad - differences)
-    relative = errors / np.maximum(np.maximum(np.abs(grad), np.abs(differences)), noise / tolerance)
+    relative = errors / np.maximum(
+        np.maximum(np.abs(grad), np.abs(differences)), noise / tolerance + np.finfo(np.float64).tiny
+    )
     index = int(np.argmax(relative))
     return GradientCheck(
         passed=bool(relative[index] <= tolerance),
@@ -137,6 +151,7 @@ def check_gradient(
         x=point,
         grad=grad,
         differences=differences,
+        resolution=noise,
         _index=index,
         _of=str(problem),
     )

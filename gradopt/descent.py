@@ -15,6 +15,7 @@ from gradopt.history import Recorder
 from gradopt.loop import Memory, Progress, StopTests, iterate, iterate_in_python
 from gradopt.methods import Method
 from gradopt.problems import Problem
+from gradopt.protocol import update, value_and_grad
 from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
 
@@ -50,6 +51,8 @@ class Descent:
         record: str | None,
         state: State | None,
     ) -> None:
+        _require(value_and_grad, problem)
+        _require(update, method)
         self._problem, self._method, self._tests = problem.compiled(x.dtype), method.compiled(), tests
         self._user_function = isinstance(problem, Function)
         interpreted = isinstance(problem, Function) and problem.interpreted
@@ -110,6 +113,8 @@ class Descent:
         """Evaluate the start; returns a `Status` or RUNNING."""
         status = self._advance(1)
         self.failed_at_start = status == Status.NON_FINITE
+        if self.failed_at_start:
+            self._progress = self._progress._replace(best_fun=self._progress.fun)
         if self._earlier is not None and self._progress.fun != self._earlier.fun:
             # The state comes from another objective, whose lowest value means nothing for this one.
             self._memory.best_x[:] = self._memory.x
@@ -191,3 +196,9 @@ class Descent:
                 self.method, progress.nit, memory.x, memory.slots, progress.fun, progress.best_fun, memory.best_x
             ),
         )
+
+
+def _require(generic: Any, config: Problem | Method) -> None:
+    name = type(config).__name__
+    if not isinstance(config, Function) and getattr(type(config), "Compiled", None) not in generic.registry:
+        raise TypeError(f"{name} has no kernel: register one with @{generic.__name__}.on({name})")

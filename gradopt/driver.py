@@ -131,10 +131,11 @@ def optimize(
         target=-np.inf if target is None else validate.number("target", target),
     )
     if record is not None:
-        validate.choice("record", record, ("scalars", "x"))
+        validate.choice("record", record, ("scalars", "x", None))
     callbacks = Callbacks(callback)
     if state is not None and not isinstance(state, State):
-        raise TypeError(f"state must be the state of an earlier result, got {validate.shown(state)}")
+        hint = "; pass result.state" if isinstance(state, OptimizeResult) else ""
+        raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
     method = _method(method, state)
     with Compilation() as compilation:
         problem, x = _problem_and_start(problem, x0, jac, args, state)

@@ -18,6 +18,7 @@ from gradopt.compiler import COMPILING, interrupts_held_back
 from gradopt.config import Config
 from gradopt.problems import Problem
 from gradopt.protocol import value_and_grad
+from gradopt.vectors import copy
 
 
 class Function(Problem):
@@ -29,7 +30,7 @@ class Function(Problem):
     Parameters
     ----------
     fun : callable
-        fun(x, *args) -> float, or (float, gradient) with jac=True. Must leave x as it is.
+        fun(x, *args) -> float, or (float, gradient) with jac=True. x is a copy each time.
     jac : callable or True
         jac(x, *args) -> array (n,).
     args : tuple
@@ -70,6 +71,10 @@ class Function(Problem):
             self._twin = self._make_twin()
         return self._twin
 
+    def workspace(self, dtype: Any) -> Any:
+        """The copy of x that the function is given."""
+        return np.empty(self.n, dtype)
+
     def _make_twin(self) -> Any:
         arguments = (self._x0, *self.args)
         if COMPILING and self.jac is True:
@@ -87,18 +92,15 @@ class Function(Problem):
 
     def _evaluate(self, x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         """Call fun and jac in Python and check what they return."""
-        given = x.copy()
         if self.jac is True:
-            answer = self.fun(given, *self.args)
+            answer = self.fun(x.copy(), *self.args)
             if not isinstance(answer, tuple) or len(answer) != 2:
                 raise TypeError(f"with jac=True, fun must return (value, gradient), got {validate.shown(answer)}")
             value, grad = answer
             source = "the gradient that fun returns"
         else:
-            value, grad = self.fun(given, *self.args), self.jac(given, *self.args)
+            value, grad = self.fun(x.copy(), *self.args), self.jac(x.copy(), *self.args)
             source = "what jac returns"
-        if not np.array_equal(given, x, equal_nan=True):
-            raise ValueError("fun and jac must not change their argument x; work on a copy of it")
         return _real(value), _gradient(source, grad, x)
 
 
@@ -138,7 +140,8 @@ class _Interpreted(Config):
 
 @value_and_grad.on(_Together)
 def _(problem, grad, work, x):
-    value, answer = problem.fun_and_grad(x, *problem.args)
+    copy(work, x)
+    value, answer = problem.fun_and_grad(work, *problem.args)
     if answer.size != grad.size:
         raise ValueError("the gradient that fun returns must have the shape of x at every x")
     for j in range(grad.size):
@@ -148,8 +151,10 @@ def _(problem, grad, work, x):
 
 @value_and_grad.on(_Separate)
 def _(problem, grad, work, x):
-    value = problem.fun(x, *problem.args)
-    answer = problem.jac(x, *problem.args)
+    copy(work, x)
+    value = problem.fun(work, *problem.args)
+    copy(work, x)
+    answer = problem.jac(work, *problem.args)
     if answer.size != grad.size:
         raise ValueError("what jac returns must have the shape of x at every x")
     for j in range(grad.size):
@@ -192,6 +197,8 @@ def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: A
     for numba_type in types:
         if isinstance(numba_type, type):
             raise TypeError(f"Numba has no type for an argument of {numba_type}")
+        if _holds_a_list(numba_type):
+            raise TypeError(f"args holds a list or set ({numba_type}); pass a NumPy array or a tuple")
     dispatcher: Any = function if is_jitted(function) else _jitted(function)
     with interrupts_held_back():
         dispatcher.compile(types)
@@ -199,6 +206,12 @@ def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: A
     if not returns(returned):
         raise TypeError(f"compiled, it returns {returned}")
     return dispatcher
+
+
+def _holds_a_list(numba_type: Any) -> bool:
+    """Whether there is a list or set of Python in it: inside of a tuple, Numba frees their memory twice."""
+    reflected = isinstance(numba_type, (numba.types.List, numba.types.Set))
+    return reflected or any(map(_holds_a_list, getattr(numba_type, "types", ())))
 
 
 def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:

@@ -53,6 +53,10 @@ class History:
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.__dict__[column]  # type: ignore[no-any-return]
 
+    def __getattr__(self, column: str) -> NDArray[Any]:
+        hint = '; it needs record="x"' if column == "x" else ""
+        raise AttributeError(f"the history has no {column!r}{hint}")
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.__dict__)
 

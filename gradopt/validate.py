@@ -42,7 +42,9 @@ def integer(name: str, value: Any, low: int) -> int:
     """An integer of at least `low`, by type: 3.0 is none."""
     if type(value) is not int and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral)):
         raise TypeError(f"{name} must be an integer, got {shown(value)}")
-    if not low <= int(value) < 2**62:
+    if int(value) >= 2**62:
+        raise ValueError(f"{name} must be an integer < 2**62, got {shown(value)}")
+    if int(value) < low:
         raise ValueError(f"{name} must be an integer >= {low}, got {shown(value)}")
     return int(value)
 

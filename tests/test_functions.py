@@ -180,13 +180,29 @@ def test_an_index_out_of_bounds_later_is_an_error(compilable):
             optimize(function, [0.0], jac=slope, args=(table,), method=SGD(1.0), max_iter=100)
 
 
-def test_a_function_must_not_change_x():
-    def vandal(x):
-        x[0] = 7.0
-        return fun(x)
+@pytest.mark.parametrize("wrap", [lambda function: function, Interpreted], ids=["compiled", "interpreted"])
+def test_a_function_may_use_x_as_scratch(wrap):
+    def value(x):
+        x -= 3.0
+        return x[0] ** 2 + x[1] ** 2
 
-    with pytest.raises(ValueError, match="must not change their argument x"):
-        run(vandal)
+    def gradient(x):
+        x -= 3.0
+        x *= 2.0
+        return x
+
+    result = quietly(wrap(value), wrap(gradient))
+    np.testing.assert_allclose(result.x, [3.0, 3.0], atol=1e-6)
+    assert result.fun == pytest.approx(np.sum((result.x - 3.0) ** 2), abs=1e-15)
+
+
+@compiled_only
+@pytest.mark.parametrize("args", [([3.0, -1.0],), ((2, [3.0, -1.0]),), ({3.0},)], ids=str)
+def test_lists_in_args_run_interpreted(args):
+    """Numba would free them twice."""
+    with pytest.warns(RuntimeWarning, match="args holds a list or set"):
+        result = run(lambda x, c: fun(x), lambda x, c: jac(x), args=args)
+    np.testing.assert_allclose(result.x, [3.0, -1.0], atol=1e-6)
 
 
 def test_a_callable_needs_a_start():
@@ -248,6 +264,16 @@ class TestCheckGradient:
     def test_finds_a_wrong_sign_and_a_zero(self):
         assert not check_gradient(fun, [1.0, 2.0], jac=lambda x: -jac(x))
         assert not check_gradient(fun, [1.0, 2.0], jac=lambda x: 0 * x)
+
+    def test_finds_it_whatever_the_scale(self):
+        for scale in (1e-12, 1e12):
+            assert not check_gradient(lambda x, s=scale: s * fun(x), [1.0, 2.0], jac=lambda x: 0 * x)
+            assert check_gradient(lambda x, s=scale: s * fun(x), [1.0, 2.0], jac=lambda x, s=scale: s * jac(x))
+
+    def test_says_what_rounding_hides(self):
+        check = check_gradient(lambda x: fun(x) + 1e10, [1.0, 2.0], jac=jac)
+        assert "rounding of the objective hides errors below" in str(check)
+        assert "rounding" not in str(check_gradient(fun, [1.0, 2.0], jac=jac))
 
     @pytest.mark.parametrize("method", ["2-point", "3-point"])
     def test_methods(self, method):

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 import gradopt
 from gradopt import SGD, InverseTimeDecay, OptimizeResult, Status, optimize, problems
+from gradopt.config import config
+from gradopt.protocol import value_and_grad
 
 from conftest import compiled_only
 
@@ -249,9 +251,12 @@ HOSTILE = [
     ({"target": np.nan}, ValueError, "target"),
     ({"target": None, "max_time": 0}, ValueError, "max_time must be finite and > 0, got 0"),
     ({"callback": 3}, TypeError, "callback must be callable, got 3"),
+    ({"callback": lambda: 1}, TypeError, "callback must take one argument"),
+    ({"callback": lambda x, y: 1}, TypeError, "callback must take one argument"),
+    ({"state": OptimizeResult()}, TypeError, "got a OptimizeResult; pass result.state"),
     ({"callback": [print, None]}, TypeError, "callback must be callable, got None"),
     ({"progress": "yes"}, TypeError, "progress must be True or False"),
-    ({"record": "everything"}, ValueError, "record must be one of 'scalars', 'x', got 'everything'"),
+    ({"record": "everything"}, ValueError, "record must be one of 'scalars', 'x', None, got 'everything'"),
     ({"state": {}}, TypeError, "state must be the state of an earlier result"),
     ({"jac": True}, ValueError, "jac and args belong to a callable; Rosenbrock"),
     ({"args": (1,)}, ValueError, "jac and args belong to a callable"),
@@ -263,6 +268,27 @@ HOSTILE = [
 def test_bad_arguments_are_refused_by_name(arguments, error, message):
     with pytest.raises(error, match=message):
         optimize(**(RUN | arguments))
+
+
+def test_a_class_without_a_kernel_is_told_so():
+    @config
+    class Flat(problems.Problem):
+        n = 1
+
+    with pytest.raises(TypeError, match=r"Flat has no kernel: register one with @value_and_grad.on\(Flat\)"):
+        optimize(Flat(), [1.0], method=SGD())
+    with pytest.raises(TypeError, match="must be decorated with gradopt.config.config"):
+        value_and_grad.on(type("Bare", (problems.Problem,), {}))(print)
+    with pytest.raises(ValueError, match="Rosenbrock has its value_and_grad already"):
+        value_and_grad.on(problems.Rosenbrock)(print)
+
+
+def test_a_non_finite_start_is_the_best_there_is():
+    result = optimize(problems.Quadratic(1e200), [1e200], method=SGD())
+    assert result.status is Status.NON_FINITE
+    assert result.fun == result.best_fun == np.inf
+    with pytest.raises(AttributeError, match='record="x"'):
+        _ = result.history.x
 
 
 def test_a_problem_without_a_start_needs_x0():

@@ -101,6 +101,8 @@ def test_are_values():
     assert problems.PolynomialFit(T, Y) == problems.PolynomialFit(T.copy(), Y.copy())
     assert problems.PolynomialFit(T, Y) != problems.PolynomialFit(T, Y, loss="mae")
     assert problems.Quadratic(A, B) == problems.Quadratic(A.copy(), B.copy())
+    assert len({problems.Quadratic(A, B), problems.Quadratic(A.copy(), B.copy())}) == 1
+    assert len({problems.PolynomialFit(T, Y), problems.PolynomialFit(T.copy(), Y.copy())}) == 1
     assert problems.Rosenbrock(n=3) == problems.Rosenbrock(n=3)
 
 

@@ -47,6 +47,10 @@ def generic(stub: Callable[..., Any] | None = None, *, in_sums: bool = False) ->
 
     def on(config: Any) -> Callable[..., Any]:
         def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
+            if "Compiled" not in config.__dict__:
+                raise TypeError(f"{config.__name__} must be decorated with gradopt.config.config first")
+            if config.Compiled in implementations:  # the old one may be part of compiled loops already
+                raise ValueError(f"{config.__name__} has its {stub.__name__} already; define the class again too")
             implementations[config.Compiled] = implementation
             function.register(config.Compiled, compiled if COMPILING else silent(implementation))
             return implementation
