@@ -15,13 +15,13 @@ from gradopt.config import Config, config
 
 @generic(in_sums=True)
 def pointwise(loss: Any, residual: float) -> tuple[float, float]:
-    """(value, derivative by the residual) of one residual's loss."""
+    """(value, slope) of one residual's loss; the slope times the factor of `finish` is the derivative."""
     raise TypeError(f"{type(loss).__name__} is not registered as a loss")
 
 
 @generic
 def finish(loss: Any, mean: float) -> tuple[float, float]:
-    """(objective, derivative by the mean) from the mean of the pointwise losses."""
+    """(objective, factor) from the mean of the pointwise losses; the factor scales the mean of the slopes."""
     raise TypeError(f"{type(loss).__name__} is not registered as a loss")
 
 
@@ -71,7 +71,7 @@ def loss_named(name: Any) -> Loss:
 @pointwise.on(RootMeanSquaredError)
 @pointwise.on(MeanSquaredError)
 def _(loss, residual):
-    return residual * residual, residual + residual
+    return residual * residual, residual
 
 
 @pointwise.on(MeanAbsoluteError)
@@ -91,6 +91,10 @@ def _(loss, residual):
 
 
 @finish.on(MeanSquaredError)
+def _(loss, mean):
+    return mean, 2.0
+
+
 @finish.on(MeanAbsoluteError)
 @finish.on(HalfSquaredError)
 @finish.on(Huber)
@@ -101,4 +105,4 @@ def _(loss, mean):
 @finish.on(RootMeanSquaredError)
 def _(loss, mean):
     root = math.sqrt(mean)
-    return root, 0.5 / root if root > 0.0 else 0.0
+    return root, 1.0 / root if root > 0.0 else 0.0
