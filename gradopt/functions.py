@@ -14,7 +14,7 @@ from numba.extending import is_jitted
 from numpy.typing import NDArray
 
 from gradopt import validate
-from gradopt.compiler import COMPILING, interrupts_held_back
+from gradopt.compiler import COMPILING, interrupts_held_back, kernel
 from gradopt.config import Config
 from gradopt.problems import Problem
 from gradopt.protocol import value_and_grad
@@ -138,14 +138,19 @@ class _Interpreted(Config):
         evaluate: Any
 
 
+@kernel(inline=True)
+def _take(grad, answer):
+    """Copy a user's gradient, whose length may have changed since the first call."""
+    if answer.size != grad.size:
+        raise ValueError("the gradient must have the shape of x at every x")
+    copy(grad, answer)
+
+
 @value_and_grad.on(_Together)
 def _(problem, grad, work, x):
     copy(work, x)
     value, answer = problem.fun_and_grad(work, *problem.args)
-    if answer.size != grad.size:
-        raise ValueError("the gradient that fun returns must have the shape of x at every x")
-    for j in range(grad.size):
-        grad[j] = answer[j]
+    _take(grad, answer)
     return float(value)
 
 
@@ -155,10 +160,7 @@ def _(problem, grad, work, x):
     value = problem.fun(work, *problem.args)
     copy(work, x)
     answer = problem.jac(work, *problem.args)
-    if answer.size != grad.size:
-        raise ValueError("what jac returns must have the shape of x at every x")
-    for j in range(grad.size):
-        grad[j] = answer[j]
+    _take(grad, answer)
     return float(value)
 
 

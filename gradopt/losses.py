@@ -1,4 +1,4 @@
-"""Losses of a residual r = prediction - data, each a value and its derivative.
+"""Losses of a residual r = prediction - data, each a value and its slope.
 
 A loss is the mean over all numbers of `pointwise`, put through `finish`.
 """

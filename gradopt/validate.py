@@ -17,15 +17,14 @@ def number(
     *,
     above: bool = False,
     below: bool = False,
-    infinite: bool = False,
 ) -> float:
-    """A real number in [low, high]; `above` and `below` leave out the ends, `infinite` admits infinity."""
+    """A real number in [low, high]; `above` and `below` leave out the ends."""
     if type(value) is not float and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
         raise TypeError(f"{name} must be a real number, got {shown(value)}")
     result = float(value)
     too_low = result <= low if above else result < low
     too_high = result >= high if below else result > high
-    if result != result or too_low or too_high or (abs(result) == np.inf and not infinite):
+    if result != result or too_low or too_high or abs(result) == np.inf:
         raise ValueError(f"{name} must be {_interval(low, high, above, below)}, got {shown(value)}")
     return result
 
