@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 from typing import Any
@@ -11,8 +12,11 @@ class interrupts_held_back:
     """Within the block, Ctrl-C is remembered; its handler, as a rule KeyboardInterrupt, runs at the end.
 
     LLVM calls back into Python. An exception raised there is lost, and with it the code: the next call crashes the
-    interpreter.
+    interpreter. With `later`, the handler runs some milliseconds after the end, for blocks that compiled code calls.
     """
+
+    def __init__(self, later: bool = False) -> None:
+        self._later = later
 
     def __enter__(self) -> None:
         self._handler: Any = None
@@ -26,7 +30,9 @@ class interrupts_held_back:
     def __exit__(self, *exception: object) -> None:
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
-            if self._interrupt is not None:
+            if self._interrupt is not None and self._later:
+                threading.Timer(0.005, _thread.interrupt_main).start()
+            elif self._interrupt is not None:
                 self._handler(*self._interrupt)
 
     def _remember(self, *arguments: Any) -> None:

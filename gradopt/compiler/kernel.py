@@ -2,7 +2,8 @@
 
 Arithmetic is strict (IEEE 754, in the order written): the optimiser copies parts of an inlined loop, and only strict
 operations give the same bits in every copy, in every chunk and with the compiler off. Sums over many numbers need
-another order to be fast; they live in functions of their own, decorated `summation`, of which there is one copy.
+another order to be fast, and polynomials fused multiplications; they live in functions of their own, decorated
+`summation` and `elementwise`, of which there is one copy.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numba import njit, types
 from numba.core.caching import FunctionCache
 from numba.extending import lower_builtin, type_callable
 
+from gradopt.compiler.apart import apart
 from gradopt.compiler.interrupts import interrupts_held_back
 
 COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
@@ -27,6 +29,7 @@ STRICT: Any = {"error_model": "numpy", "fastmath": False, "forceinline": False, 
 
 # nnan and ninf stay out: they would make tests for NaN and infinity constant.
 REORDERED: Any = {**STRICT, "fastmath": {"reassoc", "contract", "nsz"}}
+CONTRACTED: Any = {**STRICT, "fastmath": {"contract"}}
 
 
 def _source_stamp() -> str:
@@ -75,8 +78,8 @@ def _is_of_this_package(numba_type: Any) -> bool:
     return all(map(_is_of_this_package, getattr(numba_type, "types", ())))
 
 
-def _compiled(function: Callable[..., Any], flags: dict[str, Any], **options: Any) -> Any:
-    dispatcher = njit(**flags, **options)(function)
+def _compiled(function: Callable[..., Any], flags: dict[str, Any], separate: bool = False) -> Any:
+    dispatcher = njit(**flags)(function)
     if COMPILING:
         # Raised where neither the package's folder nor the user's cache folder can be written.
         with contextlib.suppress(RuntimeError):
@@ -88,14 +91,17 @@ def _compiled(function: Callable[..., Any], flags: dict[str, Any], **options: An
                 return compile_or_load(signature)
 
         dispatcher.compile = compile_in_peace
-    return dispatcher
+    return apart(dispatcher) if separate and COMPILING else dispatcher
 
 
-def kernel(function: Callable[..., Any] | None = None, *, inline: bool = False) -> Any:
-    """Compile a function with strict arithmetic, cached on disk; `inline=True` makes it part of compiled callers."""
+def kernel(function: Callable[..., Any] | None = None, *, inline: bool = False, separate: bool = False) -> Any:
+    """Compile a function with strict arithmetic, cached on disk.
+
+    `inline=True` makes it part of compiled callers; `separate=True` compiles it apart from them (see `apart`).
+    """
     if function is None:
-        return lambda function: kernel(function, inline=inline)
-    return _compiled(function, STRICT | {"forceinline": inline})
+        return lambda function: kernel(function, inline=inline, separate=separate)
+    return _compiled(function, STRICT | {"forceinline": inline}, separate)
 
 
 def summation(function: Callable[..., Any]) -> Any:
@@ -104,6 +110,16 @@ def summation(function: Callable[..., Any]) -> Any:
     The function calls `one_copy()` first, which keeps it out of line: the order is then the same at every call.
     """
     return _compiled(function, REORDERED)
+
+
+def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = False) -> Any:
+    """Compile a function of each element of an array, in which x y + z may be rounded once; apart from its callers.
+
+    `inline=True` is for what such functions call for an element.
+    """
+    if function is None:
+        return lambda function: elementwise(function, inline=inline)
+    return _compiled(function, CONTRACTED | {"forceinline": inline}, separate=not inline)
 
 
 def one_copy() -> None:

@@ -38,6 +38,11 @@ def stacked(length: tuple[int, ...] | None, array: Any) -> Any:
     return array
 
 
+def matrix(vector: Any, start: int, rows: int, columns: int) -> Any:
+    """The matrix (rows, columns), C order, that begins in a C-order vector at `start`; without ownership or checks."""
+    return vector[start : start + rows * columns].reshape(rows, columns)
+
+
 def exchanged(length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[Any, Any]:
     """Two arrays with the contents of `second` and of `first`.
 
@@ -130,6 +135,31 @@ def _lower_not_stacked(context: Any, builder: Any, signature: Any, arguments: An
 @lower_builtin(stacked, types.UniTuple, types.Any)
 def _lower_stacked(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return _on_stack(context, builder, len(signature.args[0]), signature.args[1], arguments[1])
+
+
+@type_callable(matrix)
+def _matrix(context):
+    return lambda vector, start, rows, columns: vector.copy(ndim=2, layout="C")
+
+
+@lower_builtin(matrix, types.Array, types.Integer, types.Integer, types.Integer)
+def _lower_matrix(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    vector_type = signature.args[0]
+    start, rows, columns = (
+        context.cast(builder, value, given, types.intp)
+        for value, given in zip(arguments[1:], signature.args[1:], strict=True)
+    )
+    item_size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(vector_type.dtype)))
+    array = make_array(signature.return_type)(context, builder)
+    populate_array(
+        array,
+        data=builder.gep(make_array(vector_type)(context, builder, arguments[0]).data, [start]),
+        shape=[rows, columns],
+        strides=[builder.mul(columns, item_size), item_size],
+        itemsize=item_size,
+        meminfo=None,
+    )
+    return array._getvalue()
 
 
 @type_callable(keep)
