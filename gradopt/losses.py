@@ -6,7 +6,7 @@ A loss is the mean over all numbers of `pointwise`, put through `finish`.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from gradopt import validate
 from gradopt.compiler import generic
@@ -28,6 +28,9 @@ def finish(loss: Any, mean: float) -> tuple[float, float]:
 class Loss(Config):
     """Base of the losses."""
 
+    # Whether the mean is taken over all numbers of a row too, and not over the rows only.
+    mean_over_outputs: ClassVar[bool] = True
+
 
 @config
 class MeanSquaredError(Loss):
@@ -46,7 +49,9 @@ class RootMeanSquaredError(Loss):
 
 @config
 class HalfSquaredError(Loss):
-    """mean r**2 / 2; "half_squared_error"."""
+    """mean r**2 / 2, of several outputs their sum; "half_squared_error"."""
+
+    mean_over_outputs = False
 
 
 @config

