@@ -15,6 +15,7 @@ from gradopt.check import GradientCheck, check_gradient
 from gradopt.driver import optimize
 from gradopt.history import History
 from gradopt.methods import SGD
+from gradopt.network import Dense, Network
 from gradopt.result import OptimizeResult
 from gradopt.schedules import (
     Constant,
@@ -24,6 +25,7 @@ from gradopt.schedules import (
     PiecewiseConstant,
     StepDecay,
     Warmup,
+    per_epoch,
 )
 from gradopt.status import Status
 
@@ -33,10 +35,12 @@ __all__ = [
     "SGD",
     "Constant",
     "CosineDecay",
+    "Dense",
     "ExponentialDecay",
     "GradientCheck",
     "History",
     "InverseTimeDecay",
+    "Network",
     "OptimizeResult",
     "PiecewiseConstant",
     "Status",
@@ -45,5 +49,6 @@ __all__ = [
     "check_gradient",
     "every",
     "optimize",
+    "per_epoch",
     "problems",
 ]

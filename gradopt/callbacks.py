@@ -1,4 +1,4 @@
-"""Callbacks: called between updates, with what scipy.optimize gives them."""
+"""Callbacks: called between updates, or between epochs, with what scipy.optimize gives them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ class Every:
 
 
 def every(n: int, callback: Callable[..., Any]) -> Every:
-    """A callback for each n-th update only; between two calls the loop runs n updates without a stop.
+    """A callback for each n-th update only, on a training run for each n-th epoch.
+
+    Between two calls the loop runs n updates without a stop.
 
     Parameters
     ----------
     n : int
-        The number of updates from one call to the next, >= 1, counted from the start of the call of `optimize`.
+        The number of updates or epochs from one call to the next, >= 1, counted from the start of the call of
+        `optimize`.
     callback : callable
         As `optimize` takes it.
 
@@ -81,7 +84,7 @@ class Callbacks:
         return min((item.n - updates % item.n for item in self._callbacks), default=None)
 
     def call(self, updates: int, snapshot: Callable[[], OptimizeResult]) -> bool:
-        """Call those that are due after so many updates; True when one asks to stop. All that are due are called."""
+        """Call all that are due after so many updates, or epochs; True when one asks to stop."""
         stop = False
         for item, takes_result in zip(self._callbacks, self._takes_result, strict=True):
             if updates % item.n:

@@ -33,6 +33,12 @@ class Config:
         """Make that NamedTuple; for subclasses whose fields are not what their kernels want."""
         return self.Compiled(*(lowered(getattr(self, field), dtype) for field in self.Compiled._fields))
 
+    def require(self, generic: Any) -> None:
+        """A TypeError if no kernel of the generic function is registered for this class."""
+        if getattr(type(self), "Compiled", None) not in generic.registry:
+            name = type(self).__name__
+            raise TypeError(f"{name} has no kernel: register one with @{generic.__name__}.on({name})")
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_twins"}
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradopt.chunks import Chunks
 from gradopt.compiler import COMPILING, flushed_subnormals
 from gradopt.functions import Function
 from gradopt.history import Recorder
@@ -21,10 +22,6 @@ from gradopt.status import Status
 
 # Up to this many parameters their number is part of the type, so that they stay in registers.
 _IN_REGISTERS = 4
-
-_CHUNK_SECONDS = 0.025
-_CHUNK_GROWTH = 1024
-_CHUNK_EVALUATIONS = 2**20
 
 
 class Descent:
@@ -51,8 +48,9 @@ class Descent:
         record: str | None,
         state: State | None,
     ) -> None:
-        _require(value_and_grad, problem)
-        _require(update, method)
+        if not isinstance(problem, Function):
+            problem.require(value_and_grad)
+        method.require(update)
         self._problem, self._method, self._tests = problem.compiled(x.dtype), method.compiled(), tests
         self._user_function = isinstance(problem, Function)
         interpreted = isinstance(problem, Function) and problem.interpreted
@@ -80,8 +78,7 @@ class Descent:
         self._recorder = Recorder(record, x.size, x.dtype, self._first_nit)
         self._earlier = state
         self._evaluations_again = 0
-        self._seconds_each = 0.0
-        self._chunk = 1
+        self._chunks = Chunks()
 
     @property
     def updates(self) -> int:
@@ -123,10 +120,7 @@ class Descent:
 
     def advance(self, at_most: int) -> int:
         """Do as many updates as fit into a chunk, not more than `at_most`; returns a `Status` or RUNNING."""
-        fitting = _CHUNK_SECONDS / max(self._seconds_each, 1e-9)
-        limit = min(self._chunk * _CHUNK_GROWTH, _CHUNK_EVALUATIONS)
-        self._chunk = int(min(max(fitting, 1.0), limit))
-        return self._advance(min(self._chunk, at_most))
+        return self._advance(min(self._chunks.size(), at_most))
 
     def _advance(self, evaluations: int) -> int:
         rows = self._recorder.next_rows(evaluations)
@@ -136,8 +130,7 @@ class Descent:
         status = self._call_loop(rows, evaluations)
         if status == Status.NON_FINITE and before.nfev > 0:
             self._forget_rejected_update(before, backup, rows)
-        done = self._progress.nfev - before.nfev
-        self._seconds_each = (time.perf_counter() - started) / done
+        self._chunks.took(time.perf_counter() - started, self._progress.nfev - before.nfev)
         accepted = self._progress.nit - before.nit + (before.nfev == 0)
         self._recorder.keep(accepted)
         return status
@@ -179,6 +172,10 @@ class Descent:
         memory, progress = self._memory, self._progress
         return OptimizeResult(x=memory.x.copy(), fun=progress.fun, jac=memory.grad.copy(), nit=progress.nit)
 
+    def result_before_last_update(self) -> OptimizeResult:
+        """The same: an iterate is accepted only where the objective is finite."""
+        return self.result()
+
     def result(self) -> OptimizeResult:
         """All that the run knows, without how it ended."""
         memory, progress = self._memory, self._progress
@@ -196,9 +193,3 @@ class Descent:
                 self.method, progress.nit, memory.x, memory.slots, progress.fun, progress.best_fun, memory.best_x
             ),
         )
-
-
-def _require(generic: Any, config: Problem | Method) -> None:
-    name = type(config).__name__
-    if not isinstance(config, Function) and getattr(type(config), "Compiled", None) not in generic.registry:
-        raise TypeError(f"{name} has no kernel: register one with @{generic.__name__}.on({name})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +16,14 @@ from gradopt.descent import Descent
 from gradopt.functions import Function
 from gradopt.loop import RUNNING, StopTests
 from gradopt.methods import Method, as_method
-from gradopt.problems import Problem
+from gradopt.problems import Problem, RowProblem
 from gradopt.progress import Bar, NoBar
 from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
+from gradopt.training import Training, plan_of, watch_of
 
 _DEFAULT_MAX_ITER = 10_000
+_DEFAULT_EPOCHS = 100
 _DEFAULT_GTOL = 1e-5
 
 
@@ -35,6 +38,14 @@ def optimize(
     xtol: float | None = None,
     target: float | None = None,
     max_time: float | None = None,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    shuffle: bool = True,
+    rng: Any = None,
+    validation: Any = None,
+    patience: int | None = None,
+    monitor: str = "loss",
+    restore_best: bool = True,
     jac: Any = None,
     args: Any = (),
     callback: Any = None,
@@ -44,27 +55,49 @@ def optimize(
 ) -> OptimizeResult:
     """Minimise a function of several parameters by gradient descent that runs in machine code.
 
+    With `batch_size` or `epochs` it is a training run: each update is made from the next batch of rows of the data, and
+    after each epoch, when all rows were used, come record, validation and callback. Else each update is made from the
+    whole objective.
+
     Parameters
     ----------
     problem : Problem or callable
         One of `gradopt.problems`, or a function fun(x, *args) -> float with its gradient in `jac`.
     x0 : array_like (n,), optional
         The start, copied. float32 stays float32 throughout, all else is computed in float64. A problem may bring its
-        own start; a callable needs one.
+        own start, and that of a network is drawn; a callable needs one.
     method : Method or str
         Such as SGD(0.1, momentum=0.9), or "sgd" for its defaults.
     max_iter : int, optional
-        Updates at the most, >= 0; 10 000 unless given. With 0 the start is evaluated and returned.
+        Updates at the most, >= 0; 10 000 unless given, on a training run as many as the epochs take. With 0 the start
+        is evaluated and returned.
     gtol : float, optional
-        Stop when the largest absolute element of the gradient is <= gtol; 1e-5 unless given.
+        Stop when the largest absolute element of the gradient is <= gtol; 1e-5 unless given. Like ftol and xtol not for
+        training runs.
     ftol : float, optional
         Stop when an update changes the objective f by no more than ftol * max(abs(f), abs(new f), 1); off unless given.
     xtol : float, optional
         Stop when norm(step) <= xtol * (xtol + norm(x)); off unless given.
     target : float, optional
-        Stop when the objective is <= target; off unless given.
+        Stop when the objective, on a training run an epoch's loss, is <= target; off unless given.
     max_time : float, optional
         Seconds after which to stop, > 0; looked at between chunks of about 25 ms.
+    batch_size : int, optional
+        Rows of a batch, in [1, rows]; the last batch of an epoch may be shorter. None with `epochs`: all rows.
+    epochs : int, optional
+        How often to go through all rows, >= 0; 100 unless given or ended by max_iter.
+    shuffle : bool
+        Draw the order of the rows anew for each epoch, without replacement, or keep them as they are.
+    rng : None, int or numpy.random.Generator
+        The source of the start of a network, and then of the orders; as numpy.random.default_rng takes it.
+    validation : tuple, optional
+        Further data for the same problem, such as (X, y), to assess after each epoch.
+    patience : int, optional
+        Stop after so many epochs without improvement on the validation rows, >= 1.
+    monitor : {"loss", "accuracy"}
+        What must improve; accuracy for classifiers with validation.
+    restore_best : bool
+        With validation, return the best epoch's parameters as x, and not the last ones.
     jac : callable or True
         For a callable: jac(x, *args) -> array (n,), or True if the function returns (value, gradient).
     args : tuple
@@ -73,15 +106,17 @@ def optimize(
     callback : callable or list of these, optional
         Called after every update as callback(intermediate_result=OptimizeResult with x, fun, jac and nit), or with a
         copy of x if its first parameter has another name. It ends the run by raising StopIteration or returning True.
-        `every(n, callback)` is called after each n-th update. The loop returns to Python for each call.
+        `every(n, callback)` is called after each n-th update. The loop returns to Python for each call. On a training
+        run: after each epoch, with x, fun, nit, epoch, and val_fun and val_accuracy where there are any.
     progress : bool
         Show a bar (needs tqdm).
     record : {"scalars", "x", None}
-        What `history` keeps of the start and of every update: objective, rate and gradient norm; the iterates too; or
-        nothing.
+        What `history` keeps of the start and of every update, or of every epoch: objective, rate and gradient norm; the
+        iterates too; or nothing.
     state : State, optional
         Go on from the `state` of an earlier result, with its method unless another of the same class is given. max_iter
-        counts the further updates. n and then m updates give the same bits as n + m.
+        and epochs count further ones; batch_size, shuffle and the random stream are those of the state where they are
+        not given. n and then m updates give the same bits as n + m.
 
     Returns
     -------
@@ -96,8 +131,9 @@ def optimize(
 
     Notes
     -----
-    Where several tests hold, the first of NON_FINITE, TARGET, GTOL, FTOL, XTOL, CALLBACK, MAX_ITER, MAX_TIME is
-    reported. When objective or gradient become NaN or infinite, x is the last iterate where they were finite.
+    Where several tests hold, the first of NON_FINITE, TARGET, GTOL, FTOL, XTOL, EARLY_STOPPED, CALLBACK, COMPLETED,
+    MAX_ITER, MAX_TIME is reported. When objective or gradient become NaN or infinite, x is the last iterate where they
+    were finite.
 
     A callable is called once in Python, to see what it returns, and is then compiled by Numba if it can be. The first
     call with a new function takes some tenths of a second for that.
@@ -122,38 +158,63 @@ def optimize(
     [3.]
     """
     started = time.perf_counter()
-    max_iter = validate.integer("max_iter", _DEFAULT_MAX_ITER if max_iter is None else max_iter, 0)
-    max_time = np.inf if max_time is None else validate.number("max_time", max_time, 0, above=True)
-    tests = StopTests(
-        gtol=_tolerance("gtol", _DEFAULT_GTOL if gtol is None else gtol),
-        ftol=_tolerance("ftol", ftol),
-        xtol=_tolerance("xtol", xtol),
-        target=-np.inf if target is None else validate.number("target", target),
-    )
+    callbacks = Callbacks(callback)
     if record is not None:
         validate.choice("record", record, ("scalars", "x", None))
-    callbacks = Callbacks(callback)
+    max_time = np.inf if max_time is None else validate.number("max_time", max_time, 0, above=True)
+    target = -np.inf if target is None else validate.number("target", target)
+    if max_iter is not None:
+        max_iter = validate.integer("max_iter", max_iter, 0)
     if state is not None and not isinstance(state, State):
         hint = "; pass result.state" if isinstance(state, OptimizeResult) else ""
         raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
     method = _method(method, state)
+    show = validate.flag("progress", progress)
+    shuffle, restore_best = validate.flag("shuffle", shuffle), validate.flag("restore_best", restore_best)
+    validate.choice("monitor", monitor, ("loss", "accuracy"))
+    run: Descent | Training
     with Compilation() as compilation:
-        problem, x = _problem_and_start(problem, x0, jac, args, state)
-        descent = Descent(problem, method, x, tests, record, state)
-        bar = Bar(max_iter) if validate.flag("progress", progress) else NoBar()
-        try:
-            status = _run(descent, callbacks, bar, max_iter, started + max_time)
-        finally:
-            bar.close()
-    result = descent.result()
+        if batch_size is not None or epochs is not None or (state is not None and state.training is not None):
+            _refuse("a training run", gtol=gtol, ftol=ftol, xtol=xtol)
+            if not isinstance(problem, RowProblem):
+                shown = validate.shown(problem)
+                raise ValueError(f"batch_size and epochs need a problem with rows of data, got {shown}")
+            plan = plan_of(problem, state, batch_size, shuffle, rng)
+            watch = watch_of(problem, validation, monitor, patience, restore_best)
+            epochs = _epochs(epochs, max_iter)
+            max_iter = sys.maxsize if max_iter is None else max_iter
+            _, x = _problem_and_start(problem, x0, jac, args, state, plan.rng)
+            run = Training(problem, method, x, plan, watch, record, state)
+            with _bar(show, None if epochs == sys.maxsize else epochs, "epoch") as bar:
+                status = _train(run, callbacks, bar, epochs, max_iter, started + max_time, target)
+        else:
+            settings = {"validation": validation, "patience": patience, "monitor": monitor != "loss" or None}
+            settings |= {"shuffle": shuffle and None, "restore_best": restore_best and None}
+            _refuse("a run without batch_size or epochs", **settings)
+            _refuse_rng(problem, x0, state, rng)
+            tests = StopTests(
+                gtol=_tolerance("gtol", _DEFAULT_GTOL if gtol is None else gtol),
+                ftol=_tolerance("ftol", ftol),
+                xtol=_tolerance("xtol", xtol),
+                target=target,
+            )
+            max_iter = _DEFAULT_MAX_ITER if max_iter is None else max_iter
+            problem, x = _problem_and_start(problem, x0, jac, args, state, rng)
+            run = Descent(problem, method, x, tests, record, state)
+            with _bar(show, max_iter, "update") as bar:
+                status = _descend(run, callbacks, bar, max_iter, started + max_time)
+        result = run.result()
+        if not np.isfinite(result.fun) and status != Status.NON_FINITE:  # of all rows, after the last update
+            status = Status.NON_FINITE
+            result = run.result_before_last_update()
     result.status = reason = Status(status)  # type: ignore[call-arg]
     result.success = reason.success
-    result.message = _message(reason, descent, max_iter, max_time)
+    result.message = _message(reason, run, max_iter, max_time)
     result.compile_time = compilation.seconds
     return result
 
 
-def _run(descent: Descent, callbacks: Callbacks, bar: NoBar, max_iter: int, deadline: float) -> int:
+def _descend(descent: Descent, callbacks: Callbacks, bar: NoBar, max_iter: int, deadline: float) -> int:
     status = descent.start()
     while status == RUNNING:
         if descent.updates >= max_iter:
@@ -169,6 +230,58 @@ def _run(descent: Descent, callbacks: Callbacks, bar: NoBar, max_iter: int, dead
         if wants_stop and status == RUNNING:
             status = Status.CALLBACK
     return status
+
+
+def _train(
+    training: Training,
+    callbacks: Callbacks,
+    bar: NoBar,
+    epochs: int,
+    max_iter: int,
+    deadline: float,
+    target: float,
+) -> int:
+    while True:
+        if training.epochs >= epochs or training.updates >= max_iter:
+            return Status.COMPLETED
+        if time.perf_counter() >= deadline:
+            return Status.MAX_TIME
+        status = training.advance(max_iter - training.updates)
+        if status != RUNNING:
+            return status
+        if training.epoch_is_over:
+            training.close_epoch()
+            bar.show(training.epochs, training.fun, training.rate)
+            wants_stop = callbacks.call(training.epochs, training.intermediate)
+            if training.fun <= target:
+                return Status.TARGET
+            if training.patience_is_over:
+                return Status.EARLY_STOPPED
+            if wants_stop:
+                return Status.CALLBACK
+
+
+def _bar(show: bool, total: int | None, unit: str) -> NoBar:
+    return Bar(total, unit) if show else NoBar()
+
+
+def _epochs(epochs: int | None, max_iter: int | None) -> int:
+    if epochs is None:
+        return _DEFAULT_EPOCHS if max_iter is None else sys.maxsize
+    return validate.integer("epochs", epochs, 0)
+
+
+def _refuse(where: str, **settings: Any) -> None:
+    """A ValueError for the first setting that is given."""
+    for name, value in settings.items():
+        if value is not None:
+            raise ValueError(f"{name} has no meaning for {where}")
+
+
+def _refuse_rng(problem: Any, x0: Any, state: State | None, rng: Any) -> None:
+    draws = isinstance(problem, Problem) and problem.x0 is None and x0 is None and state is None
+    if rng is not None and not draws:
+        raise ValueError("rng has no meaning for a run in which nothing is drawn")
 
 
 def _tolerance(name: str, value: float | None) -> float:
@@ -189,7 +302,9 @@ def _method(method: Method | str | None, state: State | None) -> Method:
     return chosen
 
 
-def _problem_and_start(problem: Any, x0: Any, jac: Any, args: Any, state: State | None) -> tuple[Problem, Any]:
+def _problem_and_start(
+    problem: Any, x0: Any, jac: Any, args: Any, state: State | None, rng: Any
+) -> tuple[Problem, Any]:
     if state is not None and x0 is not None:
         raise ValueError("x0 can't be given beside a state, which has its own x")
     if isinstance(problem, Problem):
@@ -197,7 +312,7 @@ def _problem_and_start(problem: Any, x0: Any, jac: Any, args: Any, state: State 
             raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
         if state is not None:
             return problem, problem.checked("state.x", state.x)
-        start = problem.x0 if x0 is None else x0
+        start = problem.start(rng) if x0 is None else x0
         if start is None:
             raise ValueError(f"x0 must be given: {problem} has no start of its own")
         return problem, problem.checked("x0", start)
@@ -209,16 +324,16 @@ def _problem_and_start(problem: Any, x0: Any, jac: Any, args: Any, state: State 
     return Function(problem, jac, args, x.copy()), x
 
 
-def _message(status: Status, descent: Descent, max_iter: int, max_time: float) -> str:
+def _message(status: Status, run: Descent | Training, max_iter: int, max_time: float) -> str:
     if status == Status.MAX_ITER:
         return f"{status.meaning} (max_iter={max_iter})"
     if status == Status.MAX_TIME:
         return f"{status.meaning} (max_time={max_time:g})"
     if status != Status.NON_FINITE:
         return status.meaning
-    if descent.failed_at_start:
+    if run.failed_at_start:
         return f"{status.meaning} at the start x0; choose another start"
     return (
-        f"{status.meaning} at update {descent.nit + 1} (learning rate {descent.rate:g}); x is the last finite"
+        f"{status.meaning} at update {run.nit + 1} (learning rate {run.rate:g}); x is the last finite"
         " iterate. A smaller learning_rate, or one that decays, may help"
     )

@@ -1,4 +1,4 @@
-"""A progress bar over the updates of a run (tqdm, optional)."""
+"""A progress bar over the updates or epochs of a run (tqdm, optional)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from typing import Any
 
 
 class NoBar:
-    """Stands in where no bar is asked for."""
+    """Stands in where no bar is asked for; like the bar, closed at the end of a with block."""
 
-    def show(self, updates: int, fun: float, rate: float) -> None:
+    def __enter__(self) -> NoBar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def show(self, done: int, fun: float, rate: float) -> None:
         """Show nothing."""
 
     def close(self) -> None:
@@ -20,22 +26,24 @@ class Bar(NoBar):
 
     Parameters
     ----------
-    total : int
-        The number of updates at the most.
+    total : int or None
+        How many there will be at the most.
+    unit : str
+        "update" or "epoch".
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int | None, unit: str) -> None:
         try:
             from tqdm.auto import tqdm
         except ImportError:
             message = 'progress=True needs tqdm: pip install "gradopt[progress]", or pip install tqdm'
             raise ImportError(message) from None
-        self._bar: Any = tqdm(total=total, unit="update")
+        self._bar: Any = tqdm(total=total, unit=unit)
 
-    def show(self, updates: int, fun: float, rate: float) -> None:
-        """Move to so many updates done."""
+    def show(self, done: int, fun: float, rate: float) -> None:
+        """Move to so many updates or epochs done."""
         self._bar.set_postfix(fun=f"{fun:.4g}", rate=f"{rate:.3g}", refresh=False)
-        self._bar.update(updates - self._bar.n)
+        self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         """Leave the bar as it stands."""

@@ -25,6 +25,20 @@ def value_and_grad(problem: Any, grad: Any, work: Any, x: Any) -> float:
 
 
 @generic
+def batch_value_and_grad(problem: Any, grad: Any, work: Any, x: Any, rows: Any) -> float:
+    """Evaluate the objective of some rows of the data, and its gradient, at x.
+
+    grad : float array (n,), C order, written
+    work : what `RowProblem.batch_workspace` allocated for at least so many rows, written
+    x : float array (n,), C order, read
+    rows : int64 array (m,), C order, each the number of a row, read
+
+    Returns the objective, in which rows have equal weight; NaN if a row's data are not finite.
+    """
+    raise _missing("a problem with rows", problem)
+
+
+@generic
 def update(method: Any, slots: Any, new_x: Any, x: Any, grad: Any, rate: float, k: int) -> None:
     """Make update number k, counted from 0, of a first-order method.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,19 +18,19 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
     Attributes
     ----------
     x : ndarray (n,)
-        The last accepted iterate.
+        The last accepted iterate; of a training run with validation the best epoch's, unless restore_best=False.
     fun : float
-        The objective at x.
-    jac : ndarray (n,)
-        The gradient at x.
+        The objective at x; on a training run over all rows.
+    jac : ndarray (n,) or None
+        The gradient at x; None on a training run.
     best_x : ndarray (n,)
-        Where the lowest objective was seen.
+        Where the lowest objective was seen; on a training run the best epoch's, by what is monitored.
     best_fun : float
-        The objective at best_x.
+        The objective at best_x; on a training run the validation loss of that epoch, or, without validation, its loss.
     nit : int
         Updates done, over all resumed calls.
     nfev, njev : int
-        Evaluations of the objective and of the gradient in this call, as really spent.
+        Evaluations of the objective and of the gradient in this call, as really spent; of a batch, or of all rows.
     status : Status
         Why the run ended.
     success : bool
@@ -43,6 +44,49 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
     compile_time : float
         Seconds of this call that went into compilation.
     """
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """Where a training run stands beside its parameters.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        Rows of a batch; None: all.
+    shuffle : bool
+        Whether each epoch has an order of its own.
+    rows : int
+        Rows of the data.
+    bit_generator : str
+        The class of the source of random orders, in numpy.random.
+    rng_state : dict
+        Its state before the order of the current epoch was drawn.
+    epoch : int
+        Epochs completed.
+    row : int
+        Rows of the current epoch that were used.
+    total : float
+        The sum of their losses.
+    monitor : str
+        What is monitored.
+    best : float
+        The lowest value of it so far.
+    waited : int
+        Epochs since then.
+    """
+
+    batch_size: int | None
+    shuffle: bool
+    rows: int
+    bit_generator: str
+    rng_state: Mapping[str, Any]
+    epoch: int
+    row: int
+    total: float
+    monitor: str
+    best: float
+    waited: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +107,8 @@ class State:
         The objective at x and at best_x.
     best_x : ndarray (n,)
         Where the lowest objective was seen.
+    training : TrainingState or None
+        What a training run needs beside that.
     """
 
     method: Method
@@ -72,6 +118,7 @@ class State:
     fun: float
     best_fun: float
     best_x: NDArray[Any]
+    training: TrainingState | None = None
 
     def __repr__(self) -> str:
         return f"State(after {self.nit} updates by {self.method}, {self.x.size} parameters of {self.x.dtype})"

@@ -348,6 +348,9 @@ class Warmup(Schedule):
         self._check("steps", validate.integer, 1)
         self._check("start_factor", validate.number, 0, 1)
 
+        if isinstance(self.schedule, PerEpoch):
+            raise ValueError(f"schedule must be a function of the update count, got {self.schedule}")
+
     def _lowered(self, dtype: Any) -> Any:
         return super()._lowered(dtype)._replace(schedule=as_schedule("schedule", self.schedule).compiled(dtype))
 
@@ -358,3 +361,50 @@ def _(schedule, k):
         return rate(schedule.schedule, k - schedule.steps)
     start = schedule.start_factor
     return rate(schedule.schedule, 0) * (start + (1.0 - start) * k / schedule.steps)
+
+
+@config
+class PerEpoch(Schedule):
+    """A schedule that is given the number of the epoch, and not of the update; made by `per_epoch`."""
+
+    schedule: Schedule
+
+    def __repr__(self) -> str:
+        return f"per_epoch({self.schedule!r})"
+
+    def _lowered(self, dtype: Any) -> Any:
+        return self.schedule.compiled(dtype)
+
+
+def per_epoch(schedule: Schedule) -> PerEpoch:
+    """A schedule as a function of the epoch, counted from 0, on training runs.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Any other one; its k is then the epoch.
+
+    Returns
+    -------
+    PerEpoch
+        For the learning_rate of a method.
+
+    Raises
+    ------
+    TypeError
+        schedule is no schedule, or one by epoch already.
+
+    Notes
+    -----
+    As torch's schedulers are, when they are stepped once an epoch.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> schedule = gradopt.per_epoch(gradopt.StepDecay(0.1, every=10))
+    >>> gradopt.SGD(schedule).learning_rate([0, 10])
+    array([0.1 , 0.01])
+    """
+    if not isinstance(schedule, Schedule) or isinstance(schedule, PerEpoch):
+        raise TypeError(f"schedule must be a schedule of the update count, got {validate.shown(schedule)}")
+    return PerEpoch(schedule)

@@ -23,6 +23,8 @@ class Status(IntEnum):
     FTOL = 1, "the objective changed by no more than ftol"
     XTOL = 2, "the last step was no longer than xtol"
     TARGET = 3, "the objective reached the target"
+    COMPLETED = 4, "all epochs or updates that were asked for are done"
+    EARLY_STOPPED = 5, "the validation rows showed no improvement for `patience` epochs"
     MAX_ITER = 10, "the maximal number of updates was done"
     MAX_TIME = 11, "the time was up"
     NON_FINITE = 30, "the objective or its gradient became NaN or infinite"

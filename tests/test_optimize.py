@@ -260,7 +260,13 @@ HOSTILE = [
     ({"state": {}}, TypeError, "state must be the state of an earlier result"),
     ({"jac": True}, ValueError, "jac and args belong to a callable; Rosenbrock"),
     ({"args": (1,)}, ValueError, "jac and args belong to a callable"),
-    ({"batch_size": 3}, TypeError, "batch_size"),
+    ({"batch_size": 3}, ValueError, "rows of data, got Rosenbrock"),
+    ({"validation": ([], [])}, ValueError, "validation has no meaning for a run without"),
+    ({"patience": 3}, ValueError, "patience has no meaning"),
+    ({"monitor": "accuracy"}, ValueError, "monitor has no meaning"),
+    ({"shuffle": False}, ValueError, "shuffle has no meaning"),
+    ({"restore_best": False}, ValueError, "restore_best has no meaning"),
+    ({"rng": 0}, ValueError, "rng has no meaning"),
 ]
 
 

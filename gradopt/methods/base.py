@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gradopt import validate
 from gradopt.config import Config
 from gradopt.protocol import rate, update
-from gradopt.schedules import Schedule, as_schedule
+from gradopt.schedules import PerEpoch, Schedule, as_schedule
 
 
 @dataclass
@@ -45,6 +45,11 @@ class Method(Config):
         """Whether updates write the slots."""
         return bool(self.slots)
 
+    @property
+    def by_epoch(self) -> bool:
+        """Whether the learning rate is a function of the epoch."""
+        return isinstance(self.learning_rate, PerEpoch)
+
     def _lowered(self, dtype: Any) -> Any:
         schedule = as_schedule("learning_rate", self.learning_rate)
         return super()._lowered(dtype)._replace(learning_rate=schedule.compiled(dtype))
@@ -69,6 +74,8 @@ class Method(Config):
         ------
         TypeError
             x is not an array that `step` could update.
+        ValueError
+            The learning rate is a function of the epoch, which `step` does not know.
 
         Examples
         --------
@@ -77,6 +84,8 @@ class Method(Config):
         MethodState(nit=0, slots=(array([0., 0.]),))
         """
         _check_vector("x", x)
+        if self.by_epoch:
+            raise ValueError(f"learning_rate must be a function of the update count, got {self.learning_rate}")
         return MethodState(0, tuple(np.zeros_like(x) for _ in self.slots))
 
     def step(self, x: NDArray[Any], grad: NDArray[Any], state: MethodState) -> None:

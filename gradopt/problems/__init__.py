@@ -5,5 +5,16 @@ from gradopt.problems.double_well import DoubleWell
 from gradopt.problems.polynomial_fit import PolynomialFit
 from gradopt.problems.quadratic import Quadratic
 from gradopt.problems.rosenbrock import Rosenbrock
+from gradopt.problems.rows import RowProblem
+from gradopt.problems.supervised import Classifier, Regressor
 
-__all__ = ["DoubleWell", "PolynomialFit", "Problem", "Quadratic", "Rosenbrock"]
+__all__ = [
+    "Classifier",
+    "DoubleWell",
+    "PolynomialFit",
+    "Problem",
+    "Quadratic",
+    "Regressor",
+    "Rosenbrock",
+    "RowProblem",
+]

@@ -46,6 +46,14 @@ class Problem(Config):
     def minimum(self) -> float | None:
         return None
 
+    def start(self, rng: Any = None) -> NDArray[Any] | None:
+        """Where a run starts unless told otherwise; drawn from rng where the problem has no fixed `x0`."""
+        return self.x0
+
+    def parameter_name(self, i: int) -> str:
+        """What parameter i is called."""
+        return f"x[{i}]"
+
     def workspace(self, dtype: Any) -> Any:
         """Arrays that the kernel may write: allocated once a run. A tuple of none here."""
         return ()

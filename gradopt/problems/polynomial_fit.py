@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -9,18 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt import validate
-from gradopt.compiler import one_copy, stacked, summation
+from gradopt.compiler import kernel, one_copy, stacked, summation
 from gradopt.config import config
 from gradopt.losses import finish, loss_named, pointwise
-from gradopt.problems.base import Problem
-from gradopt.protocol import value_and_grad
+from gradopt.problems.rows import RowProblem
+from gradopt.protocol import batch_value_and_grad, value_and_grad
+
+
+class _Work(NamedTuple):
+    """What the kernels write."""
+
+    sums: NDArray[np.float64]  # (n,)
+    t: NDArray[Any]  # the points of a batch
+    y: NDArray[Any]
+
 
 # Up to this degree the number of parameters is part of the type: the sums of the loop over the data stay in registers.
 _UNROLLED_DEGREE = 3
 
 
 @config
-class PolynomialFit(Problem):
+class PolynomialFit(RowProblem):
     """f(x) = loss(x[0] t**degree + ... + x[degree-1] t + x[degree] - y).
 
     Parameters
@@ -90,7 +100,18 @@ class PolynomialFit(Problem):
         return self.Compiled(t, y, powers, loss_named(self.loss).compiled())
 
     def workspace(self, dtype: Any) -> Any:
-        return np.zeros(self.n)
+        return _Work(np.zeros(self.n), np.zeros(0, dtype), np.zeros(0, dtype))
+
+    def batch_workspace(self, dtype: Any, rows: int) -> Any:
+        return _Work(np.zeros(self.n), np.zeros(rows, dtype), np.zeros(rows, dtype))
+
+    def with_data(self, *data: Any) -> PolynomialFit:
+        t, y = data
+        return replace(self, t=t, y=y)
+
+    @property
+    def rows(self) -> int:
+        return self.t.size  # type: ignore[no-any-return]
 
     @property
     def n(self) -> int:
@@ -118,24 +139,36 @@ class PolynomialFit(Problem):
 
 @value_and_grad.on(PolynomialFit)
 def _(problem, grad, work, x):
-    count = problem.t.size
-    total = _sums(problem, work, x)
-    value, factor = finish(problem.loss, total / count)
+    return _value_and_grad(problem, grad, work.sums, problem.t, problem.y, x)
+
+
+@batch_value_and_grad.on(PolynomialFit)
+def _(problem, grad, work, x, rows):
+    t, y = work.t[: rows.size], work.y[: rows.size]
+    for j in range(rows.size):
+        t[j], y[j] = problem.t[rows[j]], problem.y[rows[j]]
+    return _value_and_grad(problem, grad, work.sums, t, y, x)
+
+
+@kernel(inline=True)
+def _value_and_grad(problem, grad, sums, t, y, x):
+    mean = _sums(problem, sums, t, y, x) / t.size
+    value, factor = finish(problem.loss, mean)
     for i in range(x.size):
-        grad[i] = work[i] * (factor / count)
+        grad[i] = sums[i] * (factor / t.size)
     return value
 
 
 @summation
-def _sums(problem, sums, x):
+def _sums(problem, sums, t, y, x):
     """sums[i] = sum over the points of l'(r) t**(n - 1 - i); returns the sum of l(r).
 
     problem : compiled PolynomialFit
     sums : float64 array (n,), written
+    t, y : float arrays (m,), C order, read
     x : float array (n,), read
     """
     one_copy()
-    t, y = problem.t, problem.y
     coefficients, slopes = stacked(problem.powers, x), stacked(problem.powers, sums)
     n = coefficients.size  # a constant, unlike x.size
     for i in range(n):

@@ -1,0 +1,140 @@
+"""What problems have in common whose objective is a mean over rows of data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.problems.base import Problem
+from gradopt.protocol import batch_value_and_grad, value_and_grad
+
+
+class RowProblem(Problem):
+    """Base of the problems with rows, which can be trained in batches.
+
+    Beside what a `Problem` has, it says its number of `rows` and has a kernel registered with
+    `protocol.batch_value_and_grad`.
+
+    Attributes
+    ----------
+    rows : int
+        The number of rows.
+    """
+
+    measures: ClassVar[tuple[str, ...]] = ("fun",)
+
+    @property
+    def rows(self) -> int:
+        raise TypeError(f"{type(self).__name__} does not say its number of rows")
+
+    def batch_workspace(self, dtype: Any, rows: int) -> Any:
+        """Arrays that the kernel may write, for batches of up to so many rows."""
+        return self.workspace(dtype)
+
+    def faulty_row(self, rows: NDArray[np.int64]) -> int | None:
+        """The first of these rows whose data are not finite, for data that could not be looked at before."""
+        return None
+
+    def assess(self, x: NDArray[Any]) -> dict[str, float]:
+        """What `measures` names, over all rows: the objective as `fun`, and maybe more, such as `accuracy`."""
+        return {"fun": self.value(x)}
+
+    def with_data(self, *data: Any) -> RowProblem:
+        """The same problem with other data, such as (X, y)."""
+        raise TypeError(f"{type(self).__name__} does not say how to take other data")
+
+    def value_and_grad(self, x: Any, rows: Any = None) -> tuple[float, NDArray[Any]]:
+        """The objective and its gradient at x, over all rows or some.
+
+        Parameters
+        ----------
+        x : array_like (n,)
+            Parameters; float32 is computed in float32, all else in float64.
+        rows : integer array_like (m,), optional
+            The rows of a batch, each in [0, rows).
+
+        Returns
+        -------
+        float, ndarray (n,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            x is not a one-dimensional real array of n numbers; rows are not integers, out of range, or none.
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> problem = gradopt.problems.PolynomialFit([0.0, 1.0, 2.0], [1.0, 3.0, 5.0], degree=1)
+        >>> problem.value_and_grad([0.0, 0.0], rows=[0, 1])
+        (5.0, array([-3., -4.]))
+        """
+        x = self.checked("x", x, finite=False)
+        grad = np.empty_like(x)
+        twin = self.compiled(x.dtype)
+        if rows is None:
+            value = value_and_grad(twin, grad, self.workspace(x.dtype), x)
+            rows = np.arange(self.rows)
+        else:
+            rows = self._checked_rows(rows)
+            value = batch_value_and_grad(twin, grad, self.batch_workspace(x.dtype, rows.size), x, rows)
+        if np.isnan(value):
+            self.require_finite(rows)
+        return float(value), grad
+
+    def require_finite(self, rows: NDArray[np.int64]) -> None:
+        """A ValueError that names the first of these rows whose data are not finite, if there is one."""
+        faulty = self.faulty_row(rows)
+        if faulty is not None:
+            raise ValueError(f"the data must be finite, got NaN or infinity in row {faulty} of {self}")
+
+    def batches(self, batch_size: int, rng: Any = None) -> Iterator[NDArray[np.int64]]:
+        """The rows of an epoch's batches: each row once, in random order, the last batch maybe shorter.
+
+        Parameters
+        ----------
+        batch_size : int
+            Rows of a batch, in [1, rows].
+        rng : None, int or numpy.random.Generator
+            The source of the order, as numpy.random.default_rng takes it.
+
+        Yields
+        ------
+        int64 array (batch_size,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            batch_size is not an integer in its range.
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> problem = gradopt.problems.PolynomialFit(range(5), range(5))
+        >>> [batch.tolist() for batch in problem.batches(2, rng=0)]
+        [[2, 4], [3, 0], [1]]
+        """
+        batch_size = self.checked_batch_size(batch_size)
+        order = np.random.default_rng(rng).permutation(self.rows)
+        return (order[start : start + batch_size] for start in range(0, self.rows, batch_size))
+
+    def checked_batch_size(self, batch_size: Any) -> int:
+        """The integer, in [1, rows], or an error."""
+        size = validate.integer("batch_size", batch_size, 1)
+        if size > self.rows:
+            raise ValueError(f"batch_size must be at most the {self.rows} rows of the data, got {size}")
+        return size
+
+    def _checked_rows(self, rows: Any) -> NDArray[np.int64]:
+        given = np.asarray(rows)
+        if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
+            raise ValueError(
+                f"rows must be a one-dimensional array of integers, at least one, got {validate.shown(rows)}"
+            )
+        if given.min() < 0 or given.max() >= self.rows:
+            raise ValueError(f"rows must be in [0, {self.rows}), got {given.min()} to {given.max()}")
+        return np.ascontiguousarray(given, np.int64)

@@ -1,0 +1,345 @@
+"""A training run in progress: epochs of batches, validation, the best epoch, and what is needed to go on."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.chunks import Chunks
+from gradopt.compiler import COMPILING, flushed_subnormals
+from gradopt.epoch import RUNNING, Position, TrainingMemory, descend_batches
+from gradopt.history import History
+from gradopt.methods import Method
+from gradopt.problems import RowProblem
+from gradopt.protocol import batch_value_and_grad, update
+from gradopt.result import OptimizeResult, State, TrainingState
+from gradopt.status import Status
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a training run goes through its rows.
+
+    batch_size : int or None for all rows at once
+    shuffle : whether the order is drawn anew for each epoch
+    rng : Generator the orders are drawn from
+    """
+
+    batch_size: int | None
+    shuffle: bool
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is looked at after each epoch.
+
+    validation : the same problem with the validation rows, or None
+    monitor : "loss" or "accuracy", of the validation rows if there are some, else of the epoch
+    patience : epochs without improvement after which the run ends, or None
+    restore_best : whether the result is the best epoch, if there are validation rows
+    """
+
+    validation: RowProblem | None
+    monitor: str
+    patience: int | None
+    restore_best: bool
+
+
+def plan_of(problem: RowProblem, state: State | None, batch_size: int | None, shuffle: bool, rng: Any) -> Plan:
+    """The plan, of checked settings and of the state where they are not given."""
+    earlier = None if state is None else state.training
+    if earlier is not None and earlier.row:
+        changed = batch_size not in (None, earlier.batch_size) or rng is not None or problem.rows != earlier.rows
+        if changed or (earlier.shuffle and not shuffle):
+            raise ValueError(
+                f"the state is within an epoch of {earlier.rows} rows, in batches of {earlier.batch_size}: batch_size,"
+                " shuffle, rng and the number of rows can't change before its end"
+            )
+    if earlier is not None:
+        batch_size = earlier.batch_size if batch_size is None else batch_size
+        shuffle = earlier.shuffle and shuffle
+    if batch_size is not None:
+        batch_size = problem.checked_batch_size(batch_size)
+    generator = np.random.default_rng(rng) if rng is not None or earlier is None else generator_of(earlier)
+    return Plan(batch_size, shuffle, generator)
+
+
+def watch_of(problem: RowProblem, validation: Any, monitor: str, patience: int | None, restore_best: bool) -> Watch:
+    """The watch, of checked settings."""
+    if validation is None:
+        for name, given in (("patience", patience is not None), ("monitor='accuracy'", monitor == "accuracy")):
+            if given:
+                raise ValueError(f"{name} needs validation data")
+    else:
+        if not isinstance(validation, tuple) or len(validation) != 2:
+            raise ValueError(
+                f"validation must be a tuple of two arrays, such as (X, y), got {validate.shown(validation)}"
+            )
+        try:
+            validation = problem.with_data(*validation)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation: {error}") from None
+        if monitor == "accuracy" and "accuracy" not in problem.measures:
+            raise ValueError(f"monitor must be 'loss' for {problem}, got 'accuracy'")
+    if patience is not None:
+        patience = validate.integer("patience", patience, 1)
+    return Watch(validation, monitor, patience, restore_best)
+
+
+class _Backup(NamedTuple):
+    """Where a chunk began."""
+
+    position: Position
+    order: NDArray[np.int64]
+    rng_state: Any
+    arrays: list[NDArray[Any]]  # x and the slots
+
+
+class Training:
+    """Allocates what the training loop needs once, and calls it in chunks that end with the epoch at the latest.
+
+    Parameters
+    ----------
+    problem : RowProblem
+    method : Method
+    x : float array (n,)
+        The start; a new array, kept.
+    plan : Plan
+    watch : Watch
+    record : {"scalars", "x", None}
+    state : State or None
+        Where an earlier run stood, at x.
+    """
+
+    def __init__(
+        self,
+        problem: RowProblem,
+        method: Method,
+        x: NDArray[Any],
+        plan: Plan,
+        watch: Watch,
+        record: str | None,
+        state: State | None,
+    ) -> None:
+        problem.require(batch_value_and_grad)
+        method.require(update)
+        self.method, self._problem, self._plan, self._watch, self._record = method, problem, plan, watch, record
+        self._twins = problem.compiled(x.dtype), method.compiled()
+        self._batch_size = plan.batch_size or problem.rows
+        slots = tuple(np.zeros_like(x) for _ in method.slots) if state is None else tuple(map(np.copy, state.slots))
+        work = problem.batch_workspace(x.dtype, self._batch_size)
+        order = np.arange(problem.rows)
+        self._memory = TrainingMemory(x, x.copy(), np.empty_like(x), slots, work, order)
+        earlier = None if state is None else state.training
+        if state is None or earlier is None:
+            self._position = Position(0 if state is None else state.nit, 0, 0, 0.0, 0.0, 0.0)
+        else:
+            self._position = Position(state.nit, earlier.epoch, earlier.row, earlier.total, 0.0, 0.0)
+        self._first_nit, self._first_epoch = self._position.nit, self._position.epoch
+        if state is not None and earlier is not None and earlier.monitor == self._measure:
+            self._best, self._waited = earlier.best, earlier.waited
+            self._best_x, self._best_fun = state.best_x.copy(), state.best_fun
+        else:
+            self._best, self._waited, self._best_x, self._best_fun = np.inf, 0, x.copy(), np.inf
+        self._rows: list[dict[str, Any]] = []
+        self._evaluations = 0
+        self._rejected_rate = 0.0
+        self.failed_at_start = False
+        self._chunks = Chunks()
+        self._backups: list[_Backup] = []
+        self._begin_epoch()
+
+    @property
+    def _measure(self) -> str:
+        """What is monitored, and of which rows."""
+        return f"{'epoch' if self._watch.validation is None else 'validation'} {self._watch.monitor}"
+
+    @property
+    def updates(self) -> int:
+        """Updates done in this run."""
+        return self._position.nit - self._first_nit
+
+    @property
+    def epochs(self) -> int:
+        """Epochs completed in this run."""
+        return self._position.epoch - self._first_epoch
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last update, even if that was taken back."""
+        return self._rejected_rate or self._position.rate
+
+    @property
+    def nit(self) -> int:
+        """Updates done, those of earlier runs included."""
+        return self._position.nit
+
+    @property
+    def fun(self) -> float:
+        """The loss of the last epoch."""
+        return float(self._last["fun"])
+
+    def _begin_epoch(self) -> None:
+        self._rng_state = copy.deepcopy(self._plan.rng.bit_generator.state)
+        if self._plan.shuffle and self._plan.batch_size is not None:
+            self._memory = self._memory._replace(order=self._plan.rng.permutation(self._problem.rows))
+
+    def advance(self, at_most: int) -> int:
+        """Do as many updates as fit into a chunk and the epoch, not more than `at_most`; a `Status` or RUNNING."""
+        left = -(-(self._problem.rows - self._position.row) // self._batch_size)
+        count = min(self._chunks.size(), at_most, left)
+        before = self._position
+        arrays = [self._memory.x.copy(), *map(np.copy, self._memory.slots)]
+        self._backups = [*self._backups[-1:], _Backup(before, self._memory.order, self._rng_state, arrays)]
+        started = time.perf_counter()
+        status = self._call_loop(count)
+        done = self._position.nit - before.nit
+        self._evaluations += done + (status != RUNNING)
+        self._chunks.took(time.perf_counter() - started, max(done, 1))
+        if status == Status.NON_FINITE:
+            start = self._position.row
+            self._problem.require_finite(self._memory.order[start : start + self._batch_size])
+            self.failed_at_start = not self._take_back()
+        return status
+
+    def _call_loop(self, updates: int) -> int:
+        arithmetic: Any = flushed_subnormals() if COMPILING else np.errstate(all="ignore")
+        by_epoch = self.method.by_epoch
+        with arithmetic:
+            status, *position = descend_batches(
+                *self._twins, self._memory, self._position, self._batch_size, by_epoch, updates
+            )
+        self._position = Position(*position)
+        return int(status)
+
+    def _take_back(self) -> bool:
+        """Undo the last update of this run, in x and in what the method remembers; False if there is none to undo.
+
+        The objective was finite where that update began; after it, it is not. The chunk is run again up to there.
+        """
+        self._rejected_rate = self._position.rate
+        while self._backups:
+            backup = self._backups.pop()
+            updates = self._position.nit - backup.position.nit - 1
+            if updates >= 0:
+                for array, copied in zip((self._memory.x, *self._memory.slots), backup.arrays, strict=True):
+                    array[:] = copied
+                self._position, self._rng_state = backup.position, backup.rng_state
+                self._memory = self._memory._replace(order=backup.order)
+                if updates:
+                    self._call_loop(updates)
+                    self._evaluations += updates
+                return True
+        return False
+
+    @property
+    def epoch_is_over(self) -> bool:
+        return self._position.row >= self._problem.rows
+
+    def close_epoch(self) -> None:
+        """Look at the epoch that is over, and begin the next one."""
+        self._last = self._look()
+        if self._record is not None:
+            self._rows.append(self._last | ({"x": self._memory.x.copy()} if self._record == "x" else {}))
+        if self._watch.monitor == "accuracy":
+            value = -self._last["val_accuracy"]
+        else:
+            value = self._last["fun" if self._watch.validation is None else "val_fun"]
+        self._waited += 1
+        if value < self._best:
+            self._best, self._waited = value, 0
+            self._best_x = self._memory.x.copy()
+            self._best_fun = self._last["fun" if self._watch.validation is None else "val_fun"]
+        self._position = self._position._replace(epoch=self._position.epoch + 1, row=0, total=0.0)
+        self._begin_epoch()
+
+    def _look(self) -> dict[str, Any]:
+        position = self._position
+        row = {
+            "nit": position.nit,
+            "fun": position.total / position.row,
+            "learning_rate": position.rate,
+            "grad_norm": position.grad_norm,
+        }
+        if self._watch.validation is not None:
+            row |= {f"val_{name}": value for name, value in self._watch.validation.assess(self._memory.x).items()}
+        return row
+
+    @property
+    def patience_is_over(self) -> bool:
+        return self._watch.patience is not None and self._waited >= self._watch.patience
+
+    def intermediate(self) -> OptimizeResult:
+        """What a callback sees after an epoch: copies."""
+        known = {name: value for name, value in self._last.items() if name not in ("learning_rate", "grad_norm")}
+        return OptimizeResult(x=self._memory.x.copy(), epoch=self._position.epoch, **known)
+
+    def result_before_last_update(self) -> OptimizeResult:
+        """The same after taking back one update."""
+        self._take_back()
+        return self.result()
+
+    def result(self) -> OptimizeResult:
+        """All that the run knows, without how it ended."""
+        position, memory, plan = self._position, self._memory, self._plan
+        has_best, with_validation = self._best < np.inf, self._watch.validation is not None
+        x = self._best_x if self._watch.restore_best and with_validation and has_best else memory.x
+        fun = self._problem.assess(x)["fun"]
+        training = TrainingState(
+            batch_size=plan.batch_size,
+            shuffle=plan.shuffle,
+            rows=self._problem.rows,
+            bit_generator=type(plan.rng.bit_generator).__name__,
+            rng_state=self._rng_state,
+            epoch=position.epoch,
+            row=position.row,
+            total=position.total,
+            monitor=self._measure,
+            best=self._best,
+            waited=self._waited,
+        )
+        state = State(self.method, position.nit, memory.x, memory.slots, fun, self._best_fun, self._best_x, training)
+        return OptimizeResult(
+            x=x.copy(),
+            fun=fun,
+            jac=None,
+            best_x=self._best_x.copy() if has_best else x.copy(),
+            best_fun=self._best_fun if has_best else fun,
+            nit=position.nit,
+            nfev=self._evaluations + 1,
+            njev=self._evaluations,
+            history=self._history(),
+            state=state,
+        )
+
+    def _history(self) -> History:
+        rows = list(self._rows)
+        if self._position.row and self._record is not None:  # an epoch that is not over
+            rows.append(self._look() | {"x": self._memory.x.copy()})
+        names = ["nit", "fun", "learning_rate", "grad_norm"]
+        if self._watch.validation is not None:
+            names += [f"val_{name}" for name in self._watch.validation.measures]
+        columns = {
+            name: np.array([row[name] for row in rows], np.int64 if name == "nit" else np.float64) for name in names
+        }
+        if self._record == "x":
+            x = [row["x"] for row in rows]
+            columns["x"] = np.array(x) if x else np.empty((0, self._memory.x.size), self._memory.x.dtype)
+        return History(**columns)
+
+
+def generator_of(state: TrainingState) -> np.random.Generator:
+    """The source of random orders as it stood before the current epoch's order was drawn."""
+    bit_generator = getattr(np.random, state.bit_generator, None)
+    if bit_generator is None:
+        raise ValueError(f"the state has a bit generator {state.bit_generator}, which is none of NumPy's; give rng")
+    generator = np.random.Generator(bit_generator())
+    generator.bit_generator.state = copy.deepcopy(state.rng_state)
+    return generator
