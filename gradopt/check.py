@@ -30,7 +30,7 @@ class GradientCheck:
     max_rel_error : float
         The largest error relative to the larger of the two, or to what rounding lets the differences resolve.
     worst : str
-        The parameter with that relative error.
+        The parameter with that relative error, such as "x[0]", or "layer 1 weight[2, 0]" of a network.
     tolerance : float
         The relative error that passes.
     x, grad, differences : ndarray (n,)
@@ -122,7 +122,7 @@ def check_gradient(
         raise ValueError("x must be given for a callable")
     else:
         problem = Function(problem, jac, args, validate.array("x", x, 1))
-    point = _random_point(problem, np.random.default_rng(rng)) if x is None else problem.checked("x", x)
+    point = _random_point(problem, validate.generator("rng", rng)) if x is None else problem.checked("x", x)
     value, grad = problem.value_and_grad(point)
     if not (np.isfinite(value) and np.isfinite(grad).all()):
         raise ValueError(f"objective and gradient must be finite at x, got {value} and {validate.shown(grad)}")
@@ -133,10 +133,11 @@ def check_gradient(
         raise ValueError("the objective must be finite around x, where differences are taken; choose another x")
     exponent, tolerance = _METHODS[method]
     epsilon = np.finfo(np.float64).eps
-    if point.dtype == np.float32:
-        tolerance = _FLOAT32_TOLERANCE
     # Rounding of the objective, divided by the step, is what the differences can't resolve.
     noise = 10 * epsilon * abs(value) / (epsilon**exponent * np.maximum(np.abs(wide), 1.0))
+    if point.dtype == np.float32:
+        tolerance = _FLOAT32_TOLERANCE
+        noise += 10 * np.finfo(np.float32).eps * np.abs(grad).max()  # and here, the rounding of the gradient
     errors = np.abs(grad - differences)
     relative = errors / np.maximum(
         np.maximum(np.abs(grad), np.abs(differences)), noise / tolerance + np.finfo(np.float64).tiny
@@ -146,7 +147,7 @@ def check_gradient(
         passed=bool(relative[index] <= tolerance),
         max_abs_error=float(errors.max()),
         max_rel_error=float(relative[index]),
-        worst=f"x[{index}]",
+        worst=problem.parameter_name(index),
         tolerance=tolerance,
         x=point,
         grad=grad,
@@ -159,6 +160,7 @@ def check_gradient(
 
 def _random_point(problem: Problem, rng: np.random.Generator) -> NDArray[Any]:
     """Near the start, and of some draws the one with the largest gradient: differences say little where it vanishes."""
-    start = np.zeros(problem.n) if problem.x0 is None else problem.x0
+    start = problem.start(rng)
+    start = np.zeros(problem.n) if start is None else start
     draws = (start + rng.normal(size=start.size) * np.maximum(np.abs(start), 1.0) for _ in range(4))
     return max((draw.astype(start.dtype) for draw in draws), key=lambda draw: float(np.abs(problem.grad(draw)).max()))

@@ -192,6 +192,10 @@ def optimize(
             settings |= {"shuffle": shuffle and None, "restore_best": restore_best and None}
             _refuse("a run without batch_size or epochs", **settings)
             _refuse_rng(problem, x0, state, rng)
+            if method.by_epoch:
+                raise ValueError(
+                    f"learning_rate must be a function of the update count here, got {method.learning_rate}"
+                )
             tests = StopTests(
                 gtol=_tolerance("gtol", _DEFAULT_GTOL if gtol is None else gtol),
                 ftol=_tolerance("ftol", ftol),

@@ -347,7 +347,6 @@ class Warmup(Schedule):
             self._check("schedule", validate.number, 0)
         self._check("steps", validate.integer, 1)
         self._check("start_factor", validate.number, 0, 1)
-
         if isinstance(self.schedule, PerEpoch):
             raise ValueError(f"schedule must be a function of the update count, got {self.schedule}")
 

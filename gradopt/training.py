@@ -67,7 +67,7 @@ def plan_of(problem: RowProblem, state: State | None, batch_size: int | None, sh
         shuffle = earlier.shuffle and shuffle
     if batch_size is not None:
         batch_size = problem.checked_batch_size(batch_size)
-    generator = np.random.default_rng(rng) if rng is not None or earlier is None else generator_of(earlier)
+    generator = validate.generator("rng", rng) if rng is not None or earlier is None else generator_of(earlier)
     return Plan(batch_size, shuffle, generator)
 
 

@@ -48,6 +48,15 @@ def integer(name: str, value: Any, low: int) -> int:
     return int(value)
 
 
+def generator(name: str, value: Any) -> np.random.Generator:
+    """A source of random numbers, as numpy.random.default_rng makes it of None, a seed or a Generator."""
+    try:
+        return np.random.default_rng(value)
+    except (TypeError, ValueError):
+        wanted = "None, an integer >= 0 or a numpy.random.Generator"
+        raise TypeError(f"{name} must be {wanted}, got {shown(value)}") from None
+
+
 def flag(name: str, value: Any) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):

@@ -15,6 +15,15 @@ PRINTED = {
     "quadratic_fit": ["loss by step: 511.0 325.1", "loss 0.430121"],
     "one_dimension": ["two wells, momentum 0.9: through   x = -1.024"],
     "training_loop": ["same bits: True"],
+    "digits": ["held-out rows: 98"],
+    "by_hand": ["by hand 0.329147157909, by SGD 0.329147157909", "the same weights, to rounding: True"],
+    "shape_classifier": [
+        "new outputs: [0.43 1.   1.3 ]  losses: [0.09245 0.      0.045  ]",
+        "one sample at a time: True",
+        "classes at threshold 0.5: [0 1 1]",
+    ],
+    "sgd_variants": ["batches of 32, momentum 0.9  0.02"],
+    "why_gradients": ["0.15210, 0.00031 by gradients"],
 }
 
 
@@ -31,6 +40,7 @@ def test_is_short(path):
 @pytest.mark.parametrize("name", PRINTED)
 def test_runs(name, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: the examples are not run")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: the examples are not run")
     script = EXAMPLES / f"{name}.py"
     command = [sys.executable, "-W", "error", str(script)]
     process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

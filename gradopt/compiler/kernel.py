@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 from numba import njit, types
 from numba.core.caching import FunctionCache
 from numba.extending import lower_builtin, type_callable
@@ -91,7 +92,9 @@ def _compiled(function: Callable[..., Any], flags: dict[str, Any], separate: boo
                 return compile_or_load(signature)
 
         dispatcher.compile = compile_in_peace
-    return apart(dispatcher) if separate and COMPILING else dispatcher
+        return apart(dispatcher) if separate else dispatcher
+    # NumPy's numbers are to be as silent about overflow as machine code is.
+    return np.errstate(all="ignore")(function) if separate else function
 
 
 def kernel(function: Callable[..., Any] | None = None, *, inline: bool = False, separate: bool = False) -> Any:

@@ -201,7 +201,7 @@ class Network(Config):
             validate.choice("scheme", scheme, (*_SCHEMES, None))
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {validate.shown(dtype)}")
-        rng = np.random.default_rng(rng)
+        rng = validate.generator("rng", rng)
         theta = np.zeros(self.n, dtype)
         for layer, (weight, _) in zip(self.layers, self.layers_of(theta), strict=True):
             chosen = scheme or ("he" if layer.activation in _RELU_AND_ITS_KIN else "glorot")
@@ -393,4 +393,4 @@ class Network(Config):
             raise ValueError(
                 f"{name} must have {self.n_in} columns, the width of the network's input, got {X.shape[1]}"
             )
-        return X
+        return X  # type: ignore[no-any-return]

@@ -6,6 +6,7 @@ from gradopt.problems.polynomial_fit import PolynomialFit
 from gradopt.problems.quadratic import Quadratic
 from gradopt.problems.rosenbrock import Rosenbrock
 from gradopt.problems.rows import RowProblem
+from gradopt.problems.shape_classifier import shape_classifier
 from gradopt.problems.supervised import Classifier, Regressor
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Regressor",
     "Rosenbrock",
     "RowProblem",
+    "shape_classifier",
 ]

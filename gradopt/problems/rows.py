@@ -119,7 +119,7 @@ class RowProblem(Problem):
         [[2, 4], [3, 0], [1]]
         """
         batch_size = self.checked_batch_size(batch_size)
-        order = np.random.default_rng(rng).permutation(self.rows)
+        order = validate.generator("rng", rng).permutation(self.rows)
         return (order[start : start + batch_size] for start in range(0, self.rows, batch_size))
 
     def checked_batch_size(self, batch_size: Any) -> int:

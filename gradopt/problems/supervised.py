@@ -78,8 +78,8 @@ class Supervised(RowProblem):
         return id(self)
 
     def __repr__(self) -> str:
-        sizes = [self.network.n_in, *(layer.n_out for layer in self.network.layers)]
-        return f"{type(self).__name__}({'-'.join(map(str, sizes))} network, X={self.X.shape}, y={self.y.shape})"
+        sizes = "-".join(map(str, [self.network.n_in, *(layer.n_out for layer in self.network.layers)]))
+        return f"{type(self).__name__.lstrip('_')}({sizes} network, X={self.X.shape}, y={self.y.shape})"
 
     def _lowered(self, dtype: Any) -> _Data:
         X, y, loss = self.X, self._data_y(), self._loss()
