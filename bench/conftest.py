@@ -72,8 +72,6 @@ def pytest_terminal_summary(terminalreporter):
     lines = ["| work | ours | other | other / ours | aim |", "|---|---|---|---|---|"]
     for row in _ROWS:
         ratio = f"**{row['ratio']:.3g}** ({row['low']:.3g} to {row['high']:.3g})"
-        lines.append(
-            f"| {row['what']}, a {row['unit']} | {_seconds(row['ours'])} | {_seconds(row['theirs'])} |"
-            f" {ratio} | {row['aim']} |"
-        )
+        what = f"{row['what']}, {'an' if row['unit'][0] in 'aeiou' else 'a'} {row['unit']}"
+        lines.append(f"| {what} | {_seconds(row['ours'])} | {_seconds(row['theirs'])} | {ratio} | {row['aim']} |")
     terminalreporter.write_line("\n".join(lines))

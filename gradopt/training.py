@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from gradopt.epoch import RUNNING, Position, TrainingMemory, descend_batches
 from gradopt.history import History
 from gradopt.methods import Method
 from gradopt.problems import RowProblem
+from gradopt.problems.rows import random_order
 from gradopt.protocol import batch_value_and_grad, update
 from gradopt.result import OptimizeResult, State, TrainingState
 from gradopt.status import Status
@@ -187,9 +187,9 @@ class Training:
         return float(self._last["fun"])
 
     def _begin_epoch(self) -> None:
-        self._rng_state = copy.deepcopy(self._plan.rng.bit_generator.state)
+        self._rng_state = self._plan.rng.bit_generator.state  # NumPy makes a new dictionary each time
         if self._plan.shuffle and self._plan.batch_size is not None:
-            self._memory = self._memory._replace(order=self._plan.rng.permutation(self._problem.rows))
+            self._memory = self._memory._replace(order=random_order(self._plan.rng, self._problem.rows))
 
     def advance(self, at_most: int) -> int:
         """Do as many updates as fit into a chunk and the epoch, not more than `at_most`; a `Status` or RUNNING."""
@@ -341,5 +341,5 @@ def generator_of(state: TrainingState) -> np.random.Generator:
     if bit_generator is None:
         raise ValueError(f"the state has a bit generator {state.bit_generator}, which is none of NumPy's; give rng")
     generator = np.random.Generator(bit_generator())
-    generator.bit_generator.state = copy.deepcopy(state.rng_state)
+    generator.bit_generator.state = dict(state.rng_state)
     return generator

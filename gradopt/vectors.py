@@ -1,4 +1,4 @@
-"""Kernels over whole vectors. Arrays are float arrays (n,), C order; float32 sums are taken in float64.
+"""Kernels over whole vectors. Arrays are float arrays (n,), C order.
 
 `length` is None, or a tuple of n <= 4 numbers where n is part of the type. Such vectors are handled without loops: LLVM
 does not unroll a loop that it has optimised in another function before, and a loop over an array keeps that array out
@@ -81,8 +81,8 @@ def _norm_of_many(v):
         for j in range(v.size):
             squares += np.float64(v[j]) * np.float64(v[j])
     else:
-        squares = dot(v, v)
-    if 1e-290 < squares < np.inf:
+        squares = _sum_of_squares(v)
+    if 1e-30 < squares < np.inf:  # far from where float32 underflows, or overflows
         return math.sqrt(squares)
     scale = _largest(v)
     if not 0.0 < scale < np.inf:
@@ -100,6 +100,16 @@ def _largest(v):
     for j in range(v.size):
         largest = max(largest, abs(np.float64(v[j])))
     return largest
+
+
+@summation
+def _sum_of_squares(v):
+    """The sum of v[j]**2 in the precision of v: over many lanes, it is as good as v."""
+    one_copy()
+    total = v.dtype.type(0.0)
+    for j in range(v.size):
+        total += v[j] * v[j]
+    return np.float64(total)
 
 
 @summation

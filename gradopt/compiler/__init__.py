@@ -4,7 +4,7 @@ from gradopt.compiler.bits import by_precision, reinterpreted
 from gradopt.compiler.dispatch import generic
 from gradopt.compiler.interrupts import interrupts_held_back
 from gradopt.compiler.kernel import COMPILING, elementwise, kernel, one_copy, summation
-from gradopt.compiler.memory import borrowed, exchanged, keep, matrix, stacked
+from gradopt.compiler.memory import borrowed, exchanged, keep, matrix, repeated, stacked
 from gradopt.compiler.subnormals import flushed_subnormals
 from gradopt.compiler.tile import TILE_ROWS, VECTOR_BYTES, tile
 
@@ -24,6 +24,7 @@ __all__ = [
     "matrix",
     "one_copy",
     "reinterpreted",
+    "repeated",
     "stacked",
     "summation",
     "tile",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -41,6 +42,13 @@ def stacked(length: tuple[int, ...] | None, array: Any) -> Any:
 def matrix(vector: Any, start: int, rows: int, columns: int) -> Any:
     """The matrix (rows, columns), C order, that begins in a C-order vector at `start`; without ownership or checks."""
     return vector[start : start + rows * columns].reshape(rows, columns)
+
+
+def repeated(vector: Any, start: int, rows: int, columns: int) -> Any:
+    """The matrix (rows, columns) each of whose rows is the part of a vector at `start`; to be read, by its strides."""
+    if rows == 0:  # there may be no such part
+        return vector[:0].reshape(0, columns)
+    return np.broadcast_to(vector[start : start + columns], (rows, columns))
 
 
 def exchanged(length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[Any, Any]:
@@ -142,6 +150,12 @@ def _matrix(context):
     return lambda vector, start, rows, columns: vector.copy(ndim=2, layout="C")
 
 
+@type_callable(repeated)
+def _repeated(context):
+    return lambda vector, start, rows, columns: vector.copy(ndim=2, layout="A")
+
+
+@lower_builtin(repeated, types.Array, types.Integer, types.Integer, types.Integer)
 @lower_builtin(matrix, types.Array, types.Integer, types.Integer, types.Integer)
 def _lower_matrix(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     vector_type = signature.args[0]
@@ -155,11 +169,16 @@ def _lower_matrix(context: Any, builder: Any, signature: Any, arguments: Any) ->
         array,
         data=builder.gep(make_array(vector_type)(context, builder, arguments[0]).data, [start]),
         shape=[rows, columns],
-        strides=[builder.mul(columns, item_size), item_size],
+        strides=[_row_stride(context, builder, signature, columns, item_size), item_size],
         itemsize=item_size,
         meminfo=None,
     )
     return array._getvalue()
+
+
+def _row_stride(context: Any, builder: Any, signature: Any, columns: Any, item_size: Any) -> Any:
+    repeats = signature.return_type.layout == "A"
+    return context.get_constant(types.intp, 0) if repeats else builder.mul(columns, item_size)
 
 
 @type_callable(keep)

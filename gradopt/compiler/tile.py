@@ -35,40 +35,38 @@ _index, _lane, _byte_pointer = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_
 
 @intrinsic(prefer_literal=True)
 def _tile(
-    typing_context: Any, rows: Any, vectors: Any, partial: Any, add: Any, c: Any, a: Any, b: Any, i: Any, j: Any
+    typing_context: Any, rows: Any, vectors: Any, partial: Any, c: Any, first: Any, a: Any, b: Any, i: Any, j: Any
 ) -> Any:
-    """Put the part of a b that begins at [i, j] into c, or add it.
+    """Put the part of first + a b that begins at [i, j] into c.
 
-    c[i + r, j + v] = sum over t of a[i + r, t] b[t, j + v] for r < rows and all columns j + v of the tile. The sum is
-    taken in the order of t with fused multiplications: a result does not depend on the tile it lies in.
+    c[i + r, j + v] = first + sum over t of a[i + r, t] b[t, j + v] for r < rows and all columns j + v of the tile. The
+    sum is taken in the order of t with fused multiplications: a result does not depend on the tile it lies in.
 
     rows, vectors : literal int, the size of the tile; a vector has VECTOR_BYTES
     partial : literal int; 0: c has all columns of the tile; 1: it may end before, and nothing is touched beyond
-    add : bool
+    first : array (m, n), such as c itself; read, rows contiguous; or without elements, for 0
     c, a, b : arrays (m, n), (m, k), (k, n) of one dtype, k at least 1; written, read, read; rows of c and b contiguous
     i, j : int
     """
     sizes = rows.literal_value, vectors.literal_value, bool(partial.literal_value)
-    signature = types.void(rows, vectors, partial, types.boolean, c, a, b, types.intp, types.intp)
+    signature = types.void(rows, vectors, partial, c, first, a, b, types.intp, types.intp)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         arrays = [
             make_array(array_type)(context, builder, array)
-            for array_type, array in zip(signature.args[4:7], arguments[4:7], strict=True)
+            for array_type, array in zip(signature.args[3:7], arguments[3:7], strict=True)
         ]
-        item = context.get_data_type(signature.args[4].dtype)
+        item = context.get_data_type(signature.args[3].dtype)
         vector = _Vector(builder, item, VECTOR_BYTES // context.get_abi_sizeof(item))
-        _generate(builder, vector, sizes, arguments[3], arrays, *arguments[7:])
+        _generate(builder, vector, sizes, arrays, *arguments[7:])
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _generate(
-    builder: Any, vector: _Vector, sizes: tuple[int, int, bool], add: Any, arrays: Any, i: Any, j: Any
-) -> None:
+def _generate(builder: Any, vector: _Vector, sizes: tuple[int, int, bool], arrays: Any, i: Any, j: Any) -> None:
     rows, vectors, partial = sizes
-    c, a, b = arrays
+    c, first, a, b = arrays
     left = builder.sub(builder.extract_value(c.shape, 1), j)
     steps = builder.extract_value(b.shape, 0)
     masks = [vector.mask(left, v) if partial else None for v in range(vectors)]
@@ -80,14 +78,14 @@ def _generate(
         byte = builder.gep(builder.bitcast(array.data, _byte_pointer), [offset])
         return builder.bitcast(byte, array.data.type)
 
-    def row_of_c(r: int) -> Any:
-        return element(c, builder.add(i, _index(r)), j)
+    def row_of(array: Any, r: int) -> Any:
+        return element(array, builder.add(i, _index(r)), j)
 
     before = builder.block
     adding, loop, end = (builder.append_basic_block(f"tile.{name}") for name in ("add", "loop", "end"))
-    builder.cbranch(add, adding, loop)
+    builder.cbranch(builder.icmp_signed("==", first.nitems, _index(0)), loop, adding)
     builder.position_at_end(adding)
-    old = {(r, v): vector.load(row_of_c(r), v, masks[v]) for r, v in tile}
+    begun = {(r, v): vector.load(row_of(first, r), v, masks[v]) for r, v in tile}
     builder.branch(loop)
 
     builder.position_at_end(loop)
@@ -99,7 +97,7 @@ def _generate(
     next_t = builder.add(t, _index(1))
     for block, count, values in (
         (before, _index(0), dict.fromkeys(tile, vector.zero)),
-        (adding, _index(0), old),
+        (adding, _index(0), begun),
         (loop, next_t, new),
     ):
         t.add_incoming(count, block)
@@ -109,7 +107,7 @@ def _generate(
 
     builder.position_at_end(end)
     for r, v in tile:
-        vector.store(new[r, v], row_of_c(r), v, masks[v])
+        vector.store(new[r, v], row_of(c, r), v, masks[v])
 
 
 class _Vector:

@@ -296,7 +296,9 @@ class Network(Config):
         theta, X = self._checked(theta, X)
         out = np.empty((len(X), self.n_out), theta.dtype)
         shape = self.compiled()
-        outputs_of(out, shape, scratch(shape.sizes, min(len(X), BLOCK_ROWS), theta.dtype), X, theta, np.arange(len(X)))
+        outputs_of(
+            out, shape, scratch(shape.sizes, min(len(X), BLOCK_ROWS), theta.dtype), X, theta, np.arange(len(X)), True
+        )
         return out
 
     def activations(self, theta: Any, X: Any) -> list[NDArray[Any]]:
@@ -370,7 +372,7 @@ class Network(Config):
             raise ValueError(f"d_out must have shape {(len(X), self.n_out)}, got {d_out.shape}")
         work, d_theta = self._after_forward(theta, X), np.empty_like(theta)
         work.d[: d_out.size] = d_out.reshape(-1)
-        backward(self.compiled(), d_theta, work, theta, len(X), False, True)
+        backward(self.compiled(), d_theta, work, theta, len(X), 0, True)
         return d_theta, work.d[: X.size].reshape(X.shape).copy()
 
     def _after_forward(self, theta: NDArray[Any], X: NDArray[Any]) -> Scratch:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt.compiler import kernel, matrix
+from gradopt.compiler import elementwise, kernel, matrix, repeated
 from gradopt.network.activations import activate
 from gradopt.network.product import product
 
@@ -73,10 +73,9 @@ def forward(shape, work, theta, rows):
         m, n = shape.sizes[layer], shape.sizes[layer + 1]
         at, end = end, end + rows * n
         z = matrix(work.outputs, at, rows, n)
-        biased = shape.biased[layer] > 0
-        if biased:
-            fill_rows(z, theta, parameter + m * n)
-        product(z, x, matrix(theta, parameter, m, n), biased)
+        biased = shape.biased[layer]
+        bias = repeated(theta, parameter + m * n, biased * rows, n)
+        product(z, bias, x, matrix(theta, parameter, m, n))
         activate(shape.activations[layer], work.outputs[at:end], work.slopes[at:end])
         parameter += (m + biased) * n
         x = z
@@ -91,7 +90,7 @@ def backward(shape, d_theta, work, theta, rows, add, to_inputs) -> None:
     work : Scratch as `forward` left it, but for the gradient at the outputs in `d`; written
     theta : float array (n,), C order, read
     rows : int
-    add : bool, whether to add to d_theta
+    add : 1 to add to d_theta, else 0
     to_inputs : bool, whether to leave the gradient at the inputs in `d`
     """
     at, parameter = 0, theta.size
@@ -101,36 +100,30 @@ def backward(shape, d_theta, work, theta, rows, add, to_inputs) -> None:
         m, n = shape.sizes[layer], shape.sizes[layer + 1]
         at -= rows * n
         delta = matrix(work.slopes, at, rows, n)
-        multiply(work.slopes, at, work.d, rows * n)
+        multiply(work.slopes[at : at + rows * n], work.d)
         if shape.biased[layer]:
             parameter -= n
-            product(matrix(d_theta, parameter, 1, n), matrix(work.ones, 0, 1, rows), delta, add)
+            d_bias = matrix(d_theta, parameter, 1, n)
+            product(d_bias, repeated(d_theta, parameter, add, n), matrix(work.ones, 0, 1, rows), delta)
         parameter -= m * n
         x = matrix(work.outputs, at - rows * m, rows, m) if layer > 0 else matrix(work.inputs, 0, rows, m)
-        product(matrix(d_theta, parameter, m, n), x.T, delta, add)
+        d_weight = matrix(d_theta, parameter, m, n)
+        product(d_weight, d_weight[: add * m, :], x.T, delta)
         if layer > 0 or to_inputs:
             w_transposed = matrix(work.transposed, 0, n, m)
             transpose(w_transposed, matrix(theta, parameter, m, n))
-            product(matrix(work.d, 0, rows, m), delta, w_transposed, False)
+            product(matrix(work.d, 0, rows, m), w_transposed[:0, :], delta, w_transposed)
 
 
-@kernel
-def fill_rows(out, v, start):
-    """Copy the part of v that begins at `start` to every row of out (m, n)."""
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            out[i, j] = v[start + j]
+@elementwise
+def multiply(out, v) -> None:
+    """out[i] *= v[i] for each element of out."""
+    for i in range(out.size):
+        out[i] *= v[i]
 
 
-@kernel
-def multiply(out, start, v, count):
-    """out[start + i] *= v[i] for i < count."""
-    for i in range(count):
-        out[start + i] *= v[i]
-
-
-@kernel
-def transpose(out, a):
+@elementwise
+def transpose(out, a) -> None:
     """Copy a (m, n) to out (n, m)."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -138,18 +131,21 @@ def transpose(out, a):
 
 
 @kernel(separate=True)
-def gather(out, X, rows):
+def gather(out, X, rows, known_finite):
     """Copy rows of X one after the other to out; returns the first of them that is not finite, else -1.
 
     out : float array (at least rows.size * n_in,), C order, written
     X : real array (m, n_in), read
     rows : int64 array, each in [0, m), read
+    known_finite : bool, whether there is nothing to find
     """
     infinity, n, faults = out.dtype.type(np.inf), X.shape[1], 0
     for i in range(rows.size):
         row = rows[i]
         for j in range(n):
             out[i * n + j] = X[row, j]
+    if known_finite:
+        return -1
     for i in range(rows.size * n):
         faults += not abs(out[i]) < infinity
     if faults == 0:
@@ -161,7 +157,7 @@ def gather(out, X, rows):
 
 
 @kernel(separate=True)
-def outputs_of(out, shape, work, X, theta, every_row):
+def outputs_of(out, shape, work, X, theta, every_row, known_finite):
     """The last layer's outputs for all rows, block by block; returns as `gather` does.
 
     out : float array (m, n_out), C order, written
@@ -170,10 +166,11 @@ def outputs_of(out, shape, work, X, theta, every_row):
     X : real array (m, n_in), read
     theta : float array (n,), C order, read
     every_row : int64 array (m,), 0, 1, ..., read
+    known_finite : bool, as for `gather`
     """
     for start in range(0, X.shape[0], BLOCK_ROWS):
         rows = every_row[start : start + BLOCK_ROWS]
-        bad = gather(work.inputs, X, rows)
+        bad = gather(work.inputs, X, rows, known_finite)
         if bad >= 0:
             return bad
         at = forward(shape, work, theta, rows.size)

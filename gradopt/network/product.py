@@ -6,19 +6,19 @@ from gradopt.compiler import COMPILING, TILE_ROWS, VECTOR_BYTES, kernel, tile
 
 
 @kernel(separate=True)
-def product(c, a, b, add) -> None:
-    """The product c = a b, or c += a b.
+def product(c, first, a, b) -> None:
+    """The product c = first + a b.
 
     c : float array (m, n), C order, written
+    first : float array (m, n), read: c itself to add to it, or another; its rows contiguous. Without elements: 0
     a : float array (m, k), any strides, read
     b : float array (k, n), C order, read
-    add : bool
 
     On the small and middle-sized matrices of a network this is two to four times as fast as a BLAS that packs its
     operands first, and each element is summed in the order of k whatever the sizes are.
     """
     if not COMPILING:
-        c[:] = (c if add else 0) + a @ b
+        c[:] = (first if first.size else 0) + a @ b
         return
     width = VECTOR_BYTES // c.itemsize
     (m, n), j = c.shape, 0
@@ -26,17 +26,17 @@ def product(c, a, b, add) -> None:
         i = 0
         if j + 2 * width <= n:
             while i + TILE_ROWS <= m:
-                tile(TILE_ROWS, 2, 0, add, c, a, b, i, j)
+                tile(TILE_ROWS, 2, 0, c, first, a, b, i, j)
                 i += TILE_ROWS
             while i < m:
-                tile(1, 2, 0, add, c, a, b, i, j)
+                tile(1, 2, 0, c, first, a, b, i, j)
                 i += 1
             j += 2 * width
         else:
             while i + TILE_ROWS <= m:
-                tile(TILE_ROWS, 1, 1, add, c, a, b, i, j)
+                tile(TILE_ROWS, 1, 1, c, first, a, b, i, j)
                 i += TILE_ROWS
             while i < m:
-                tile(1, 1, 1, add, c, a, b, i, j)
+                tile(1, 1, 1, c, first, a, b, i, j)
                 i += 1
             j += width

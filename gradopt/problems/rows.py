@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt import validate
+from gradopt.compiler import kernel
 from gradopt.problems.base import Problem
 from gradopt.protocol import batch_value_and_grad, value_and_grad
 
@@ -116,10 +117,10 @@ class RowProblem(Problem):
         >>> import gradopt
         >>> problem = gradopt.problems.PolynomialFit(range(5), range(5))
         >>> [batch.tolist() for batch in problem.batches(2, rng=0)]
-        [[2, 4], [3, 0], [1]]
+        [[1, 2], [3, 0], [4]]
         """
         batch_size = self.checked_batch_size(batch_size)
-        order = validate.generator("rng", rng).permutation(self.rows)
+        order = random_order(validate.generator("rng", rng), self.rows)
         return (order[start : start + batch_size] for start in range(0, self.rows, batch_size))
 
     def checked_batch_size(self, batch_size: Any) -> int:
@@ -138,3 +139,22 @@ class RowProblem(Problem):
         if given.min() < 0 or given.max() >= self.rows:
             raise ValueError(f"rows must be in [0, {self.rows}), got {given.min()} to {given.max()}")
         return np.ascontiguousarray(given, np.int64)
+
+
+def random_order(rng: np.random.Generator, rows: int) -> NDArray[np.int64]:
+    """The numbers 0, 1, ... below `rows` in random order.
+
+    As `rng.permutation` does it, from one double a row: the orders of small networks' epochs then take a tenth of the
+    time of training, and not a third.
+    """
+    order = np.arange(rows)
+    _shuffle(order, rng.random(rows))
+    return order
+
+
+@kernel
+def _shuffle(order, random):
+    """Shuffle an array, given a number in [0, 1) for each element (R. Durstenfeld, ACM Algorithm 235, 1964)."""
+    for i in range(order.size - 1, 0, -1):
+        j = int(random[i] * (i + 1))
+        order[i], order[j] = order[j], order[i]

@@ -25,6 +25,7 @@ class _Data(NamedTuple):
     shape: Shape
     X: NDArray[Any]  # real (m, n_in)
     y: NDArray[Any]  # int64 (m,), or real (m, n_out)
+    known_finite: bool  # X; of a memory map it is not known
     loss: Any
     numbers: int  # of a row, over which the mean of the loss is taken
 
@@ -87,8 +88,9 @@ class Supervised(RowProblem):
             X = np.ascontiguousarray(X, dtype)
         if y.dtype.kind == "f" and not isinstance(y, np.memmap):
             y = np.ascontiguousarray(y, dtype)
+        known_finite = not isinstance(self.X, np.memmap)
         numbers = self.network.n_out if loss.mean_over_outputs else 1
-        return _Data(self.network.compiled(), _read_only(X), _read_only(y), loss.compiled(), numbers)
+        return _Data(self.network.compiled(), _read_only(X), _read_only(y), known_finite, loss.compiled(), numbers)
 
     def with_data(self, *data: Any) -> Supervised:
         X, y = data
@@ -136,7 +138,7 @@ class Supervised(RowProblem):
         shape = self.network.compiled()
         out = np.empty((len(X), self.network.n_out), theta.dtype)
         work = scratch(shape.sizes, min(len(X), BLOCK_ROWS), theta.dtype)
-        bad = outputs_of(out, shape, work, _read_only(X), theta, np.arange(len(X)))
+        bad = outputs_of(out, shape, work, _read_only(X), theta, np.arange(len(X)), not isinstance(X, np.memmap))
         if bad >= 0:
             raise ValueError(f"the data must be finite, got NaN or infinity in row {bad} of {self}")
         return out
@@ -454,12 +456,12 @@ def _value_and_grad(problem, grad, work, x, rows):
     total = 0.0
     for start in range(0, rows.size, BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
-        if gather(passes.inputs, problem.X, block) >= 0:
+        if gather(passes.inputs, problem.X, block, problem.known_finite) >= 0:
             return np.nan
         at = forward(shape, passes, x, block.size)
         outputs, d = matrix(passes.outputs, at, block.size, n_out), matrix(passes.d, 0, block.size, n_out)
         total += output_loss(problem.loss, d, outputs, problem.y, block, 1.0 / numbers)
-        backward(shape, grad, passes, x, block.size, start > 0, False)
+        backward(shape, grad, passes, x, block.size, 1 if start > 0 else 0, False)
     value, factor = finish(problem.loss, total / numbers)
     if factor != 1.0:
         for j in range(grad.size):
