@@ -1,9 +1,11 @@
 """Gradient descent and its family, with the whole loop in machine code.
 
 optimize          minimise a problem, or a function of one's own
-problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, PolynomialFit
+problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, PolynomialFit; Classifier, Regressor
+Network, Dense    dense networks
 SGD               gradient descent with momentum, dampening, Nesterov's momentum, weight decay
-schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, CosineDecay, Warmup
+schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, CosineDecay, Warmup,
+                  per_epoch
 check_gradient    a gradient against finite differences
 every             a callback for each n-th update
 OptimizeResult    what `optimize` returns; its `status` is a Status, its `history` a History
