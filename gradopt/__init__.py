@@ -16,7 +16,7 @@ from gradopt.callbacks import every
 from gradopt.check import GradientCheck, check_gradient
 from gradopt.driver import optimize
 from gradopt.history import History
-from gradopt.methods import SGD
+from gradopt.methods import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
 from gradopt.network import Dense, Network
 from gradopt.result import OptimizeResult
 from gradopt.schedules import (
@@ -35,6 +35,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
     "Constant",
     "CosineDecay",
     "Dense",
@@ -42,9 +47,14 @@ __all__ = [
     "GradientCheck",
     "History",
     "InverseTimeDecay",
+    "Lion",
+    "NAdam",
     "Network",
     "OptimizeResult",
     "PiecewiseConstant",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
     "Status",
     "StepDecay",
     "Warmup",

@@ -15,7 +15,7 @@ from gradopt.compilation import Compilation
 from gradopt.descent import Descent
 from gradopt.functions import Function
 from gradopt.loop import RUNNING, StopTests
-from gradopt.methods import Method, as_method
+from gradopt.methods import Adam, Method, as_method
 from gradopt.problems import Problem, RowProblem
 from gradopt.progress import Bar, NoBar
 from gradopt.result import OptimizeResult, State
@@ -67,7 +67,7 @@ def optimize(
         The start, copied. float32 stays float32 throughout, all else is computed in float64. A problem may bring its
         own start, and that of a network is drawn; a callable needs one.
     method : Method or str
-        Such as SGD(0.1, momentum=0.9), or "sgd" for its defaults.
+        Such as SGD(0.1, momentum=0.9), or "sgd" for its defaults. On a training run Adam() unless given.
     max_iter : int, optional
         Updates at the most, >= 0; 10 000 unless given, on a training run as many as the epochs take. With 0 the start
         is evaluated and returned.
@@ -168,13 +168,14 @@ def optimize(
     if state is not None and not isinstance(state, State):
         hint = "; pass result.state" if isinstance(state, OptimizeResult) else ""
         raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
-    method = _method(method, state)
+    training = batch_size is not None or epochs is not None or (state is not None and state.training is not None)
+    method = _method(method, state, training)
     show = validate.flag("progress", progress)
     shuffle, restore_best = validate.flag("shuffle", shuffle), validate.flag("restore_best", restore_best)
     validate.choice("monitor", monitor, ("loss", "accuracy"))
     run: Descent | Training
     with Compilation() as compilation:
-        if batch_size is not None or epochs is not None or (state is not None and state.training is not None):
+        if training:
             _refuse("a training run", gtol=gtol, ftol=ftol, xtol=xtol)
             if not isinstance(problem, RowProblem):
                 shown = validate.shown(problem)
@@ -293,8 +294,10 @@ def _tolerance(name: str, value: float | None) -> float:
     return -1.0 if value is None else validate.number(name, value, 0)
 
 
-def _method(method: Method | str | None, state: State | None) -> Method:
+def _method(method: Method | str | None, state: State | None, training: bool) -> Method:
     if method is None and state is None:
+        if training:
+            return Adam()
         raise TypeError("method must be given, such as method=gradopt.SGD(learning_rate=0.01)")
     if state is None:
         return as_method(method)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt.compiler import borrowed, keep, kernel
+from gradopt.compiler import borrowed, kernel
 from gradopt.protocol import batch_value_and_grad, rate, update
 from gradopt.status import Status
 from gradopt.vectors import norm
@@ -20,7 +20,6 @@ class TrainingMemory(NamedTuple):
     """The arrays of a training run, allocated once. Floats are of the dtype of x."""
 
     x: NDArray[Any]  # (n,) the parameters
-    new_x: NDArray[Any]  # (n,) room for the next ones
     grad: NDArray[Any]  # (n,) the gradient of the last batch
     slots: tuple[NDArray[Any], ...]  # each (n,): what the method remembers
     work: Any  # what the problem asked for
@@ -52,7 +51,7 @@ def descend_batches(problem, method, memory, position, batch_size, by_epoch, upd
     Returns (status, *position): NON_FINITE or RUNNING, and where the run stands now.
     """
     problem, work = borrowed(problem), borrowed(memory.work)
-    x, new_x, grad = borrowed(memory.x), borrowed(memory.new_x), borrowed(memory.grad)
+    x, grad = borrowed(memory.x), borrowed(memory.grad)
     slots, order = borrowed(memory.slots), borrowed(memory.order)
     nit, epoch, row, total, step_rate, grad_norm = position
     status = RUNNING
@@ -67,11 +66,9 @@ def descend_batches(problem, method, memory, position, batch_size, by_epoch, upd
 
         grad_norm = new_norm
         step_rate = rate(method.learning_rate, epoch if by_epoch else nit)
-        update(method, slots, new_x, x, grad, step_rate, nit)
-        x, new_x = new_x, x
+        update(method, slots, x, grad, step_rate, nit)
         nit += 1
         row += rows.size
         total += fun * rows.size
 
-    keep(None, memory.x, x)
     return status, nit, epoch, row, total, step_rate, grad_norm

@@ -87,7 +87,8 @@ def iterate(problem, method, memory, progress, tests, record, evaluations):
     for row in range(evaluations):
         moved = nfev > 0
         if moved:
-            update(method, slots, new_x, x, grad, step_rate, nit)
+            copy(new_x, x)
+            update(method, slots, new_x, grad, step_rate, nit)
 
         new_fun = value_and_grad(problem, new_grad, work, new_x)
         nfev += 1

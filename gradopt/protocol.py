@@ -39,12 +39,12 @@ def batch_value_and_grad(problem: Any, grad: Any, work: Any, x: Any, rows: Any) 
 
 
 @generic
-def update(method: Any, slots: Any, new_x: Any, x: Any, grad: Any, rate: float, k: int) -> None:
+def update(method: Any, slots: Any, x: Any, grad: Any, rate: float, k: int) -> None:
     """Make update number k, counted from 0, of a first-order method.
 
     slots : tuple of float arrays (n,), one for each name in `Method.slots`, written in place; zeros before k = 0
-    new_x : float array (n,), C order, written; may be x itself
-    x, grad : float arrays (n,), C order, read
+    x : float array (n,), C order, written in place
+    grad : float array (n,), C order, read
     rate : the learning rate of this update
     """
     raise _missing("a method", method)

@@ -136,7 +136,7 @@ class Training:
         slots = tuple(np.zeros_like(x) for _ in method.slots) if state is None else tuple(map(np.copy, state.slots))
         work = problem.batch_workspace(x.dtype, self._batch_size)
         order = np.arange(problem.rows)
-        self._memory = TrainingMemory(x, x.copy(), np.empty_like(x), slots, work, order)
+        self._memory = TrainingMemory(x, np.empty_like(x), slots, work, order)
         earlier = None if state is None else state.training
         if state is None or earlier is None:
             self._position = Position(0 if state is None else state.nit, 0, 0, 0.0, 0.0, 0.0)

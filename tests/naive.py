@@ -4,23 +4,6 @@ import numpy as np
 from scipy import special
 
 
-def sgd(grad, x, steps, rate, momentum=0.0, dampening=0.0, nesterov=False, weight_decay=0.0):
-    """The iterates of gradient descent with momentum; rate is a function of k."""
-    x = x.copy()
-    path, velocity = [x.copy()], None
-    for k in range(steps):
-        g = grad(x)
-        g = g + (weight_decay * x).astype(x.dtype)
-        if momentum:
-            velocity = g if velocity is None else momentum * velocity + (1 - dampening) * g
-            direction = g + momentum * velocity if nesterov else velocity
-        else:
-            direction = g
-        x = (x - rate(k) * direction).astype(x.dtype)
-        path.append(x.copy())
-    return np.array(path)
-
-
 def rosenbrock(x, a=1.0, b=100.0):
     return np.sum(b * (x[1:] - x[:-1] ** 2) ** 2 + (a - x[:-1]) ** 2)
 
@@ -130,3 +113,123 @@ def tanh_network_gradient(layers, X, labels):
         if i:
             delta = (delta @ layers[i][0].T) * (1 - outputs[i] ** 2)
     return np.concatenate(gradient)
+
+
+# The rules of the methods: generators that take a gradient and yield the step, x <- x - step. x changes in place.
+
+
+def sgd(x, rate, momentum=0.0, dampening=0.0, nesterov=False, weight_decay=0.0):
+    b, step, k = None, None, 0
+    while True:
+        g = (yield step) + weight_decay * x
+        b = g if b is None else momentum * b + (1 - dampening) * g
+        step = rate(k) * (g + momentum * b if nesterov else b if momentum else g)
+        k += 1
+
+
+def adagrad(x, rate, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10):
+    s, step, k = initial_accumulator_value, None, 0
+    while True:
+        g = (yield step) + weight_decay * x
+        s = s + g**2
+        step = rate(k) / (1 + k * lr_decay) * g / (np.sqrt(s) + eps)
+        k += 1
+
+
+def adadelta(x, rate, rho=0.9, eps=1e-6, weight_decay=0.0):
+    v, u, step, k = 0.0, 0.0, None, 0
+    while True:
+        g = (yield step) + weight_decay * x
+        v = rho * v + (1 - rho) * g**2
+        d = np.sqrt(u + eps) / np.sqrt(v + eps) * g
+        u = rho * u + (1 - rho) * d**2
+        step = rate(k) * d
+        k += 1
+
+
+def rmsprop(x, rate, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False):
+    v, a, b, step, k = 0.0, 0.0, 0.0, None, 0
+    while True:
+        g = (yield step) + weight_decay * x
+        v = alpha * v + (1 - alpha) * g**2
+        a = alpha * a + (1 - alpha) * g
+        b = momentum * b + g / (np.sqrt(v - a**2 if centered else v) + eps)
+        step = rate(k) * b
+        k += 1
+
+
+def rprop(x, rate, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0)):
+    last, length, step = 0 * x, np.full_like(x, rate(0)), None
+    while True:
+        g = yield step
+        agreement = np.sign(g * last)
+        length = np.clip(length * np.where(agreement > 0, etas[1], np.where(agreement < 0, etas[0], 1)), *step_sizes)
+        last = np.where(agreement < 0, 0, g)
+        step = np.sign(last) * length
+
+
+def adam(x, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, decoupled=False):
+    m, v, largest, step, t = 0.0, 0.0, 0.0, None, 0
+    while True:
+        g = yield step
+        if not decoupled:
+            g = g + weight_decay * x
+        t += 1
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        largest = np.maximum(largest, v)
+        m_hat, v_hat = m / (1 - betas[0] ** t), (largest if amsgrad else v) / (1 - betas[1] ** t)
+        step = rate(t - 1) * m_hat / (np.sqrt(v_hat) + eps)
+        if decoupled:
+            step = step + rate(t - 1) * weight_decay * x
+
+
+def adamw(x, rate, weight_decay=0.01, **settings):
+    return adam(x, rate, weight_decay=weight_decay, decoupled=True, **settings)
+
+
+def adamax(x, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    m, u, step, t = 0.0, 0.0, None, 0
+    while True:
+        g = (yield step) + weight_decay * x
+        t += 1
+        m = betas[0] * m + (1 - betas[0]) * g
+        u = np.maximum(betas[1] * u, np.abs(g) + eps)
+        step = rate(t - 1) / (1 - betas[0] ** t) * m / u
+
+
+def nadam(x, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=0.004):
+    m, v, product, step, t = 0.0, 0.0, 1.0, None, 0
+    while True:
+        g = (yield step) + weight_decay * x
+        t += 1
+        mu, after = (betas[0] * (1 - 0.5 * 0.96 ** (i * momentum_decay)) for i in (t, t + 1))
+        product *= mu
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        m_hat = after * m / (1 - product * after) + (1 - mu) * g / (1 - product)
+        step = rate(t - 1) * m_hat / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+
+
+def radam(x, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    m, v, step, t = 0.0, 0.0, None, 0
+    limit = 2 / (1 - betas[1]) - 1
+    while True:
+        g = (yield step) + weight_decay * x
+        t += 1
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        m_hat, length = m / (1 - betas[0] ** t), limit - 2 * t * betas[1] ** t / (1 - betas[1] ** t)
+        step = rate(t - 1) * m_hat
+        if length > 5:
+            r = (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)
+            step = step * np.sqrt(r) * np.sqrt(1 - betas[1] ** t) / (np.sqrt(v) + eps)
+
+
+def lion(x, rate, betas=(0.9, 0.99), weight_decay=0.001):
+    m, step, k = 0.0, None, 0
+    while True:
+        g = yield step
+        step = rate(k) * (np.sign(betas[0] * m + (1 - betas[0]) * g) + weight_decay * x)
+        m = betas[1] * m + (1 - betas[1]) * g
+        k += 1

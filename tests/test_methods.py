@@ -1,64 +1,174 @@
+"""The rules: each beside its NumPy twin, and beside torch or optax where they are installed."""
+
 import numpy as np
 import pytest
 
 import gradopt
-from gradopt import SGD, InverseTimeDecay, optimize, problems
+from gradopt import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    InverseTimeDecay,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+    optimize,
+    problems,
+)
 
 import naive
 
-SETTINGS = [
-    {},
-    {"weight_decay": 0.1},
-    {"momentum": 0.9},
-    {"momentum": 0.9, "nesterov": True},
-    {"momentum": 0.5, "dampening": 0.3},
-    {"momentum": 0.5, "dampening": 1.0, "weight_decay": 0.05},
-    {"momentum": 0.7, "nesterov": True, "weight_decay": 0.05},
-]
-TOLERANCE = {"float64": 1e-12, "float32": 2e-4}
+# The table: a rate that suits the test, and settings of which each is tried.
+TABLE = {
+    SGD: (
+        0.05,
+        [
+            {},
+            {"weight_decay": 0.1},
+            {"momentum": 0.9},
+            {"momentum": 0.9, "nesterov": True},
+            {"momentum": 0.5, "dampening": 0.3},
+            {"momentum": 0.5, "dampening": 1.0, "weight_decay": 0.05},
+            {"momentum": 0.7, "nesterov": True, "weight_decay": 0.05},
+        ],
+    ),
+    Adagrad: (0.3, [{}, {"lr_decay": 0.05, "weight_decay": 0.1}, {"initial_accumulator_value": 0.5, "eps": 1e-3}]),
+    Adadelta: (1.0, [{}, {"rho": 0.5, "weight_decay": 0.1}, {"eps": 1e-2}]),
+    RMSprop: (
+        0.02,
+        [
+            {},
+            {"alpha": 0.8, "weight_decay": 0.1},
+            {"momentum": 0.6},
+            {"centered": True, "eps": 1e-3},
+            {"centered": True, "momentum": 0.5, "weight_decay": 0.01, "eps": 1e-3},
+        ],
+    ),
+    Rprop: (0.01, [{}, {"etas": (0.3, 1.5)}, {"step_sizes": (1e-3, 0.02)}]),
+    Adam: (
+        0.02,
+        [
+            {},
+            {"betas": (0.5, 0.9), "weight_decay": 0.1},
+            {"amsgrad": True},
+            {"amsgrad": True, "betas": (0.8, 0.7), "eps": 0.01},
+        ],
+    ),
+    AdamW: (0.02, [{}, {"betas": (0.5, 0.9), "weight_decay": 0.3}, {"amsgrad": True, "betas": (0.9, 0.8)}]),
+    Adamax: (0.02, [{}, {"betas": (0.5, 0.9), "weight_decay": 0.1}, {"eps": 0.1}]),
+    NAdam: (0.02, [{}, {"momentum_decay": 0.2, "weight_decay": 0.1}, {"betas": (0.5, 0.9), "eps": 1e-3}]),
+    RAdam: (0.02, [{}, {"betas": (0.9, 0.95), "weight_decay": 0.1}, {"betas": (0.5, 0.6)}]),
+    Lion: (0.01, [{}, {"weight_decay": 0.3}, {"betas": (0.5, 0.7)}]),
+}
+CASES = [(cls, settings) for cls, (_, all_settings) in TABLE.items() for settings in all_settings]
+IDS = [f"{cls.__name__}-{settings}" for cls, settings in CASES]
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 
-# Both lengths that live in registers and longer ones.
-STARTS = {2: [-1.2, 1.0], 3: [-1.2, 1.0, 0.5], 7: [-1.2, 1.0, 0.5, 0.3, -0.2, 0.1, 0.9]}
+
+def gradient(x, k):
+    """Of a bowl that moves about: changing gradients, and x comes back into them."""
+    j = np.arange(x.size)
+    return ((1 + 0.3 * j) * (x - np.sin(0.2 * k + j))).astype(x.dtype)
+
+
+def start(n, dtype):
+    return np.linspace(-1.0, 1.5, n).astype(dtype)
+
+
+def path(method, n, dtype, steps):
+    x = start(n, dtype)
+    state, iterates = method.init(x), []
+    for k in range(steps):
+        method.step(x, gradient(x, k), state)
+        iterates.append(x.copy())
+    return np.array(iterates)
+
+
+def test_the_table_has_all_methods():
+    names = {name for name in gradopt.__all__ if isinstance(getattr(gradopt, name), type)}
+    methods = {name for name in names if issubclass(getattr(gradopt, name), gradopt.methods.Method)}
+    assert {cls.__name__ for cls in TABLE} == methods
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("n", STARTS)
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_equals_the_naive_twin(settings, n, dtype):
-    problem, x0 = problems.Rosenbrock(n=n, b=10.0), np.array(STARTS[n], dtype)
-    schedule = InverseTimeDecay(0.005, 0.02)
-    result = optimize(problem, x0, method=SGD(schedule, **settings), max_iter=60, gtol=0, record="x")
-    expected = naive.sgd(lambda x: naive.rosenbrock_grad(x, b=10.0), x0, 60, schedule, **settings)
-    assert result.history.x.dtype == result.x.dtype == dtype
-    np.testing.assert_allclose(result.history.x, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+@pytest.mark.parametrize(("cls", "settings"), CASES, ids=IDS)
+def test_equals_the_naive_twin(cls, settings, dtype):
+    rate = TABLE[cls][0] if cls is Rprop else InverseTimeDecay(TABLE[cls][0], 0.02)
+    method = cls(rate, **settings)
+    ours = path(method, 5, dtype, 60)
+    x = start(5, "float64")
+    rule = getattr(naive, cls.__name__.lower())(x, (lambda k: rate) if cls is Rprop else rate, **settings)
+    next(rule)
+    expected = []
+    for k in range(60):
+        x -= rule.send(gradient(x, k))
+        expected.append(x.copy())
+    assert ours.dtype == dtype
+    tolerance = TOLERANCE[dtype] * (30 if dtype == "float32" else 1)  # the twin computes in float64
+    np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_a_loop_of_ones_own_gives_the_same_bits(settings):
-    problem, method = problems.Rosenbrock(), SGD(InverseTimeDecay(1e-3, 0.01), **settings)
-    x = problem.x0
+@pytest.mark.parametrize(("cls", "settings"), CASES, ids=IDS)
+def test_the_loop_gives_the_bits_of_steps_by_hand(cls, settings):
+    problem = problems.Rosenbrock(b=5.0) if cls in (SGD, Adam) else problems.Quadratic(np.diag([1.0, 3.0, 5, 7, 9]))
+    x = problem.x0 + 0.5
+    method = cls(TABLE[cls][0] / 10, **settings)
+    result = optimize(problem, x, method=method, max_iter=20, gtol=0)
     state = method.init(x)
     for _ in range(20):
         method.step(x, problem.grad(x), state)
-    assert state.nit == 20
-    np.testing.assert_array_equal(x, optimize(problem, method=method, max_iter=20, gtol=0).x)
+    np.testing.assert_array_equal(result.x, x)
 
 
-def test_equals_torch():
-    torch = pytest.importorskip("torch", reason="torch is not installed: parity with torch.optim.SGD is not checked")
-    for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
-        for settings in SETTINGS:
-            x0 = np.array(STARTS[7], dtype)
-            x = torch.tensor(x0, requires_grad=True)
-            optimizer = torch.optim.SGD([x], lr=0.002, **settings)
-            for _ in range(200):
-                x.grad = torch.tensor(naive.rosenbrock_grad(x.detach().numpy(), b=10.0).astype(dtype))
-                optimizer.step()
-            method = SGD(0.002, **settings)
-            ours = optimize(problems.Rosenbrock(n=7, b=10.0), x0, method=method, max_iter=200, gtol=0).x
-            np.testing.assert_allclose(
-                ours, x.detach().numpy(), rtol=tolerance * 50, atol=tolerance, err_msg=str(method)
-            )
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("cls", "settings"), CASES, ids=IDS)
+def test_equals_torch_and_optax(cls, settings, dtype):
+    rate = TABLE[cls][0]
+    ours = path(cls(rate, **settings), 5, dtype, 200)
+    peer = path_of_optax if cls is Lion else path_of_torch
+    theirs = peer(cls, rate, settings, dtype)
+    np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def path_of_torch(cls, rate, settings, dtype):
+    torch = pytest.importorskip("torch", reason="torch is not installed: parity with torch.optim is not checked")
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))  # NAdam keeps its product of momenta in it
+    try:
+        x = torch.tensor(start(5, dtype), requires_grad=True)
+        optimizer = getattr(torch.optim, cls.__name__)([x], lr=rate, **settings)
+        iterates = []
+        for k in range(200):
+            x.grad = torch.tensor(gradient(x.detach().numpy(), k))
+            optimizer.step()
+            iterates.append(x.detach().numpy().copy())
+        return np.array(iterates)
+    finally:
+        torch.set_default_dtype(default)
+
+
+def path_of_optax(cls, rate, settings, dtype):
+    optax = pytest.importorskip("optax", reason="optax is not installed: parity with optax.lion is not checked")
+    import jax
+
+    b1, b2 = settings.get("betas", (0.9, 0.99))
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    try:
+        optimizer = optax.lion(rate, b1=b1, b2=b2, weight_decay=settings.get("weight_decay", 0.001))
+        x = jax.numpy.asarray(start(5, dtype))
+        state, iterates = optimizer.init(x), []
+        for k in range(200):
+            updates, state = optimizer.update(jax.numpy.asarray(gradient(np.asarray(x), k)), state, x)
+            x = optax.apply_updates(x, updates)
+            iterates.append(np.asarray(x).copy())
+        return np.array(iterates)
+    finally:
+        jax.config.update("jax_enable_x64", False)
 
 
 def test_momentum_beats_plain_descent_in_a_narrow_valley():
@@ -72,33 +182,59 @@ def test_momentum_beats_plain_descent_in_a_narrow_valley():
     assert nesterov < plain / 4
 
 
+@pytest.mark.parametrize("cls", [cls for cls in TABLE if cls not in (SGD, Adadelta)], ids=lambda cls: cls.__name__)
+def test_reaches_the_minimum_of_a_valley(cls):
+    schedule = 0.01 if cls is Rprop else InverseTimeDecay(0.3 if cls is Adagrad else 0.05, 0.005)
+    result = optimize(problems.Rosenbrock(b=10.0), method=cls(schedule), max_iter=20_000, target=1e-4)
+    assert result.success, str(result)
+
+
 @pytest.mark.parametrize(
-    ("parameters", "error", "message"),
+    ("cls", "parameters", "error", "message"),
     [
-        ({"learning_rate": -0.1}, ValueError, "learning_rate must be finite and >= 0, got -0.1"),
-        ({"learning_rate": np.inf}, ValueError, "learning_rate must be finite"),
-        ({"learning_rate": "fast"}, TypeError, "learning_rate must be a real number, got 'fast'"),
-        ({"momentum": 1.5}, ValueError, r"momentum must be in \[0, 1\), got 1.5"),
-        ({"momentum": 1}, ValueError, "momentum"),
-        ({"momentum": 0.9, "dampening": -0.1}, ValueError, "dampening"),
-        ({"weight_decay": -1.0}, ValueError, "weight_decay"),
-        ({"nesterov": True}, ValueError, "nesterov needs momentum > 0 and dampening = 0, got momentum=0.0"),
-        ({"nesterov": True, "momentum": 0.9, "dampening": 0.1}, ValueError, "nesterov needs"),
-        ({"nesterov": "yes"}, TypeError, "nesterov must be True or False, got 'yes'"),
+        (SGD, {"learning_rate": -0.1}, ValueError, "learning_rate must be finite and >= 0, got -0.1"),
+        (SGD, {"learning_rate": np.inf}, ValueError, "learning_rate must be finite"),
+        (SGD, {"learning_rate": "fast"}, TypeError, "learning_rate must be a real number, got 'fast'"),
+        (SGD, {"momentum": 1.5}, ValueError, r"momentum must be in \[0, 1\), got 1.5"),
+        (SGD, {"momentum": 1}, ValueError, "momentum"),
+        (SGD, {"momentum": 0.9, "dampening": -0.1}, ValueError, "dampening"),
+        (SGD, {"weight_decay": -1.0}, ValueError, "weight_decay"),
+        (SGD, {"nesterov": True}, ValueError, "nesterov needs momentum > 0 and dampening = 0, got momentum=0.0"),
+        (SGD, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, ValueError, "nesterov needs"),
+        (SGD, {"nesterov": "yes"}, TypeError, "nesterov must be True or False, got 'yes'"),
+        (Adagrad, {"lr_decay": -1}, ValueError, "lr_decay"),
+        (Adagrad, {"initial_accumulator_value": -1}, ValueError, "initial_accumulator_value"),
+        (Adadelta, {"rho": 1.1}, ValueError, "rho"),
+        (RMSprop, {"alpha": -0.1}, ValueError, "alpha"),
+        (RMSprop, {"momentum": 1.0}, ValueError, "momentum"),
+        (RMSprop, {"centered": 1}, TypeError, "centered"),
+        (Rprop, {"learning_rate": InverseTimeDecay(0.1, 0.1)}, TypeError, "learning_rate must be a real number"),
+        (Rprop, {"etas": (1.2, 0.5)}, ValueError, r"etas\[0\] must be in \(0, 1\)"),
+        (Rprop, {"step_sizes": (1.0, 0.5)}, ValueError, r"step_sizes\[1\]"),
+        (Adam, {"betas": (0.9, 1.0)}, ValueError, r"betas\[1\] must be in \[0, 1\), got 1.0"),
+        (Adam, {"betas": 0.9}, ValueError, "betas must be two numbers"),
+        (Adam, {"eps": -1e-8}, ValueError, "eps"),
+        (Adam, {"amsgrad": 1}, TypeError, "amsgrad"),
+        (AdamW, {"weight_decay": -1}, ValueError, "weight_decay"),
+        (NAdam, {"momentum_decay": -1}, ValueError, "momentum_decay"),
+        (Lion, {"betas": (0.9, "b")}, TypeError, r"betas\[1\]"),
     ],
 )
-def test_bad_parameters_are_refused_at_construction(parameters, error, message):
+def test_bad_parameters_are_refused_at_construction(cls, parameters, error, message):
     with pytest.raises(error, match=message):
-        SGD(**parameters)
+        cls(**parameters)
 
 
-def test_are_values():
-    assert SGD(0.1) == SGD(learning_rate=0.1)
-    assert SGD(0.1) != SGD(0.2)
-    assert hash(SGD(0.1, momentum=0.9)) == hash(SGD(0.1, momentum=0.9))
-    assert eval(repr(SGD(InverseTimeDecay(0.2, 0.01))), vars(gradopt)) == SGD(InverseTimeDecay(0.2, 0.01))
+@pytest.mark.parametrize("cls", TABLE, ids=lambda cls: cls.__name__)
+def test_are_values(cls):
+    assert cls(0.1) == cls(learning_rate=0.1)
+    assert cls(0.1) != cls(0.2)
+    assert hash(cls(0.1)) == hash(cls(0.1))
+    method = cls(0.2 if cls is Rprop else InverseTimeDecay(0.2, 0.01))
+    assert eval(repr(method), vars(gradopt)) == method
     with pytest.raises(AttributeError):
-        SGD().momentum = 0.5
+        method.learning_rate = 0.5
+    assert gradopt.methods.as_method(cls.__name__.upper()) == cls()
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ HOSTILE = [
     ({"problem": "rosenbrock"}, TypeError, "problem must be .* got 'rosenbrock'"),
     ({"problem": problems.Rosenbrock}, TypeError, "problem must be a .*, got <class"),
     ({"method": None}, TypeError, "method must be given"),
-    ({"method": "adamw2"}, ValueError, "method must be one of 'sgd', got 'adamw2'"),
+    ({"method": "adamw2"}, ValueError, "method must be one of 'adadelta', .* got 'adamw2'"),
     ({"method": SGD}, TypeError, "method must be a method"),
     ({"method": 3}, TypeError, "method must be"),
     ({"max_iter": -1}, ValueError, "max_iter must be an integer >= 0, got -1"),

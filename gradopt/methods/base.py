@@ -58,6 +58,11 @@ class Method(Config):
         if not isinstance(self.learning_rate, Schedule):
             self._check("learning_rate", validate.number, 0)
 
+    def _check_betas(self) -> None:
+        self._check("betas", pair)
+        for i, beta in enumerate(self.betas):  # type: ignore[attr-defined]
+            validate.number(f"betas[{i}]", beta, 0, 1, below=True)
+
     def init(self, x: NDArray[Any]) -> MethodState:
         """The state before the first update, for a loop of one's own.
 
@@ -125,8 +130,16 @@ class Method(Config):
         if not x.flags.writeable:
             raise ValueError("x must be writeable, got a read-only array")
         twin = self.compiled()
-        update(twin, state.slots, x, x, grad, rate(twin.learning_rate, state.nit), state.nit)
+        update(twin, state.slots, x, grad, rate(twin.learning_rate, state.nit), state.nit)
         state.nit += 1
+
+
+def pair(name: str, value: Any) -> tuple[float, float]:
+    """Two real numbers."""
+    if isinstance(value, str) or not np.iterable(value) or len(list(value)) != 2:
+        raise ValueError(f"{name} must be two numbers, got {validate.shown(value)}")
+    first, second = value
+    return validate.number(f"{name}[0]", first), validate.number(f"{name}[1]", second)
 
 
 def _check_vector(name: str, value: Any) -> None:
@@ -134,12 +147,18 @@ def _check_vector(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a one-dimensional float32 or float64 array, got {validate.shown(value)}")
 
 
+def _kinds(base: type[Method]) -> list[type[Method]]:
+    """All methods that can be made, of the package and of users."""
+    kinds = [kind for cls in base.__subclasses__() for kind in (cls, *_kinds(cls))]
+    return [kind for kind in kinds if "Compiled" in kind.__dict__]
+
+
 def as_method(method: Any) -> Method:
     """A method as it is; a string such as "sgd", in any case, as that method with its defaults."""
     if isinstance(method, Method):
         return method
-    names = {cls.__name__.lower(): cls for cls in Method.__subclasses__()}
     if isinstance(method, str):
+        names = {cls.__name__.lower(): cls for cls in _kinds(Method)}
         return names[validate.choice("method", method.lower(), names)]()
     example = "gradopt.SGD(learning_rate=0.01)"
     raise TypeError(f"method must be a method such as {example}, or its name, got {validate.shown(method)}")

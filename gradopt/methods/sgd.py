@@ -88,19 +88,19 @@ class SGD(Method):
 
 
 @update.on(SGD)
-def _(method, slots, new_x, x, grad, rate, k):
+def _(method, slots, x, grad, rate, k):
     real = x.dtype.type
     rate, momentum, weight_decay = real(rate), real(method.momentum), real(method.weight_decay)
     (buffer,) = slots
     if momentum + weight_decay == 0.0:  # one test for two numbers >= 0, at every step
         for j in range(x.size):
-            new_x[j] = x[j] - rate * grad[j]
+            x[j] -= rate * grad[j]
     elif momentum == 0.0:
         for j in range(x.size):
-            new_x[j] = x[j] - rate * (grad[j] + weight_decay * x[j])
+            x[j] -= rate * (grad[j] + weight_decay * x[j])
     else:
         share = real(1.0) if k == 0 else real(1.0 - method.dampening)
         for j in range(x.size):
             g = grad[j] + weight_decay * x[j]
             buffer[j] = momentum * buffer[j] + share * g
-            new_x[j] = x[j] - rate * (g + momentum * buffer[j] if method.nesterov else buffer[j])
+            x[j] -= rate * (g + momentum * buffer[j] if method.nesterov else buffer[j])

@@ -1,0 +1,87 @@
+"""Adadelta: steps in the units of the parameters, from moving averages of squared gradients and squared steps.
+
+    g <- grad + weight_decay x
+    v <- rho v + (1 - rho) g**2
+    d <- sqrt(u + eps) / sqrt(v + eps) g
+    u <- rho u + (1 - rho) d**2
+    x <- x - rate d
+
+M. D. Zeiler, ADADELTA: an adaptive learning rate method, arXiv 1212.5701, 2012, as torch.optim.Adadelta writes it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from gradopt import validate
+from gradopt.config import config
+from gradopt.methods.base import Method
+from gradopt.protocol import update
+from gradopt.schedules import Schedule
+
+
+@config
+class Adadelta(Method):
+    """Adadelta: steps scaled by the ratio of past steps to past gradients.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        Multiplies the step, >= 0.
+    rho : float
+        The share of the moving averages that is kept, in [0, 1].
+    eps : float
+        Under both roots, >= 0; with 0 nothing ever moves.
+    weight_decay : float
+        Adds weight_decay * x to the gradient, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter is out of its range.
+
+    Notes
+    -----
+    With g the gradient plus weight_decay * x::
+
+        v = rho * v + (1 - rho) * g**2
+        d = sqrt(u + eps) / sqrt(v + eps) * g
+        u = rho * u + (1 - rho) * d**2
+        x = x - rate * d
+
+    Equal to torch.optim.Adadelta and, with its eps and rate, to optax.adadelta.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> gradopt.optimize(gradopt.problems.Quadratic(2.0), [1.0], method=gradopt.Adadelta(), target=1e-4).success
+    True
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("squared_gradients", "squared_steps")
+
+    learning_rate: Schedule | float = 1.0
+    rho: float = 0.9
+    eps: float = 1e-6
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check_learning_rate()
+        self._check("rho", validate.number, 0, 1)
+        self._check("eps", validate.number, 0)
+        self._check("weight_decay", validate.number, 0)
+
+
+@update.on(Adadelta)
+def _(method, slots, x, grad, rate, k):
+    real = x.dtype.type
+    rate, rho, rest = real(rate), real(method.rho), real(1.0 - method.rho)
+    eps, weight_decay = real(method.eps), real(method.weight_decay)
+    gradients, steps = slots
+    for j in range(x.size):
+        g = grad[j] + weight_decay * x[j]
+        gradients[j] = rho * gradients[j] + rest * g * g
+        step = math.sqrt(steps[j] + eps) / math.sqrt(gradients[j] + eps) * g
+        steps[j] = rho * steps[j] + rest * step * step
+        x[j] -= rate * step

@@ -1,0 +1,84 @@
+"""Adagrad: each parameter has a rate of its own, that falls with the sum of its squared gradients.
+
+    g <- grad + weight_decay x
+    s <- s + g**2                                        s = initial_accumulator_value at first
+    x <- x - rate / (1 + lr_decay k) g / (sqrt(s) + eps)
+
+J. Duchi, E. Hazan and Y. Singer, Adaptive subgradient methods for online learning and stochastic optimization, JMLR 12,
+2011, as torch.optim.Adagrad writes it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from gradopt import validate
+from gradopt.config import config
+from gradopt.methods.base import Method
+from gradopt.protocol import update
+from gradopt.schedules import Schedule
+
+
+@config
+class Adagrad(Method):
+    """Adagrad: rates that fall with the sum of squared gradients.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        The step size, >= 0.
+    lr_decay : float
+        Divides the rate of update k by 1 + lr_decay k, >= 0.
+    weight_decay : float
+        Adds weight_decay * x to the gradient, >= 0.
+    initial_accumulator_value : float
+        What the sum begins with, >= 0.
+    eps : float
+        Keeps the divisor from 0, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter is out of its range.
+
+    Notes
+    -----
+    With g the gradient plus weight_decay * x::
+
+        s = s + g**2
+        x = x - rate / (1 + lr_decay * k) * g / (sqrt(s) + eps)
+
+    Equal to torch.optim.Adagrad. optax.adagrad has eps inside the root, and other defaults.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> gradopt.optimize(gradopt.problems.Quadratic(2.0), [1.0], method=gradopt.Adagrad(0.5), target=1e-8).status.name
+    'TARGET'
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
+
+    learning_rate: Schedule | float = 0.01
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
+
+    def __post_init__(self) -> None:
+        self._check_learning_rate()
+        for field in ("lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
+            self._check(field, validate.number, 0)
+
+
+@update.on(Adagrad)
+def _(method, slots, x, grad, rate, k):
+    real = x.dtype.type
+    step, weight_decay, eps = real(rate / (1.0 + method.lr_decay * k)), real(method.weight_decay), real(method.eps)
+    initial = real(method.initial_accumulator_value if k == 0 else 0.0)
+    (squares,) = slots
+    for j in range(x.size):
+        g = grad[j] + weight_decay * x[j]
+        squares[j] = (initial + squares[j]) + g * g
+        x[j] -= step * g / (math.sqrt(squares[j]) + eps)

@@ -1,0 +1,79 @@
+"""Lion: steps by the sign of an interpolated momentum.
+
+    c <- betas[0] m + (1 - betas[0]) grad
+    x <- x - rate (sign(c) + weight_decay x)
+    m <- betas[1] m + (1 - betas[1]) grad
+
+X. Chen et al., Symbolic discovery of optimization algorithms, arXiv 2302.06675, 2023, as optax.lion writes it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from gradopt import validate
+from gradopt.config import config
+from gradopt.methods.base import Method
+from gradopt.protocol import update
+from gradopt.schedules import Schedule
+
+
+@config
+class Lion(Method):
+    """Lion: steps of equal length in every parameter, by the sign of a momentum.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        The length of a step in each parameter, >= 0; a tenth of what Adam would need, as a rule.
+    betas : (float, float)
+        The shares of the momentum that are kept, for the step and for the momentum itself, each in [0, 1).
+    weight_decay : float
+        Decoupled: x also moves by -rate * weight_decay * x, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter is out of its range.
+
+    Notes
+    -----
+    With g the gradient::
+
+        c = betas[0] * m + (1 - betas[0]) * g
+        x = x - rate * (sign(c) + weight_decay * x)
+        m = betas[1] * m + (1 - betas[1]) * g
+
+    Equal to optax.lion; torch has none.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> gradopt.optimize(gradopt.problems.Quadratic(2.0), [1.0], method=gradopt.Lion(1e-3), target=1e-3).success
+    True
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("momentum",)
+
+    learning_rate: Schedule | float = 0.0001
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.001
+
+    def __post_init__(self) -> None:
+        self._check_learning_rate()
+        self._check_betas()
+        self._check("weight_decay", validate.number, 0)
+
+
+@update.on(Lion)
+def _(method, slots, x, grad, rate, k):
+    real = x.dtype.type
+    rate, weight_decay, zero, one = real(rate), real(method.weight_decay), real(0.0), real(1.0)
+    b1, c1 = real(method.betas[0]), real(1.0 - method.betas[0])
+    b2, c2 = real(method.betas[1]), real(1.0 - method.betas[1])
+    (momentum,) = slots
+    for j in range(x.size):
+        c = b1 * momentum[j] + c1 * grad[j]
+        sign = one if c > zero else (-one if c < zero else zero)
+        x[j] -= rate * (sign + weight_decay * x[j])
+        momentum[j] = b2 * momentum[j] + c2 * grad[j]

@@ -1,0 +1,116 @@
+"""RMSprop: gradients divided by the root of a moving average of their squares.
+
+    g <- grad + weight_decay x
+    v <- alpha v + (1 - alpha) g**2
+    a <- alpha a + (1 - alpha) g                            only if centered
+    d <- g / (sqrt(v) + eps), or g / (sqrt(v - a**2) + eps) if centered
+    b <- momentum b + d                                     only with momentum
+    x <- x - rate b, or rate d without momentum
+
+G. Hinton, Neural networks for machine learning, lecture 6e, 2012; centered: A. Graves, Generating sequences with
+recurrent neural networks, arXiv 1308.0850, 2013; as torch.optim.RMSprop writes it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from gradopt import validate
+from gradopt.config import config
+from gradopt.methods.base import Method
+from gradopt.protocol import update
+from gradopt.schedules import Schedule
+
+
+@config
+class RMSprop(Method):
+    """RMSprop: gradients divided by their recent size.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        The step size, >= 0.
+    alpha : float
+        The share of the moving averages that is kept, in [0, 1].
+    eps : float
+        Keeps the divisor from 0, >= 0.
+    weight_decay : float
+        Adds weight_decay * x to the gradient, >= 0.
+    momentum : float
+        The share of the last step that is kept, in [0, 1).
+    centered : bool
+        Divide by the estimated standard deviation, and not by the root of the mean square.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter is out of its range.
+
+    Notes
+    -----
+    With g the gradient plus weight_decay * x::
+
+        v = alpha * v + (1 - alpha) * g**2
+        a = alpha * a + (1 - alpha) * g                        # if centered
+        d = g / (sqrt(v - a**2 if centered else v) + eps)
+        b = momentum * b + d                                   # with momentum
+        x = x - rate * (b if momentum else d)
+
+    Equal to torch.optim.RMSprop. optax.rmsprop has eps inside the root unless told otherwise, and other defaults.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> gradopt.optimize(gradopt.problems.Quadratic(2.0), [1.0], method=gradopt.RMSprop(0.01), target=1e-3).success
+    True
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("mean_square", "mean_gradient", "momentum_buffer")
+
+    learning_rate: Schedule | float = 0.01
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+
+    def __post_init__(self) -> None:
+        self._check_learning_rate()
+        self._check("alpha", validate.number, 0, 1)
+        self._check("eps", validate.number, 0)
+        self._check("weight_decay", validate.number, 0)
+        self._check("momentum", validate.number, 0, 1, below=True)
+        self._check("centered", validate.flag)
+
+
+@update.on(RMSprop)
+def _(method, slots, x, grad, rate, k):
+    real = x.dtype.type
+    alpha, rest, momentum = real(method.alpha), real(1.0 - method.alpha), real(method.momentum)
+    rate, eps, weight_decay = real(rate), real(method.eps), real(method.weight_decay)
+    squares, means, buffer = slots
+    if not method.centered and momentum == 0.0:
+        for j in range(x.size):
+            g = grad[j] + weight_decay * x[j]
+            squares[j] = alpha * squares[j] + rest * g * g
+            x[j] -= rate * g / (math.sqrt(squares[j]) + eps)
+    elif method.centered and momentum == 0.0:
+        for j in range(x.size):
+            g = grad[j] + weight_decay * x[j]
+            squares[j] = alpha * squares[j] + rest * g * g
+            means[j] = alpha * means[j] + rest * g
+            x[j] -= rate * g / (math.sqrt(squares[j] - means[j] * means[j]) + eps)
+    elif not method.centered:
+        for j in range(x.size):
+            g = grad[j] + weight_decay * x[j]
+            squares[j] = alpha * squares[j] + rest * g * g
+            buffer[j] = momentum * buffer[j] + g / (math.sqrt(squares[j]) + eps)
+            x[j] -= rate * buffer[j]
+    else:
+        for j in range(x.size):
+            g = grad[j] + weight_decay * x[j]
+            squares[j] = alpha * squares[j] + rest * g * g
+            means[j] = alpha * means[j] + rest * g
+            buffer[j] = momentum * buffer[j] + g / (math.sqrt(squares[j] - means[j] * means[j]) + eps)
+            x[j] -= rate * buffer[j]
