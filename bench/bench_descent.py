@@ -10,6 +10,7 @@ from gradopt import SGD, Constant, InverseTimeDecay, OptimizeResult, optimize, p
 from gradopt.compiler import summation
 from gradopt.descent import Descent
 from gradopt.loop import RUNNING, Progress, StopTests
+from gradopt.steering import NoClipping
 
 STEPS = 100_000
 RATE, A, B = 1e-3, 1.0, 100.0
@@ -41,12 +42,12 @@ def hand_fused(x, rate, b, steps, funs, rates, norms, best):
 
 def our_loop(problem, method, x0, steps):
     """The compiled loop alone, on arrays that are allocated already."""
-    descent = Descent(problem, method, x0.copy(), NO_TESTS, "scalars", None)
+    descent = Descent(problem, method, x0.copy(), NO_TESTS, NoClipping(), False, "scalars", None)
     descent.start()
     rows = descent._recorder.next_rows(steps)
     for column in rows:
         column.fill(0.0)
-    begin = Progress(0, 1, descent.fun, descent.fun, descent.rate)
+    begin = Progress(0, 0, 1, descent.fun, descent.fun, descent.rate)
 
     def run():
         descent._memory.x[:] = x0

@@ -11,6 +11,7 @@ from gradopt import SGD, Network, optimize, problems
 from gradopt.compiler import flushed_subnormals
 from gradopt.epoch import RUNNING
 from gradopt.protocol import value_and_grad
+from gradopt.steering import NoClipping
 from gradopt.training import Plan, Training, Watch
 
 RATE, MOMENTUM = 0.05, 0.9
@@ -40,6 +41,8 @@ def our_epochs(sizes, activation, X, y, batch_size, epochs=1):
         start.copy(),
         Plan(batch_size, True, np.random.default_rng(0)),
         Watch(None, "loss", None, True),
+        NoClipping(),
+        False,
         None,
         None,
     )

@@ -22,14 +22,21 @@ from gradopt.result import OptimizeResult
 from gradopt.schedules import (
     Constant,
     CosineDecay,
+    CosineWarmRestarts,
+    Cyclic,
     ExponentialDecay,
     InverseTimeDecay,
+    Join,
+    OneCycle,
     PiecewiseConstant,
+    PolynomialDecay,
+    ReduceOnPlateau,
     StepDecay,
     Warmup,
     per_epoch,
 )
 from gradopt.status import Status
+from gradopt.steering import RetryFromBest
 
 __version__ = "0.1.0"
 
@@ -42,18 +49,25 @@ __all__ = [
     "Adamax",
     "Constant",
     "CosineDecay",
+    "CosineWarmRestarts",
+    "Cyclic",
     "Dense",
     "ExponentialDecay",
     "GradientCheck",
     "History",
     "InverseTimeDecay",
+    "Join",
     "Lion",
     "NAdam",
     "Network",
+    "OneCycle",
     "OptimizeResult",
     "PiecewiseConstant",
+    "PolynomialDecay",
     "RAdam",
     "RMSprop",
+    "ReduceOnPlateau",
+    "RetryFromBest",
     "Rprop",
     "Status",
     "StepDecay",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradopt.chunks import Chunks
 from gradopt.compiler import COMPILING, flushed_subnormals
+from gradopt.config import Config
 from gradopt.functions import Function
 from gradopt.history import Recorder
 from gradopt.loop import Memory, Progress, StopTests, iterate, iterate_in_python
@@ -19,6 +20,7 @@ from gradopt.problems import Problem
 from gradopt.protocol import update, value_and_grad
 from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
+from gradopt.steering import Steering
 
 # Up to this many parameters their number is part of the type, so that they stay in registers.
 _IN_REGISTERS = 4
@@ -34,6 +36,10 @@ class Descent:
     x : float array (n,)
         The start; a new array, kept.
     tests : StopTests
+    clipping : Config
+        What is done to gradients before updates.
+    recovers : bool
+        Whether `retry` may be called.
     record : {"scalars", "x", None}
     state : State or None
         Where an earlier run stood, at x.
@@ -45,6 +51,8 @@ class Descent:
         method: Method,
         x: NDArray[Any],
         tests: StopTests,
+        clipping: Config,
+        recovers: bool,
         record: str | None,
         state: State | None,
     ) -> None:
@@ -65,15 +73,19 @@ class Descent:
         self.failed_at_start = False
         if state is None:
             slots = tuple(np.zeros_like(x) for _ in method.slots)
-            self._progress = Progress(0, 0, np.inf, np.inf, 0.0)
-            best_x = x.copy()
+            self._progress = Progress(0, 0, 0, np.inf, np.inf, 0.0)
+            best_x, schedule_state, scale = x.copy(), np.zeros(5), 1.0
         else:
             slots, best_x = tuple(slot.copy() for slot in state.slots), state.best_x.copy()
-            self._progress = Progress(state.nit, 0, state.fun, state.best_fun, 0.0)
+            self._progress = Progress(state.nit, state.origin, 0, state.fun, state.best_fun, 0.0)
+            schedule_state, scale = state.schedule_state.copy(), state.scale
+        self._steering = Steering(clipping.compiled(), scale)
+        self._recovers, self.retries = recovers, 0
         in_registers = COMPILING and not interpreted and x.size <= _IN_REGISTERS
         length = (0,) * x.size if in_registers else None
         grad, new_grad = np.empty_like(x), np.empty_like(x)
-        self._memory = Memory(length, x, grad, x.copy(), new_grad, best_x, slots, problem.workspace(x.dtype))
+        work = problem.workspace(x.dtype)
+        self._memory = Memory(length, x, grad, x.copy(), new_grad, best_x, slots, schedule_state, work)
         self._first_nit = self._progress.nit
         self._recorder = Recorder(record, x.size, x.dtype, self._first_nit)
         self._earlier = state
@@ -136,9 +148,11 @@ class Descent:
         return status
 
     def _call_loop(self, rows: Any, evaluations: int) -> int:
-        arguments = (self._problem, self._method, self._memory, self._progress, self._tests, rows, evaluations)
+        memory, progress = self._memory, self._progress
         with self._arithmetic():
-            status, *progress = self._loop(*arguments)
+            status, *progress = self._loop(
+                self._problem, self._method, self._steering, memory, progress, self._tests, rows, evaluations
+            )
         self._progress = Progress(*progress)
         return int(status)
 
@@ -146,7 +160,7 @@ class Descent:
         """Copies of what the updates change, if the method remembers anything."""
         if not self._remembers:
             return ()
-        kept = self._memory.slots
+        kept = (*self._memory.slots, self._memory.schedule_state)
         if evaluations > 1:
             kept = (*kept, self._memory.x, self._memory.grad, self._memory.best_x)
         return tuple(array.copy() for array in kept)
@@ -158,7 +172,9 @@ class Descent:
         there, with a smaller rate, would count that update twice. So the chunk is run again, up to that iterate.
         """
         failed, memory = self._progress, self._memory
-        for array, copy in zip((*memory.slots, memory.x, memory.grad, memory.best_x), backup, strict=False):
+        for array, copy in zip(
+            (*memory.slots, memory.schedule_state, memory.x, memory.grad, memory.best_x), backup, strict=False
+        ):
             array[:] = copy
         accepted = failed.nit - before.nit
         if backup and accepted:
@@ -167,10 +183,45 @@ class Descent:
             self._progress = failed
             self._evaluations_again += accepted
 
+    def retry(self, factor: float) -> int:
+        """Go back to the best iterate, with rates lower by a factor; returns a `Status` or RUNNING."""
+        memory, progress = self._memory, self._progress
+        for array in (memory.x, memory.new_x):
+            array[:] = memory.best_x
+        for slot in memory.slots:
+            slot[:] = 0.0
+        self._evaluations_again += progress.nfev
+        self._progress = progress._replace(nfev=0, origin=progress.nit)
+        self._steering = self._steering._replace(scale=self._steering.scale * factor)
+        self.retries += 1
+        self._recorder.mark_retry()
+        return self._advance(1)
+
+    @property
+    def scale(self) -> float:
+        """What the schedule's rates are multiplied by."""
+        return self._steering.scale
+
     def intermediate(self) -> OptimizeResult:
         """What a callback sees: copies."""
         memory, progress = self._memory, self._progress
         return OptimizeResult(x=memory.x.copy(), fun=progress.fun, jac=memory.grad.copy(), nit=progress.nit)
+
+    def state(self) -> State:
+        """Where the run stands; not a copy."""
+        memory, progress = self._memory, self._progress
+        return State(
+            method=self.method,
+            nit=progress.nit,
+            x=memory.x,
+            slots=memory.slots,
+            origin=progress.origin,
+            schedule_state=memory.schedule_state,
+            scale=self._steering.scale,
+            fun=progress.fun,
+            best_fun=progress.best_fun,
+            best_x=memory.best_x,
+        )
 
     def result_before_last_update(self) -> OptimizeResult:
         """The same: an iterate is accepted only where the objective is finite."""
@@ -188,8 +239,6 @@ class Descent:
             nit=progress.nit,
             nfev=self.nfev,
             njev=self.nfev,
-            history=self._recorder.history(),
-            state=State(
-                self.method, progress.nit, memory.x, memory.slots, progress.fun, progress.best_fun, memory.best_x
-            ),
+            history=self._recorder.history(self._recovers),
+            state=self.state(),
         )

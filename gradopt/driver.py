@@ -20,6 +20,7 @@ from gradopt.problems import Problem, RowProblem
 from gradopt.progress import Bar, NoBar
 from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
+from gradopt.steering import RetryFromBest, clipping_of
 from gradopt.training import Training, plan_of, watch_of
 
 _DEFAULT_MAX_ITER = 10_000
@@ -48,6 +49,9 @@ def optimize(
     restore_best: bool = True,
     jac: Any = None,
     args: Any = (),
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    recover: RetryFromBest | None = None,
     callback: Any = None,
     progress: bool = False,
     record: str | None = "scalars",
@@ -103,6 +107,13 @@ def optimize(
     args : tuple
         For a callable: its further arguments. Arrays that change from call to call belong here: what a function takes
         from a global array is frozen when it is compiled.
+    clip_norm : float, optional
+        Scale gradients whose Euclidean norm is larger down to it before an update, > 0. What is tested and recorded is
+        the objective's own gradient.
+    clip_value : float, optional
+        Then move each element of the gradient into [-clip_value, clip_value], > 0.
+    recover : RetryFromBest, optional
+        What to do on divergence; unless given, the run ends.
     callback : callable or list of these, optional
         Called after every update as callback(intermediate_result=OptimizeResult with x, fun, jac and nit), or with a
         copy of x if its first parameter has another name. It ends the run by raising StopIteration or returning True.
@@ -171,6 +182,9 @@ def optimize(
     training = batch_size is not None or epochs is not None or (state is not None and state.training is not None)
     method = _method(method, state, training)
     show = validate.flag("progress", progress)
+    clipping = clipping_of(clip_norm, clip_value)
+    if recover is not None and not isinstance(recover, RetryFromBest):
+        raise TypeError(f"recover must be a RetryFromBest or None, got {validate.shown(recover)}")
     shuffle, restore_best = validate.flag("shuffle", shuffle), validate.flag("restore_best", restore_best)
     validate.choice("monitor", monitor, ("loss", "accuracy"))
     run: Descent | Training
@@ -185,9 +199,9 @@ def optimize(
             epochs = _epochs(epochs, max_iter)
             max_iter = sys.maxsize if max_iter is None else max_iter
             _, x = _problem_and_start(problem, x0, jac, args, state, plan.rng)
-            run = Training(problem, method, x, plan, watch, record, state)
+            run = Training(problem, method, x, plan, watch, clipping, recover is not None, record, state)
             with _bar(show, None if epochs == sys.maxsize else epochs, "epoch") as bar:
-                status = _train(run, callbacks, bar, epochs, max_iter, started + max_time, target)
+                status = _train(run, callbacks, bar, epochs, max_iter, started + max_time, target, recover)
         else:
             settings = {"validation": validation, "patience": patience, "monitor": monitor != "loss" or None}
             settings |= {"shuffle": shuffle and None, "restore_best": restore_best and None}
@@ -205,9 +219,9 @@ def optimize(
             )
             max_iter = _DEFAULT_MAX_ITER if max_iter is None else max_iter
             problem, x = _problem_and_start(problem, x0, jac, args, state, rng)
-            run = Descent(problem, method, x, tests, record, state)
+            run = Descent(problem, method, x, tests, clipping, recover is not None, record, state)
             with _bar(show, max_iter, "update") as bar:
-                status = _descend(run, callbacks, bar, max_iter, started + max_time)
+                status = _descend(run, callbacks, bar, max_iter, started + max_time, recover)
         result = run.result()
         if not np.isfinite(result.fun) and status != Status.NON_FINITE:  # of all rows, after the last update
             status = Status.NON_FINITE
@@ -219,7 +233,14 @@ def optimize(
     return result
 
 
-def _descend(descent: Descent, callbacks: Callbacks, bar: NoBar, max_iter: int, deadline: float) -> int:
+def _descend(
+    descent: Descent,
+    callbacks: Callbacks,
+    bar: NoBar,
+    max_iter: int,
+    deadline: float,
+    recover: RetryFromBest | None,
+) -> int:
     status = descent.start()
     while status == RUNNING:
         if descent.updates >= max_iter:
@@ -230,6 +251,8 @@ def _descend(descent: Descent, callbacks: Callbacks, bar: NoBar, max_iter: int, 
         at_most = max_iter - before
         due = callbacks.updates_until_due(before)
         status = descent.advance(at_most if due is None else min(at_most, due))
+        if status == Status.NON_FINITE and recover is not None and descent.retries < recover.attempts:
+            status = descent.retry(recover.factor)
         bar.show(descent.updates, descent.fun, descent.rate)
         wants_stop = descent.updates > before and callbacks.call(descent.updates, descent.intermediate)
         if wants_stop and status == RUNNING:
@@ -245,6 +268,7 @@ def _train(
     max_iter: int,
     deadline: float,
     target: float,
+    recover: RetryFromBest | None,
 ) -> int:
     while True:
         if training.epochs >= epochs or training.updates >= max_iter:
@@ -252,6 +276,8 @@ def _train(
         if time.perf_counter() >= deadline:
             return Status.MAX_TIME
         status = training.advance(max_iter - training.updates)
+        if status != RUNNING and recover is not None and training.updates and training.retries < recover.attempts:
+            status = training.retry(recover.factor)
         if status != RUNNING:
             return status
         if training.epoch_is_over:
@@ -284,8 +310,10 @@ def _refuse(where: str, **settings: Any) -> None:
 
 
 def _refuse_rng(problem: Any, x0: Any, state: State | None, rng: Any) -> None:
+    if rng is None:
+        return
     draws = isinstance(problem, Problem) and problem.x0 is None and x0 is None and state is None
-    if rng is not None and not draws:
+    if not draws:
         raise ValueError("rng has no meaning for a run in which nothing is drawn")
 
 
@@ -332,15 +360,19 @@ def _problem_and_start(
 
 
 def _message(status: Status, run: Descent | Training, max_iter: int, max_time: float) -> str:
+    text = status.meaning
     if status == Status.MAX_ITER:
-        return f"{status.meaning} (max_iter={max_iter})"
-    if status == Status.MAX_TIME:
-        return f"{status.meaning} (max_time={max_time:g})"
-    if status != Status.NON_FINITE:
-        return status.meaning
-    if run.failed_at_start:
-        return f"{status.meaning} at the start x0; choose another start"
-    return (
-        f"{status.meaning} at update {run.nit + 1} (learning rate {run.rate:g}); x is the last finite"
-        " iterate. A smaller learning_rate, or one that decays, may help"
-    )
+        text += f" (max_iter={max_iter})"
+    elif status == Status.MAX_TIME:
+        text += f" (max_time={max_time:g})"
+    elif status == Status.NON_FINITE and run.failed_at_start:
+        return f"{text} at the start x0; choose another start"
+    elif status == Status.NON_FINITE:
+        text += (
+            f" at update {run.nit + 1} (learning rate {run.rate:g}); x is the last finite"
+            " iterate. A smaller learning_rate, or one that decays, may help"
+        )
+    if run.retries:
+        attempts = "1 attempt" if run.retries == 1 else f"{run.retries} attempts"
+        text += f"; {attempts} after divergence, the last with {run.scale:g} times the rates"
+    return text

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt.compiler import borrowed, kernel
-from gradopt.protocol import batch_value_and_grad, rate, update
+from gradopt.protocol import batch_value_and_grad, current_rate, update
 from gradopt.status import Status
+from gradopt.steering import clipped
 from gradopt.vectors import norm
 
 RUNNING = -1
@@ -21,7 +22,9 @@ class TrainingMemory(NamedTuple):
 
     x: NDArray[Any]  # (n,) the parameters
     grad: NDArray[Any]  # (n,) the gradient of the last batch
+    spare: NDArray[Any]  # (n,) for the clipped gradient; the gradient's own array where nothing is clipped
     slots: tuple[NDArray[Any], ...]  # each (n,): what the method remembers
+    schedule_state: NDArray[np.float64]  # (5,) what the schedule remembers
     work: Any  # what the problem asked for
     order: NDArray[np.int64]  # (rows,) the rows in the order of this epoch
 
@@ -30,6 +33,7 @@ class Position(NamedTuple):
     """Where a training run stands."""
 
     nit: int  # updates done
+    origin: int  # of these, the ones before the method began to remember
     epoch: int  # epochs completed
     row: int  # rows of this epoch that were used
     total: float  # the sum over these rows of the losses as they were seen
@@ -38,10 +42,11 @@ class Position(NamedTuple):
 
 
 @kernel
-def descend_batches(problem, method, memory, position, batch_size, by_epoch, updates):
+def descend_batches(problem, method, steering, memory, position, batch_size, by_epoch, updates):
     """Do so many updates of the current epoch, each from the next batch, or fewer if something is not finite.
 
     problem, method : compiled twins
+    steering : Steering
     memory : TrainingMemory, written
     position : Position
     batch_size : int
@@ -51,9 +56,9 @@ def descend_batches(problem, method, memory, position, batch_size, by_epoch, upd
     Returns (status, *position): NON_FINITE or RUNNING, and where the run stands now.
     """
     problem, work = borrowed(problem), borrowed(memory.work)
-    x, grad = borrowed(memory.x), borrowed(memory.grad)
-    slots, order = borrowed(memory.slots), borrowed(memory.order)
-    nit, epoch, row, total, step_rate, grad_norm = position
+    x, grad, spare = borrowed(memory.x), borrowed(memory.grad), borrowed(memory.spare)
+    slots, order, schedule_state = borrowed(memory.slots), borrowed(memory.order), borrowed(memory.schedule_state)
+    nit, origin, epoch, row, total, step_rate, grad_norm = position
     status = RUNNING
 
     for _ in range(updates):
@@ -65,10 +70,11 @@ def descend_batches(problem, method, memory, position, batch_size, by_epoch, upd
             break
 
         grad_norm = new_norm
-        step_rate = rate(method.learning_rate, epoch if by_epoch else nit)
-        update(method, slots, x, grad, step_rate, nit)
+        k = epoch if by_epoch else nit
+        step_rate = steering.scale * current_rate(method.learning_rate, schedule_state, k)
+        update(method, slots, x, clipped(steering.clipping, spare, grad, grad_norm), step_rate, nit - origin)
         nit += 1
         row += rows.size
         total += fun * rows.size
 
-    return status, nit, epoch, row, total, step_rate, grad_norm
+    return status, nit, origin, epoch, row, total, step_rate, grad_norm

@@ -27,6 +27,10 @@ class History:
         The rate of the update that starts there.
     grad_norm : float64 array (m,)
         The Euclidean norm of the gradient.
+    val_fun, val_accuracy : float64 array (m,)
+        Loss and accuracy on the validation rows, where there are any.
+    retry : int64 array (m,)
+        The attempts after divergence so far; only with `recover`.
     x : float array (m, n)
         The iterates; only with record="x".
 
@@ -103,6 +107,7 @@ class Recorder:
         self._x = np.empty((0, n), dtype)
         self._first_nit = first_nit
         self._rows = 0
+        self._retries: list[int] = []
 
     def next_rows(self, count: int) -> Record:
         """A view of the rows after those that were kept, for the loop to write."""
@@ -124,12 +129,20 @@ class Recorder:
         """Keep the first rows of the view."""
         self._rows += count
 
-    def history(self) -> History:
+    def mark_retry(self) -> None:
+        """Take note that the next row is of an earlier iterate again, at the update count of the last one."""
+        self._retries.append(self._rows)
+
+    def history(self, with_retries: bool) -> History:
         """What was kept."""
         count = self._rows if self._keeps_scalars else 0
         fun, learning_rate, grad_norm = self._scalars[:, :count].copy()
-        columns = {"nit": np.arange(self._first_nit, self._first_nit + count), "fun": fun}
+        nit = np.arange(self._first_nit, self._first_nit + count)
+        columns = {"nit": nit, "fun": fun}
         columns |= {"learning_rate": learning_rate, "grad_norm": grad_norm}
+        if with_retries:
+            columns["retry"] = np.searchsorted(np.array(self._retries, np.int64), np.arange(count), side="right")
+            nit -= columns["retry"]
         if self._keeps_x:
             columns["x"] = self._x[:count].copy()
         return History(**columns)

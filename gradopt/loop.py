@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt.compiler import COMPILING, borrowed, exchanged, keep, kernel, stacked
-from gradopt.protocol import rate, update, value_and_grad
+from gradopt.protocol import current_rate, look, update, value_and_grad
 from gradopt.status import Status
+from gradopt.steering import clipped
 from gradopt.vectors import copy, copy_to_row, norm, subtract, within
 
 RUNNING = -1
@@ -27,6 +28,7 @@ class Memory(NamedTuple):
     new_grad: NDArray[Any]  # (n,) the gradient there
     best_x: NDArray[Any]  # (n,) where the lowest objective was seen
     slots: tuple[NDArray[Any], ...]  # each (n,): what the method remembers
+    schedule_state: NDArray[np.float64]  # (5,) what the schedule remembers
     work: Any  # what the problem asked for
 
 
@@ -34,6 +36,7 @@ class Progress(NamedTuple):
     """The numbers that change from step to step."""
 
     nit: int  # updates done
+    origin: int  # of these, the ones before the method began to remember
     nfev: int  # evaluations done; 0 before the start was evaluated
     fun: float  # the objective at x
     best_fun: float  # the objective at best_x
@@ -59,13 +62,14 @@ class Record(NamedTuple):
 
 
 @kernel
-def iterate(problem, method, memory, progress, tests, record, evaluations):
+def iterate(problem, method, steering, memory, progress, tests, record, evaluations):
     """Run the descent for so many evaluations of the objective, or until a test stops it.
 
     The first evaluation of a run is that of the start; each further one follows an update. An iterate is accepted
     only if objective and gradient are finite there; the start is kept in any case.
 
     problem, method : compiled twins
+    steering : Steering
     memory : Memory, written
     progress : Progress
     tests : StopTests
@@ -80,15 +84,18 @@ def iterate(problem, method, memory, progress, tests, record, evaluations):
     x, grad = stacked(length, memory.x), stacked(length, memory.grad)
     new_x, new_grad = stacked(length, memory.new_x), stacked(length, memory.new_grad)
     best_x, slots = stacked(length, memory.best_x), stacked(length, memory.slots)
-    nit, nfev, fun, best_fun, step_rate = progress
+    schedule_state = borrowed(memory.schedule_state)
+    nit, origin, nfev, fun, best_fun, step_rate = progress
     best_is_here = False
+    last_norm = norm(length, grad) if nfev > 0 else 0.0
     status = RUNNING
 
     for row in range(evaluations):
         moved = nfev > 0
         if moved:
             copy(new_x, x)
-            update(method, slots, new_x, grad, step_rate, nit)
+            direction = clipped(steering.clipping, new_grad, grad, last_norm)
+            update(method, slots, new_x, direction, step_rate, nit - origin)
 
         new_fun = value_and_grad(problem, new_grad, work, new_x)
         nfev += 1
@@ -108,7 +115,10 @@ def iterate(problem, method, memory, progress, tests, record, evaluations):
         grad, new_grad = exchanged(length, grad, new_grad)
         last_fun, fun = fun, new_fun
         nit += moved
-        last_rate, step_rate = step_rate, rate(method.learning_rate, nit)
+        if moved:
+            look(method.learning_rate, schedule_state, fun, nit)
+        last_norm = grad_norm
+        last_rate, step_rate = step_rate, steering.scale * current_rate(method.learning_rate, schedule_state, nit)
 
         if row < record.fun.size:
             record.fun[row], record.learning_rate[row], record.grad_norm[row] = fun, step_rate, grad_norm
@@ -127,7 +137,7 @@ def iterate(problem, method, memory, progress, tests, record, evaluations):
     keep(length, memory.grad, grad)
     keep(length, memory.best_x, best_x)
     keep(length, memory.slots, slots)
-    return status, nit, nfev, fun, best_fun, step_rate
+    return status, nit, origin, nfev, fun, best_fun, step_rate
 
 
 @kernel(inline=True)

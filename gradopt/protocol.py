@@ -56,6 +56,31 @@ def rate(schedule: Any, k: int) -> float:
     raise _missing("a schedule", schedule)
 
 
+def _rate_by_count(schedule, state, k):
+    return rate(schedule, k)
+
+
+@generic(default=_rate_by_count)
+def current_rate(schedule: Any, state: Any, k: int) -> float:
+    """The learning rate of update number k of a run.
+
+    state : float64 array (5,), what a schedule that looks at the objective remembers; zeros before the first look; read
+    """
+    raise NotImplementedError  # there is a default
+
+
+def _do_not_look(schedule, state, fun, k):
+    pass
+
+
+@generic(default=_do_not_look)
+def look(schedule: Any, state: Any, fun: float, k: int) -> None:
+    """Let a schedule see the objective after k updates, or on training runs, with k = 0, after an epoch.
+
+    state : float64 array (5,), written
+    """
+
+
 @kernel
 def rates(schedule: Any, out: Any, k: Any) -> None:
     """Evaluate out[i] = rate(schedule, k[i]).

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
@@ -103,6 +104,12 @@ class State:
         The last accepted iterate.
     slots : tuple of ndarray (n,)
         What the method remembers.
+    origin : int
+        The updates before those that the slots remember; 0 unless a run was recovered.
+    schedule_state : ndarray (5,)
+        What the schedule remembers.
+    scale : float
+        What the rates of the schedule are multiplied by; 1 unless a run was recovered.
     fun, best_fun : float
         The objective at x and at best_x.
     best_x : ndarray (n,)
@@ -115,6 +122,9 @@ class State:
     nit: int
     x: NDArray[Any]
     slots: tuple[NDArray[Any], ...]
+    origin: int
+    schedule_state: NDArray[np.float64]
+    scale: float
     fun: float
     best_fun: float
     best_x: NDArray[Any]

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from gradopt import validate
 from gradopt.chunks import Chunks
 from gradopt.compiler import COMPILING, flushed_subnormals
+from gradopt.config import Config
 from gradopt.epoch import RUNNING, Position, TrainingMemory, descend_batches
 from gradopt.history import History
 from gradopt.methods import Method
 from gradopt.problems import RowProblem
 from gradopt.problems.rows import random_order
-from gradopt.protocol import batch_value_and_grad, update
+from gradopt.protocol import batch_value_and_grad, look, update
 from gradopt.result import OptimizeResult, State, TrainingState
 from gradopt.status import Status
+from gradopt.steering import NoClipping, Steering
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,10 @@ class Training:
         The start; a new array, kept.
     plan : Plan
     watch : Watch
+    clipping : Config
+        What is done to gradients before updates.
+    recovers : bool
+        Whether `retry` may be called.
     record : {"scalars", "x", None}
     state : State or None
         Where an earlier run stood, at x.
@@ -125,6 +131,8 @@ class Training:
         x: NDArray[Any],
         plan: Plan,
         watch: Watch,
+        clipping: Config,
+        recovers: bool,
         record: str | None,
         state: State | None,
     ) -> None:
@@ -135,13 +143,18 @@ class Training:
         self._batch_size = plan.batch_size or problem.rows
         slots = tuple(np.zeros_like(x) for _ in method.slots) if state is None else tuple(map(np.copy, state.slots))
         work = problem.batch_workspace(x.dtype, self._batch_size)
-        order = np.arange(problem.rows)
-        self._memory = TrainingMemory(x, np.empty_like(x), slots, work, order)
+        order, grad = np.arange(problem.rows), np.empty_like(x)
+        spare = grad if isinstance(clipping, NoClipping) else np.empty_like(x)
+        schedule_state = np.zeros(5) if state is None else state.schedule_state.copy()
+        self._steering = Steering(clipping.compiled(), 1.0 if state is None else state.scale)
+        self._memory = TrainingMemory(x, grad, spare, slots, schedule_state, work, order)
+        self._recovers, self.retries = recovers, 0
+        origin = 0 if state is None else state.origin
         earlier = None if state is None else state.training
         if state is None or earlier is None:
-            self._position = Position(0 if state is None else state.nit, 0, 0, 0.0, 0.0, 0.0)
+            self._position = Position(0 if state is None else state.nit, origin, 0, 0, 0.0, 0.0, 0.0)
         else:
-            self._position = Position(state.nit, earlier.epoch, earlier.row, earlier.total, 0.0, 0.0)
+            self._position = Position(state.nit, origin, earlier.epoch, earlier.row, earlier.total, 0.0, 0.0)
         self._first_nit, self._first_epoch = self._position.nit, self._position.epoch
         if state is not None and earlier is not None and earlier.monitor == self._measure:
             self._best, self._waited = earlier.best, earlier.waited
@@ -196,7 +209,7 @@ class Training:
         left = -(-(self._problem.rows - self._position.row) // self._batch_size)
         count = min(self._chunks.size(), at_most, left)
         before = self._position
-        arrays = [self._memory.x.copy(), *map(np.copy, self._memory.slots)]
+        arrays = [array.copy() for array in self._changing]
         self._backups = [*self._backups[-1:], _Backup(before, self._memory.order, self._rng_state, arrays)]
         started = time.perf_counter()
         status = self._call_loop(count)
@@ -209,12 +222,17 @@ class Training:
             self.failed_at_start = not self._take_back()
         return status
 
+    @property
+    def _changing(self) -> tuple[NDArray[Any], ...]:
+        """The arrays that updates change, or the schedule between epochs."""
+        return (self._memory.x, *self._memory.slots, self._memory.schedule_state)
+
     def _call_loop(self, updates: int) -> int:
         arithmetic: Any = flushed_subnormals() if COMPILING else np.errstate(all="ignore")
         by_epoch = self.method.by_epoch
         with arithmetic:
             status, *position = descend_batches(
-                *self._twins, self._memory, self._position, self._batch_size, by_epoch, updates
+                *self._twins, self._steering, self._memory, self._position, self._batch_size, by_epoch, updates
             )
         self._position = Position(*position)
         return int(status)
@@ -229,7 +247,7 @@ class Training:
             backup = self._backups.pop()
             updates = self._position.nit - backup.position.nit - 1
             if updates >= 0:
-                for array, copied in zip((self._memory.x, *self._memory.slots), backup.arrays, strict=True):
+                for array, copied in zip(self._changing, backup.arrays, strict=True):
                     array[:] = copied
                 self._position, self._rng_state = backup.position, backup.rng_state
                 self._memory = self._memory._replace(order=backup.order)
@@ -238,6 +256,22 @@ class Training:
                     self._evaluations += updates
                 return True
         return False
+
+    def retry(self, factor: float) -> int:
+        """Go back to the best epoch's parameters, or the start, with rates lower by a factor; returns RUNNING."""
+        self._memory.x[:] = self._best_x
+        for slot in self._memory.slots:
+            slot[:] = 0.0
+        self._position = self._position._replace(origin=self._position.nit)
+        self._steering = self._steering._replace(scale=self._steering.scale * factor)
+        self._backups, self._rejected_rate = [], 0.0
+        self.retries += 1
+        return RUNNING
+
+    @property
+    def scale(self) -> float:
+        """What the schedule's rates are multiplied by."""
+        return self._steering.scale
 
     @property
     def epoch_is_over(self) -> bool:
@@ -257,6 +291,8 @@ class Training:
             self._best, self._waited = value, 0
             self._best_x = self._memory.x.copy()
             self._best_fun = self._last["fun" if self._watch.validation is None else "val_fun"]
+        seen = self._last["fun" if self._watch.validation is None else "val_fun"]
+        look(self._twins[1].learning_rate, self._memory.schedule_state, seen, 0)
         self._position = self._position._replace(epoch=self._position.epoch + 1, row=0, total=0.0)
         self._begin_epoch()
 
@@ -267,6 +303,7 @@ class Training:
             "fun": position.total / position.row,
             "learning_rate": position.rate,
             "grad_norm": position.grad_norm,
+            "retry": self.retries,
         }
         if self._watch.validation is not None:
             row |= {f"val_{name}": value for name, value in self._watch.validation.assess(self._memory.x).items()}
@@ -278,7 +315,9 @@ class Training:
 
     def intermediate(self) -> OptimizeResult:
         """What a callback sees after an epoch: copies."""
-        known = {name: value for name, value in self._last.items() if name not in ("learning_rate", "grad_norm")}
+        known = {
+            name: value for name, value in self._last.items() if name not in ("learning_rate", "grad_norm", "retry")
+        }
         return OptimizeResult(x=self._memory.x.copy(), epoch=self._position.epoch, **known)
 
     def result_before_last_update(self) -> OptimizeResult:
@@ -288,10 +327,26 @@ class Training:
 
     def result(self) -> OptimizeResult:
         """All that the run knows, without how it ended."""
-        position, memory, plan = self._position, self._memory, self._plan
+        position, memory = self._position, self._memory
         has_best, with_validation = self._best < np.inf, self._watch.validation is not None
         x = self._best_x if self._watch.restore_best and with_validation and has_best else memory.x
         fun = self._problem.assess(x)["fun"]
+        return OptimizeResult(
+            x=x.copy(),
+            fun=fun,
+            jac=None,
+            best_x=self._best_x.copy() if has_best else x.copy(),
+            best_fun=self._best_fun if has_best else fun,
+            nit=position.nit,
+            nfev=self._evaluations + 1,
+            njev=self._evaluations,
+            history=self._history(),
+            state=self.state(fun),
+        )
+
+    def state(self, fun: float) -> State:
+        """Where the run stands; not a copy. fun : the objective over all rows, or the epoch's"""
+        position, memory, plan = self._position, self._memory, self._plan
         training = TrainingState(
             batch_size=plan.batch_size,
             shuffle=plan.shuffle,
@@ -305,29 +360,30 @@ class Training:
             best=self._best,
             waited=self._waited,
         )
-        state = State(self.method, position.nit, memory.x, memory.slots, fun, self._best_fun, self._best_x, training)
-        return OptimizeResult(
-            x=x.copy(),
-            fun=fun,
-            jac=None,
-            best_x=self._best_x.copy() if has_best else x.copy(),
-            best_fun=self._best_fun if has_best else fun,
+        return State(
+            method=self.method,
             nit=position.nit,
-            nfev=self._evaluations + 1,
-            njev=self._evaluations,
-            history=self._history(),
-            state=state,
+            x=memory.x,
+            slots=memory.slots,
+            origin=position.origin,
+            schedule_state=memory.schedule_state,
+            scale=self._steering.scale,
+            fun=fun,
+            best_fun=self._best_fun,
+            best_x=self._best_x,
+            training=training,
         )
 
     def _history(self) -> History:
         rows = list(self._rows)
         if self._position.row and self._record is not None:  # an epoch that is not over
             rows.append(self._look() | {"x": self._memory.x.copy()})
-        names = ["nit", "fun", "learning_rate", "grad_norm"]
+        names = ["nit", "fun", "learning_rate", "grad_norm"] + ["retry"] * self._recovers
         if self._watch.validation is not None:
             names += [f"val_{name}" for name in self._watch.validation.measures]
         columns = {
-            name: np.array([row[name] for row in rows], np.int64 if name == "nit" else np.float64) for name in names
+            name: np.array([row[name] for row in rows], np.int64 if name in ("nit", "retry") else np.float64)
+            for name in names
         }
         if self._record == "x":
             x = [row["x"] for row in rows]

@@ -233,3 +233,31 @@ def lion(x, rate, betas=(0.9, 0.99), weight_decay=0.001):
         step = rate(k) * (np.sign(betas[0] * m + (1 - betas[0]) * g) + weight_decay * x)
         m = betas[1] * m + (1 - betas[1]) * g
         k += 1
+
+
+def polynomial(k, initial, final, steps, power=1.0):
+    return final + (initial - final) * (1 - np.minimum(k, steps) / steps) ** power
+
+
+def warm_restarts(k, initial, period, multiplier=1, final=0.0):
+    start, length = 0, period
+    while k >= start + length:
+        start, length = start + length, length * multiplier
+    return final + (initial - final) * (1 + np.cos(np.pi * (k - start) / length)) / 2
+
+
+def one_cycle(k, maximum, steps, pct_start=0.3, div_factor=25.0, final_div_factor=1e4):
+    first = maximum / div_factor
+    last = first / final_div_factor
+    points, values = [0, pct_start * steps - 1, steps - 1], [first, maximum, last]
+    k = min(k, steps - 1)
+    i = 0 if k <= points[1] else 1
+    share = (k - points[i]) / (points[i + 1] - points[i])
+    return values[i + 1] + (values[i] - values[i + 1]) * (1 + np.cos(np.pi * share)) / 2
+
+
+def cyclic(k, low, high, steps_up, steps_down=None, mode="triangular", gamma=1.0):
+    steps_down = steps_down or steps_up
+    cycle, since = divmod(k, steps_up + steps_down)
+    share = np.interp(since, [0, steps_up, steps_up + steps_down], [0, 1, 0])
+    return low + (high - low) * share * {"triangular": 1, "triangular2": 0.5**cycle, "exp_range": gamma**k}[mode]

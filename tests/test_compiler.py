@@ -27,7 +27,7 @@ PACKAGE = Path(gradopt.__file__).parent
 LAYERS = [
     {"compiler", "validate", "status"},
     {"config", "protocol", "chunks"},
-    {"vectors", "elementary", "schedules", "losses"},
+    {"vectors", "elementary", "schedules", "losses", "steering"},
     {"methods", "network"},
     {"problems"},
     {"loop", "epoch"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import singledispatch
+from functools import singledispatch, update_wrapper
 from inspect import Parameter, Signature, signature
 from typing import Any
 
@@ -16,7 +16,9 @@ from gradopt.compiler.kernel import COMPILING, REORDERED, STRICT, kernel
 silent = np.errstate(all="ignore")
 
 
-def generic(stub: Callable[..., Any] | None = None, *, in_sums: bool = False) -> Any:
+def generic(
+    stub: Callable[..., Any] | None = None, *, in_sums: bool = False, default: Callable[..., Any] | None = None
+) -> Any:
     """Make a generic function from its signature and docstring.
 
     The first argument is what `Config.compiled` returns: a NamedTuple whose class stands for the configuration's. In
@@ -25,16 +27,17 @@ def generic(stub: Callable[..., Any] | None = None, *, in_sums: bool = False) ->
 
     `function.on(Class)` registers an implementation for a configuration class; `function.in_python(Class)` registers
     one that is never compiled. With `in_sums`, compiled code calls the function in a `summation` only, and its
-    arithmetic may be reordered with that of the sum.
+    arithmetic may be reordered with that of the sum. `default` is the implementation for all other classes.
     """
     if stub is None:
-        return lambda stub: generic(stub, in_sums=in_sums)
+        return lambda stub: generic(stub, in_sums=in_sums, default=default)
     flags = REORDERED if in_sums else STRICT
     implementations: dict[type, Callable[..., Any]] = {}
-    function: Any = singledispatch(stub)
+    function: Any = singledispatch(default or stub)
+    update_wrapper(function, stub)
 
     def choose(*numba_types: Any) -> Callable[..., Any] | None:
-        return implementations.get(getattr(numba_types[0], "instance_class", type(None)))
+        return implementations.get(getattr(numba_types[0], "instance_class", type(None)), default)
 
     # Numba compares this signature with the implementation's, which is without annotations.
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in signature(stub).parameters]

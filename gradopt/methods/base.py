@@ -55,7 +55,9 @@ class Method(Config):
         return super()._lowered(dtype)._replace(learning_rate=schedule.compiled(dtype))
 
     def _check_learning_rate(self) -> None:
-        if not isinstance(self.learning_rate, Schedule):
+        if callable(self.learning_rate):
+            as_schedule("learning_rate", self.learning_rate)
+        else:
             self._check("learning_rate", validate.number, 0)
 
     def _check_betas(self) -> None:

@@ -1,0 +1,32 @@
+"""Learning-rate schedules: functions of the update count k, which starts at 0.
+
+Each is a class and the kernel under it. `schedule(k)` evaluates the kernel from Python; the descent loop evaluates the
+same kernel in machine code.
+"""
+
+from gradopt.schedules.base import Constant, FunctionOfCount, Schedule, as_schedule
+from gradopt.schedules.cycles import CosineWarmRestarts, Cyclic, OneCycle
+from gradopt.schedules.decays import CosineDecay, ExponentialDecay, InverseTimeDecay, PolynomialDecay, StepDecay
+from gradopt.schedules.pieces import Join, PerEpoch, PiecewiseConstant, Warmup, per_epoch
+from gradopt.schedules.plateau import ReduceOnPlateau
+
+__all__ = [
+    "Constant",
+    "CosineDecay",
+    "CosineWarmRestarts",
+    "Cyclic",
+    "ExponentialDecay",
+    "FunctionOfCount",
+    "InverseTimeDecay",
+    "Join",
+    "OneCycle",
+    "PerEpoch",
+    "PiecewiseConstant",
+    "PolynomialDecay",
+    "ReduceOnPlateau",
+    "Schedule",
+    "StepDecay",
+    "Warmup",
+    "as_schedule",
+    "per_epoch",
+]

@@ -1,0 +1,149 @@
+"""What schedules have in common, the constant one, and a user's own function as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import numba
+import numpy as np
+from numba.extending import is_jitted
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.compiler import COMPILING, interrupts_held_back
+from gradopt.config import Config, config
+from gradopt.protocol import rate, rates
+
+
+class Schedule(Config):
+    """Base of the schedules.
+
+    A schedule is a frozen configuration with a kernel registered with `protocol.rate`. `pure` says whether it is a
+    function of the update count alone.
+    """
+
+    pure: ClassVar[bool] = True
+
+    def __call__(self, k: Any) -> float | NDArray[np.float64]:
+        """The learning rate of update k.
+
+        Parameters
+        ----------
+        k : int or integer array_like
+            Update counts, from 0.
+
+        Returns
+        -------
+        float or float64 array of the shape of k
+
+        Raises
+        ------
+        TypeError, ValueError
+            k is not an integer, or negative.
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> gradopt.InverseTimeDecay(0.2, 0.01)([0, 100, 300])
+        array([0.2 , 0.1 , 0.05])
+        """
+        counts = np.asarray(k)
+        if counts.dtype.kind not in "iu":
+            raise TypeError(f"k must be an integer or an array of integers, got {validate.shown(k)}")
+        if counts.size and counts.min() < 0:
+            raise ValueError(f"k must be >= 0, got {counts.min()}")
+        out = np.empty(counts.shape)
+        rates(self.compiled(), out.reshape(-1), np.ascontiguousarray(counts, np.int64).reshape(-1))
+        return out if counts.ndim else float(out)
+
+
+def as_schedule(name: str, value: Any) -> Schedule:
+    """A schedule as it is, a number as a `Constant`, a function as a `FunctionOfCount`; `name` is for the error."""
+    if isinstance(value, Schedule):
+        return value
+    return FunctionOfCount(value) if callable(value) else Constant(validate.number(name, value, 0))
+
+
+def inner_schedule(name: str, value: Any) -> Schedule:
+    """The same for a schedule within another one, which must be a pure function of the update count."""
+    schedule = as_schedule(name, value)
+    if not schedule.pure:
+        raise ValueError(f"{name} must be a pure function of the update count, got {schedule}")
+    return schedule
+
+
+@config
+class Constant(Schedule):
+    """The same rate at every update.
+
+    Parameters
+    ----------
+    value : float
+        The rate, >= 0.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> gradopt.Constant(0.1)(1000)
+    0.1
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        self._check("value", validate.number, 0)
+
+
+@rate.on(Constant)
+def _(schedule, k):
+    return schedule.value
+
+
+class FunctionOfCount(Schedule):
+    """A user's own function of the update count, compiled by Numba.
+
+    Parameters
+    ----------
+    function : callable
+        function(k) -> float, a plain function that Numba can compile, or a compiled one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        function(0) is no real number, or Numba can't compile the function.
+    """
+
+    class Compiled(NamedTuple):
+        function: Any
+
+    def __init__(self, function: Callable[[int], float]) -> None:
+        validate.number("learning_rate(0)", function(0), 0)
+        self.function = function
+        self._dispatcher = _dispatcher(function)
+
+    def __repr__(self) -> str:
+        return f"FunctionOfCount({self.function})"
+
+    def _lowered(self, dtype: Any) -> Any:
+        return self.Compiled(self._dispatcher)
+
+
+@rate.on(FunctionOfCount)
+def _(schedule, k):
+    return float(schedule.function(k))
+
+
+@lru_cache(maxsize=256)
+def _dispatcher(function: Callable[[int], float]) -> Any:
+    if not COMPILING:
+        return function
+    dispatcher: Any = function if is_jitted(function) else numba.njit(function)
+    try:
+        with interrupts_held_back():
+            dispatcher.compile((numba.int64,))
+    except numba.core.errors.NumbaError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise TypeError(f"learning_rate must be a function that Numba can compile, got {function}: {reason}") from None
+    return dispatcher

@@ -1,0 +1,104 @@
+"""The schedule that looks at the objective."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradopt import validate
+from gradopt.config import config
+from gradopt.protocol import current_rate, look
+from gradopt.schedules.base import Schedule
+
+# What the schedule's state holds, in this order: how often it looked, the best value, how many were bad since, how many
+# more to wait after a reduction, and the rate.
+_LOOKS, _BEST, _BAD, _WAIT, _RATE = range(5)
+_LEAST_DROP = 1e-8  # a smaller one is not made, as in torch
+
+
+@config
+class ReduceOnPlateau(Schedule):
+    """Reduce the rate when the objective no longer falls.
+
+    Parameters
+    ----------
+    initial : float
+        The first rate, >= 0.
+    factor : float
+        What a reduction multiplies the rate by, in (0, 1).
+    patience : int
+        Looks without improvement that are put up with, >= 0; the next one reduces.
+    threshold : float
+        An improvement is a value below best * (1 - threshold); in [0, 1).
+    cooldown : int
+        Looks after a reduction that do not count as bad, >= 0.
+    minimum : float
+        The lowest rate, >= 0.
+    every : int
+        Updates between two looks, >= 1; on training runs it looks once an epoch, at the loss of the validation rows if
+        there are some.
+
+    Notes
+    -----
+    Equal to torch's ReduceLROnPlateau with mode "min" and a relative threshold. The value is the objective after the
+    update; NaN counts as bad. Has a state, which resumed runs go on from; it is no function of k, and can't be part of
+    other schedules.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> method = gradopt.SGD(gradopt.ReduceOnPlateau(1.0, factor=0.5, patience=2))
+    >>> history = gradopt.optimize(gradopt.problems.Quadratic(2.0), [1.0], method=method, max_iter=5).history
+    >>> history.fun, history.learning_rate
+    (array([1., 1., 1., 1., 1., 0.]), array([1. , 1. , 1. , 1. , 0.5, 0.5]))
+    """
+
+    pure = False
+
+    initial: float
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    cooldown: int = 0
+    minimum: float = 0.0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        self._check("initial", validate.number, 0)
+        self._check("factor", validate.number, 0, 1, above=True, below=True)
+        self._check("patience", validate.integer, 0)
+        self._check("threshold", validate.number, 0, 1, below=True)
+        self._check("cooldown", validate.integer, 0)
+        self._check("minimum", validate.number, 0)
+        self._check("every", validate.integer, 1)
+
+    def __call__(self, k: Any) -> Any:
+        """Not possible: the rate depends on the objective."""
+        raise TypeError("ReduceOnPlateau is no function of the update count: its rate depends on the objective")
+
+
+@current_rate.on(ReduceOnPlateau)
+def _(schedule, state, k):
+    return schedule.initial if state[_LOOKS] == 0.0 else state[_RATE]
+
+
+@look.on(ReduceOnPlateau)
+def _(schedule, state, fun, k):
+    if k % schedule.every != 0:
+        return
+    if state[_LOOKS] == 0.0:
+        state[_BEST], state[_RATE] = np.inf, schedule.initial
+    state[_LOOKS] += 1.0
+    if fun < state[_BEST] * (1.0 - schedule.threshold):
+        state[_BEST], state[_BAD] = fun, 0.0
+    else:
+        state[_BAD] += 1.0
+    if state[_WAIT] > 0.0:
+        state[_WAIT] -= 1.0
+        state[_BAD] = 0.0
+    if state[_BAD] > schedule.patience:
+        reduced = max(state[_RATE] * schedule.factor, schedule.minimum)
+        if state[_RATE] - reduced > _LEAST_DROP:
+            state[_RATE] = reduced
+        state[_WAIT], state[_BAD] = schedule.cooldown, 0.0
