@@ -12,9 +12,10 @@ OptimizeResult    what `optimize` returns; its `status` is a Status, its `histor
 """
 
 from gradopt import problems
-from gradopt.callbacks import every
+from gradopt.callbacks import checkpoint, every
 from gradopt.check import GradientCheck, check_gradient
 from gradopt.driver import optimize
+from gradopt.embedded import compiled, descend
 from gradopt.history import History
 from gradopt.methods import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
 from gradopt.network import Dense, Network
@@ -37,6 +38,7 @@ from gradopt.schedules import (
 )
 from gradopt.status import Status
 from gradopt.steering import RetryFromBest
+from gradopt.storage import load
 
 __version__ = "0.1.0"
 
@@ -73,7 +75,11 @@ __all__ = [
     "StepDecay",
     "Warmup",
     "check_gradient",
+    "checkpoint",
+    "compiled",
+    "descend",
     "every",
+    "load",
     "optimize",
     "per_epoch",
     "problems",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,54 @@ def every(n: int, callback: Callable[..., Any]) -> Every:
     return Every(validate.integer("n", n, 1), _callable(callback))
 
 
+class Checkpoint:
+    """A callback that saves where the run stands; made by `checkpoint`.
+
+    Parameters
+    ----------
+    path : str or path
+    """
+
+    def __init__(self, path: Any) -> None:
+        self.path = Path(path)
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"path must be in a folder that exists, got {path}")
+
+    def __call__(self, intermediate_result: OptimizeResult) -> None:
+        """Write the file anew."""
+        intermediate_result.save(self.path)
+
+
+def checkpoint(path: Any) -> Checkpoint:
+    """A callback that saves the run to a file, to go on from there after a crash.
+
+    Parameters
+    ----------
+    path : str or path
+        One .npz file, written anew each time; a crash while it is written leaves the one before.
+
+    Returns
+    -------
+    Checkpoint
+        For `optimize(..., callback=...)`, as a rule within `every(n, ...)`, alone or beside others.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder.
+
+    Examples
+    --------
+    >>> import gradopt, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+    >>> problem, save = gradopt.problems.Rosenbrock(), gradopt.every(100, gradopt.checkpoint(path))
+    >>> result = gradopt.optimize(problem, method=gradopt.SGD(1e-3), max_iter=250, callback=save)
+    >>> print(gradopt.optimize(problem, state=gradopt.load(path).state, max_iter=50).fun == result.fun)
+    True
+    """
+    return Checkpoint(path)
+
+
 def _callable(callback: Any) -> Callable[..., Any]:
     if not callable(callback):
         raise TypeError(f"callback must be callable, got {validate.shown(callback)}")
@@ -83,13 +132,13 @@ class Callbacks:
         """How many updates may follow the first `updates` ones before a callback must be called; None without any."""
         return min((item.n - updates % item.n for item in self._callbacks), default=None)
 
-    def call(self, updates: int, snapshot: Callable[[], OptimizeResult]) -> bool:
+    def call(self, updates: int, snapshot: Callable[[bool], OptimizeResult]) -> bool:
         """Call all that are due after so many updates, or epochs; True when one asks to stop."""
         stop = False
         for item, takes_result in zip(self._callbacks, self._takes_result, strict=True):
             if updates % item.n:
                 continue
-            result = snapshot()
+            result = snapshot(isinstance(item.callback, Checkpoint))
             try:
                 answer = item.callback(intermediate_result=result) if takes_result else item.callback(result.x)
             except StopIteration:

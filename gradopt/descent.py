@@ -23,7 +23,7 @@ from gradopt.status import Status
 from gradopt.steering import Steering
 
 # Up to this many parameters their number is part of the type, so that they stay in registers.
-_IN_REGISTERS = 4
+IN_REGISTERS = 4
 
 
 class Descent:
@@ -81,7 +81,7 @@ class Descent:
             schedule_state, scale = state.schedule_state.copy(), state.scale
         self._steering = Steering(clipping.compiled(), scale)
         self._recovers, self.retries = recovers, 0
-        in_registers = COMPILING and not interpreted and x.size <= _IN_REGISTERS
+        in_registers = COMPILING and not interpreted and x.size <= IN_REGISTERS
         length = (0,) * x.size if in_registers else None
         grad, new_grad = np.empty_like(x), np.empty_like(x)
         work = problem.workspace(x.dtype)
@@ -202,10 +202,11 @@ class Descent:
         """What the schedule's rates are multiplied by."""
         return self._steering.scale
 
-    def intermediate(self) -> OptimizeResult:
-        """What a callback sees: copies."""
+    def intermediate(self, with_state: bool) -> OptimizeResult:
+        """What a callback sees: copies. The state, which is none, is for those that save it at once."""
         memory, progress = self._memory, self._progress
-        return OptimizeResult(x=memory.x.copy(), fun=progress.fun, jac=memory.grad.copy(), nit=progress.nit)
+        state = {"state": self.state()} if with_state else {}
+        return OptimizeResult(x=memory.x.copy(), fun=progress.fun, jac=memory.grad.copy(), nit=progress.nit, **state)
 
     def state(self) -> State:
         """Where the run stands; not a copy."""

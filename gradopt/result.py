@@ -11,6 +11,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from gradopt.methods import Method
+from gradopt.storage import save
 
 
 class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
@@ -45,6 +46,32 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
     compile_time : float
         Seconds of this call that went into compilation.
     """
+
+    def save(self, path: Any) -> None:
+        """Write the result to a file from which `load` gives it back.
+
+        Parameters
+        ----------
+        path : str or path
+            One .npz file, without pickle. An older file of that name stays whole until the new one is.
+
+        Raises
+        ------
+        TypeError
+            The method has a function of one's own as schedule, which a file can't hold.
+        OSError
+            The file can't be written.
+
+        Examples
+        --------
+        >>> import gradopt, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+        >>> result = gradopt.optimize(gradopt.problems.Rosenbrock(), method=gradopt.SGD(1e-3), max_iter=10)
+        >>> result.save(path)
+        >>> print(gradopt.load(path).fun == result.fun)
+        True
+        """
+        save(path, self)
 
 
 @dataclass(frozen=True, eq=False)

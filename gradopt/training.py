@@ -313,11 +313,13 @@ class Training:
     def patience_is_over(self) -> bool:
         return self._watch.patience is not None and self._waited >= self._watch.patience
 
-    def intermediate(self) -> OptimizeResult:
-        """What a callback sees after an epoch: copies."""
+    def intermediate(self, with_state: bool) -> OptimizeResult:
+        """What a callback sees after an epoch: copies. The state, which is none, is for those that save it at once."""
         known = {
             name: value for name, value in self._last.items() if name not in ("learning_rate", "grad_norm", "retry")
         }
+        if with_state:
+            known["state"] = self.state(self.fun)
         return OptimizeResult(x=self._memory.x.copy(), epoch=self._position.epoch, **known)
 
     def result_before_last_update(self) -> OptimizeResult:

@@ -31,9 +31,9 @@ LAYERS = [
     {"methods", "network"},
     {"problems"},
     {"loop", "epoch"},
-    {"result", "history", "functions", "compilation", "progress"},
+    {"result", "storage", "history", "functions", "compilation", "progress"},
     {"callbacks", "check", "descent", "training"},
-    {"driver"},
+    {"driver", "embedded"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

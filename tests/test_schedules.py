@@ -297,4 +297,4 @@ def test_a_function_of_the_update_count_is_a_schedule():
 @compiled_only
 def test_a_function_that_cannot_be_compiled_is_refused():
     with pytest.raises(TypeError, match="a function that Numba can compile"):
-        optimize(problems.Quadratic(1.0), [1.0], method=SGD(lambda k: float(str(0.1))), max_iter=1)
+        optimize(problems.Quadratic(1.0), [1.0], method=SGD(lambda k: 0.1 * len(globals())), max_iter=1)

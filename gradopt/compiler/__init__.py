@@ -1,19 +1,23 @@
 """Everything that depends on how Numba works: flags, caching, dispatch, memory, floating-point modes."""
 
 from gradopt.compiler.bits import by_precision, reinterpreted
+from gradopt.compiler.carried import Carried, contents
 from gradopt.compiler.dispatch import generic
 from gradopt.compiler.interrupts import interrupts_held_back
 from gradopt.compiler.kernel import COMPILING, elementwise, kernel, one_copy, summation
-from gradopt.compiler.memory import borrowed, exchanged, keep, matrix, repeated, stacked
-from gradopt.compiler.subnormals import flushed_subnormals
+from gradopt.compiler.memory import borrowed, copied, exchanged, keep, matrix, repeated, stacked, zeros_for
+from gradopt.compiler.subnormals import flushed_subnormals, restore, start_flushing
 from gradopt.compiler.tile import TILE_ROWS, VECTOR_BYTES, tile
 
 __all__ = [
     "COMPILING",
     "TILE_ROWS",
     "VECTOR_BYTES",
+    "Carried",
     "borrowed",
     "by_precision",
+    "contents",
+    "copied",
     "elementwise",
     "exchanged",
     "flushed_subnormals",
@@ -25,7 +29,10 @@ __all__ = [
     "one_copy",
     "reinterpreted",
     "repeated",
+    "restore",
     "stacked",
+    "start_flushing",
     "summation",
     "tile",
+    "zeros_for",
 ]

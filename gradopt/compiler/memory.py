@@ -13,7 +13,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import lower_builtin, overload, type_callable
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic, lower_builtin, overload, type_callable
 from numba.np.arrayobj import make_array, populate_array
 
 from gradopt.compiler.kernel import STRICT
@@ -49,6 +50,19 @@ def repeated(vector: Any, start: int, rows: int, columns: int) -> Any:
     if rows == 0:  # there may be no such part
         return vector[:0].reshape(0, columns)
     return np.broadcast_to(vector[start : start + columns], (rows, columns))
+
+
+def copied(value: Any) -> Any:
+    """The same (named) tuple of arrays, with copies of all arrays in it; numbers as they are."""
+    if isinstance(value, tuple):
+        items = [copied(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def zeros_for(count: tuple[int, ...], array: Any) -> tuple[Any, ...]:
+    """As many arrays of zeros like `array` as the tuple has items."""
+    return tuple(np.zeros_like(array) for _ in count)
 
 
 def exchanged(length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[Any, Any]:
@@ -199,6 +213,44 @@ def _lower_keep_in_place(context: Any, builder: Any, signature: Any, arguments: 
         target, source = (make_array(numba_type)(context, builder, array) for array in arguments[1:])
         cgutils.raw_memmove(builder, target.data, source.data, target.nitems, target.itemsize)
     return context.get_dummy_value()
+
+
+@overload(zeros_for)
+def _zeros_for(count, array):
+    if len(count) == 0:
+        return lambda count, array: ()
+    return lambda count, array: (np.zeros_like(array), *zeros_for(count[1:], array))
+
+
+@overload(copied)
+def _copied(value):
+    if isinstance(value, types.Array):
+        return lambda value: value.copy()
+    if not isinstance(value, _Tuple):
+        return lambda value: value
+    if isinstance(value, types.BaseNamedTuple):
+        return lambda value: _of_class(value, copied(_plain(value)))
+    if len(value) == 0:
+        return lambda value: ()
+    return lambda value: (copied(value[0]), *copied(value[1:]))
+
+
+@intrinsic
+def _plain(typing_context: Any, named: Any) -> Any:
+    """A named tuple as a tuple."""
+    return types.Tuple(named.types)(named), _as_tuple
+
+
+@intrinsic
+def _of_class(typing_context: Any, named: Any, plain: Any) -> Any:
+    """A tuple as one of the class of `named`."""
+    return named(named, plain), _as_tuple
+
+
+def _as_tuple(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    items = cgutils.unpack_tuple(builder, arguments[-1])
+    value = context.make_tuple(builder, signature.return_type, items)
+    return impl_ret_borrowed(context, builder, signature.return_type, value)
 
 
 @overload(exchanged, jit_options=STRICT | {"forceinline": True})

@@ -47,16 +47,30 @@ def _write_mode(typing_context: Any, mode: Any) -> Any:
     return types.void(types.uint32), codegen
 
 
-@kernel
-def _start_flushing():
-    mode = _read_mode()
-    _write_mode(types.uint32(mode | _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO))
-    return mode
+if _SUPPORTED:
 
+    @kernel
+    def start_flushing():
+        """Begin to take subnormal numbers as 0 in this thread; returns the mode before, for `restore`."""
+        mode = _read_mode()
+        _write_mode(types.uint32(mode | _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO))
+        return mode
 
-@kernel
-def _restore(mode):
-    _write_mode(types.uint32(mode))
+    @kernel
+    def restore(mode):
+        """Go back to a mode."""
+        _write_mode(types.uint32(mode))
+
+else:
+
+    @kernel
+    def start_flushing():
+        """Change nothing."""
+        return 0
+
+    @kernel
+    def restore(mode):
+        """Change nothing."""
 
 
 class flushed_subnormals:
@@ -66,8 +80,7 @@ class flushed_subnormals:
     """
 
     def __enter__(self) -> None:
-        self._mode = _start_flushing() if _SUPPORTED else None
+        self._mode = start_flushing()
 
     def __exit__(self, *exception: object) -> None:
-        if self._mode is not None:
-            _restore(self._mode)
+        restore(self._mode)

@@ -155,6 +155,11 @@ def _kinds(base: type[Method]) -> list[type[Method]]:
     return [kind for kind in kinds if "Compiled" in kind.__dict__]
 
 
+def method_named(name: str) -> type[Method] | None:
+    """The method class of that name, of the package or a user's; None if there is none."""
+    return next((kind for kind in _kinds(Method) if kind.__name__ == name), None)
+
+
 def as_method(method: Any) -> Method:
     """A method as it is; a string such as "sgd", in any case, as that method with its defaults."""
     if isinstance(method, Method):

@@ -1,0 +1,79 @@
+"""Tuples within tuples as arguments of parallel loops.
+
+Numba takes a tuple apart before it hands it to the threads of a `prange`, but only one level deep. A `Carried` value
+goes there as a pointer, to memory of the function that was called from Python.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import NativeValue, lower_builtin, models, register_model, type_callable, typeof_impl, unbox
+
+
+class Carried:
+    """Holds a tuple, for compiled functions to `open`.
+
+    Parameters
+    ----------
+    value : tuple
+    shown : str
+        How it prints.
+    """
+
+    def __init__(self, value: tuple[Any, ...], shown: str) -> None:
+        self.value, self._shown = value, shown
+
+    def __repr__(self) -> str:
+        return self._shown
+
+
+def contents(carried: Carried) -> Any:
+    """The tuple."""
+    return carried.value
+
+
+class _CarriedType(types.Type):  # type: ignore[misc]
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        super().__init__(f"Carried({inner})")
+
+    @property
+    def key(self) -> Any:
+        return self.inner
+
+
+@typeof_impl.register(Carried)
+def _typeof(value: Carried, context: Any) -> Any:
+    return _CarriedType(typeof_impl(value.value, context))
+
+
+@register_model(_CarriedType)
+class _Pointer(models.OpaqueModel):  # type: ignore[misc]
+    """The address of the tuple."""
+
+
+@unbox(_CarriedType)
+def _unbox(carried_type: Any, value: Any, c: Any) -> Any:
+    inner = c.pyapi.object_getattr_string(value, "value")
+    native = c.unbox(carried_type.inner, inner)
+    c.pyapi.decref(inner)
+    place = cgutils.alloca_once_value(c.builder, native.value)
+    pointer = c.builder.bitcast(place, ir.IntType(8).as_pointer())
+    return NativeValue(pointer, is_error=native.is_error, cleanup=native.cleanup)
+
+
+@type_callable(contents)
+def _contents(context):
+    return lambda carried: carried.inner
+
+
+@lower_builtin(contents, _CarriedType)
+def _lower_contents(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    value_type = context.get_value_type(signature.return_type)
+    value = builder.load(builder.bitcast(arguments[0], value_type.as_pointer()))
+    return impl_ret_borrowed(context, builder, signature.return_type, value)
