@@ -3,11 +3,13 @@
 optimize          minimise a problem, or a function of one's own
 problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, PolynomialFit; Classifier, Regressor
 Network, Dense    dense networks
-SGD               gradient descent with momentum, dampening, Nesterov's momentum, weight decay
-schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, CosineDecay, Warmup,
-                  per_epoch
+methods           SGD, Adagrad, Adadelta, RMSprop, Rprop, Adam, AdamW, Adamax, NAdam, RAdam, Lion
+schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, PolynomialDecay,
+                  CosineDecay, CosineWarmRestarts, OneCycle, Cyclic, Warmup, Join, per_epoch, ReduceOnPlateau
+RetryFromBest     what to do when a run diverges
 check_gradient    a gradient against finite differences
-every             a callback for each n-th update
+every, checkpoint a callback for each n-th update; one that saves the run; load reads it
+compiled, descend the loop as a function for one's own compiled code
 OptimizeResult    what `optimize` returns; its `status` is a Status, its `history` a History
 """
 
