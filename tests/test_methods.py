@@ -14,12 +14,14 @@ from gradopt import (
     InverseTimeDecay,
     Lion,
     NAdam,
+    Network,
     RAdam,
     RMSprop,
     Rprop,
     optimize,
     problems,
 )
+from gradopt.compiler import COMPILING
 
 import naive
 
@@ -133,6 +135,39 @@ def test_equals_torch_and_optax(cls, settings, dtype):
     peer = path_of_optax if cls is Lion else path_of_torch
     theirs = peer(cls, rate, settings, dtype)
     np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+T = np.linspace(-1.0, 1.0, 9)
+PROBLEMS = [
+    problems.Rosenbrock(b=2.0),
+    problems.Rosenbrock(b=2.0, n=6),
+    problems.Quadratic(np.diag([1.0, 2.0, 3.0])),
+    problems.DoubleWell(),
+    problems.PolynomialFit(T, np.sin(T), 2, "huber"),
+    problems.Classifier(Network.mlp([1, 2, 2], "tanh"), T[:, None], np.arange(9) % 2),
+    problems.Regressor(Network.mlp([1, 2, 1], "softplus"), T[:, None], np.sin(T)),
+]
+# Interpreted the whole table, compiled a part of it: with the test above, each rule meets two problems.
+PAIRS = [
+    (cls, problem)
+    for i, cls in enumerate(TABLE)
+    for j, problem in enumerate(PROBLEMS)
+    if not COMPILING or (j - 2 * i) % 7 == 0
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("cls", "problem"), PAIRS, ids=[f"{cls.__name__}-{problem}" for cls, problem in PAIRS])
+def test_every_rule_on_every_problem(cls, problem, dtype):
+    x0 = (problem.start(rng=0) + 0.1).astype(dtype)
+    method = cls(0.01)
+    result = optimize(problem, x0, method=method, max_iter=7, gtol=0)
+    x, state = x0.copy(), method.init(x0)
+    for _ in range(7):
+        method.step(x, problem.grad(x), state)
+    assert result.x.dtype == dtype
+    np.testing.assert_array_equal(result.x, x)
+    assert result.fun == problem.value(x)
 
 
 def path_of_torch(cls, rate, settings, dtype):
