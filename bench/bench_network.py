@@ -10,9 +10,10 @@ from numba import njit
 from gradopt import SGD, Network, optimize, problems
 from gradopt.compiler import flushed_subnormals
 from gradopt.epoch import RUNNING
+from gradopt.plan import Plan, Watch
 from gradopt.protocol import value_and_grad
 from gradopt.steering import NoClipping
-from gradopt.training import Plan, Training, Watch
+from gradopt.training import Training
 
 RATE, MOMENTUM = 0.05, 0.9
 EPOCHS = 30  # in one call, as in a training; neither side then runs on the other's cold caches

@@ -23,6 +23,7 @@ class Config:
 
     def compiled(self, dtype: Any = np.float64) -> Any:
         """The NamedTuple that kernels receive, its floating-point numbers and arrays in `dtype`; made once."""
+        dtype = np.dtype(dtype)  # np.float32 and its dtype are to give one twin
         twins = self.__dict__.setdefault("_twins", {})
         twin = twins.get(dtype)
         if twin is None:

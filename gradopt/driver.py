@@ -16,12 +16,13 @@ from gradopt.descent import Descent
 from gradopt.functions import Function
 from gradopt.loop import RUNNING, StopTests
 from gradopt.methods import Adam, Method, as_method
+from gradopt.plan import plan_of, watch_of
 from gradopt.problems import Problem, RowProblem
 from gradopt.progress import Bar, NoBar
 from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
 from gradopt.steering import RetryFromBest, clipping_of
-from gradopt.training import Training, plan_of, watch_of
+from gradopt.training import Training
 
 _DEFAULT_MAX_ITER = 10_000
 _DEFAULT_EPOCHS = 100

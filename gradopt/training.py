@@ -3,96 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt import validate
 from gradopt.chunks import Chunks
 from gradopt.compiler import COMPILING, flushed_subnormals
 from gradopt.config import Config
 from gradopt.epoch import RUNNING, Position, TrainingMemory, descend_batches
 from gradopt.history import History
 from gradopt.methods import Method
+from gradopt.plan import Plan, Watch
 from gradopt.problems import RowProblem
 from gradopt.problems.rows import random_order
 from gradopt.protocol import batch_value_and_grad, look, update
 from gradopt.result import OptimizeResult, State, TrainingState
 from gradopt.status import Status
 from gradopt.steering import NoClipping, Steering
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a training run goes through its rows.
-
-    batch_size : int or None for all rows at once
-    shuffle : whether the order is drawn anew for each epoch
-    rng : Generator the orders are drawn from
-    """
-
-    batch_size: int | None
-    shuffle: bool
-    rng: np.random.Generator
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What is looked at after each epoch.
-
-    validation : the same problem with the validation rows, or None
-    monitor : "loss" or "accuracy", of the validation rows if there are some, else of the epoch
-    patience : epochs without improvement after which the run ends, or None
-    restore_best : whether the result is the best epoch, if there are validation rows
-    """
-
-    validation: RowProblem | None
-    monitor: str
-    patience: int | None
-    restore_best: bool
-
-
-def plan_of(problem: RowProblem, state: State | None, batch_size: int | None, shuffle: bool, rng: Any) -> Plan:
-    """The plan, of checked settings and of the state where they are not given."""
-    earlier = None if state is None else state.training
-    if earlier is not None and earlier.row:
-        changed = batch_size not in (None, earlier.batch_size) or rng is not None or problem.rows != earlier.rows
-        if changed or (earlier.shuffle and not shuffle):
-            raise ValueError(
-                f"the state is within an epoch of {earlier.rows} rows, in batches of {earlier.batch_size}: batch_size,"
-                " shuffle, rng and the number of rows can't change before its end"
-            )
-    if earlier is not None:
-        batch_size = earlier.batch_size if batch_size is None else batch_size
-        shuffle = earlier.shuffle and shuffle
-    if batch_size is not None:
-        batch_size = problem.checked_batch_size(batch_size)
-    generator = validate.generator("rng", rng) if rng is not None or earlier is None else generator_of(earlier)
-    return Plan(batch_size, shuffle, generator)
-
-
-def watch_of(problem: RowProblem, validation: Any, monitor: str, patience: int | None, restore_best: bool) -> Watch:
-    """The watch, of checked settings."""
-    if validation is None:
-        for name, given in (("patience", patience is not None), ("monitor='accuracy'", monitor == "accuracy")):
-            if given:
-                raise ValueError(f"{name} needs validation data")
-    else:
-        if not isinstance(validation, tuple) or len(validation) != 2:
-            raise ValueError(
-                f"validation must be a tuple of two arrays, such as (X, y), got {validate.shown(validation)}"
-            )
-        try:
-            validation = problem.with_data(*validation)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"validation: {error}") from None
-        if monitor == "accuracy" and "accuracy" not in problem.measures:
-            raise ValueError(f"monitor must be 'loss' for {problem}, got 'accuracy'")
-    if patience is not None:
-        patience = validate.integer("patience", patience, 1)
-    return Watch(validation, monitor, patience, restore_best)
 
 
 class _Backup(NamedTuple):
@@ -391,13 +319,3 @@ class Training:
             x = [row["x"] for row in rows]
             columns["x"] = np.array(x) if x else np.empty((0, self._memory.x.size), self._memory.x.dtype)
         return History(**columns)
-
-
-def generator_of(state: TrainingState) -> np.random.Generator:
-    """The source of random orders as it stood before the current epoch's order was drawn."""
-    bit_generator = getattr(np.random, state.bit_generator, None)
-    if bit_generator is None:
-        raise ValueError(f"the state has a bit generator {state.bit_generator}, which is none of NumPy's; give rng")
-    generator = np.random.Generator(bit_generator())
-    generator.bit_generator.state = dict(state.rng_state)
-    return generator

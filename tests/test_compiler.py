@@ -32,7 +32,7 @@ LAYERS = [
     {"problems"},
     {"loop", "epoch"},
     {"result", "storage", "history", "functions", "compilation", "progress"},
-    {"callbacks", "check", "descent", "training"},
+    {"callbacks", "check", "plan", "descent", "training"},
     {"driver", "embedded"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

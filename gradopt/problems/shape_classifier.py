@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt.network import Dense, Network
-from gradopt.problems.supervised import Regressor
+from gradopt.problems.regressor import Regressor
 
 
 class _ShapeClassifier(Regressor):
