@@ -118,10 +118,10 @@ class Descent:
         """The learning rate of the next update."""
         return self._progress.rate
 
-    def start(self) -> int:
-        """Evaluate the start; returns a `Status` or RUNNING."""
-        status = self._advance(1)
-        self.failed_at_start = status == Status.NON_FINITE
+    def start(self, with_update: bool) -> int:
+        """Evaluate the start, and do the first update if nobody wants to look between; a `Status` or RUNNING."""
+        status = self._advance(2 if with_update and self._earlier is None else 1)
+        self.failed_at_start = status == Status.NON_FINITE and self._progress.nfev == 1
         if self.failed_at_start:
             self._progress = self._progress._replace(best_fun=self._progress.fun)
         if self._earlier is not None and self._progress.fun != self._earlier.fun:
@@ -140,7 +140,7 @@ class Descent:
         started = time.perf_counter()
         backup = self._backup(evaluations)
         status = self._call_loop(rows, evaluations)
-        if status == Status.NON_FINITE and before.nfev > 0:
+        if status == Status.NON_FINITE and self._progress.nfev > 1:
             self._forget_rejected_update(before, backup, rows)
         self._chunks.took(time.perf_counter() - started, self._progress.nfev - before.nfev)
         accepted = self._progress.nit - before.nit + (before.nfev == 0)
@@ -176,12 +176,12 @@ class Descent:
             (*memory.slots, memory.schedule_state, memory.x, memory.grad, memory.best_x), backup, strict=False
         ):
             array[:] = copy
-        accepted = failed.nit - before.nit
-        if backup and accepted:
+        evaluations = failed.nfev - before.nfev - 1
+        if backup and evaluations:
             self._progress = before
-            self._call_loop(rows, accepted)
+            self._call_loop(rows, evaluations)
             self._progress = failed
-            self._evaluations_again += accepted
+            self._evaluations_again += evaluations
 
     def retry(self, factor: float) -> int:
         """Go back to the best iterate, with rates lower by a factor; returns a `Status` or RUNNING."""

@@ -242,7 +242,8 @@ def _descend(
     deadline: float,
     recover: RetryFromBest | None,
 ) -> int:
-    status = descent.start()
+    nobody_looks = callbacks.updates_until_due(0) is None and recover is None and not isinstance(bar, Bar)
+    status = descent.start(with_update=max_iter > 0 and nobody_looks)
     while status == RUNNING:
         if descent.updates >= max_iter:
             return Status.MAX_ITER
