@@ -68,10 +68,8 @@ def watch_of(problem: RowProblem, validation: Any, monitor: str, patience: int |
             if given:
                 raise ValueError(f"{name} needs validation data")
     else:
-        if not isinstance(validation, tuple) or len(validation) != 2:
-            raise ValueError(
-                f"validation must be a tuple of two arrays, such as (X, y), got {validate.shown(validation)}"
-            )
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            raise ValueError(f"validation must be two arrays, such as (X, y), got {validate.shown(validation)}")
         try:
             validation = problem.with_data(*validation)
         except (TypeError, ValueError) as error:

@@ -303,7 +303,7 @@ HOSTILE = [
     ({"patience": 3}, ValueError, "patience needs validation"),
     ({"monitor": "accuracy"}, ValueError, "needs validation"),
     ({"monitor": "speed"}, ValueError, "monitor must be one of"),
-    ({"validation": X}, ValueError, "validation must be a tuple of two"),
+    ({"validation": X}, ValueError, "validation must be two arrays"),
     ({"validation": (X, LABELS + 5)}, ValueError, r"validation: y must be labels in \[0, 2\)"),
     ({"validation": VALIDATION, "patience": 0}, ValueError, "patience must be an integer >= 1"),
     (
