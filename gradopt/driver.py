@@ -278,7 +278,12 @@ def _train(
         if time.perf_counter() >= deadline:
             return Status.MAX_TIME
         status = training.advance(max_iter - training.updates)
-        if status != RUNNING and recover is not None and training.updates and training.retries < recover.attempts:
+        if (
+            status != RUNNING
+            and recover is not None
+            and not training.failed_at_start
+            and training.retries < recover.attempts
+        ):
             status = training.retry(recover.factor)
         if status != RUNNING:
             return status

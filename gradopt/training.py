@@ -77,6 +77,7 @@ class Training:
         self._steering = Steering(clipping.compiled(), 1.0 if state is None else state.scale)
         self._memory = TrainingMemory(x, grad, spare, slots, schedule_state, work, order)
         self._recovers, self.retries = recovers, 0
+        self._start = x.copy()
         origin = 0 if state is None else state.origin
         earlier = None if state is None else state.training
         if state is None or earlier is None:
@@ -187,7 +188,9 @@ class Training:
 
     def retry(self, factor: float) -> int:
         """Go back to the best epoch's parameters, or the start, with rates lower by a factor; returns RUNNING."""
-        self._memory.x[:] = self._best_x
+        # An epoch's loss is finite long before a run diverges: the best epoch may be worse than the start.
+        points = (self._start, self._best_x)
+        self._memory.x[:] = min(points, key=lambda x: np.nan_to_num(self._problem.assess(x)["fun"], nan=np.inf))
         for slot in self._memory.slots:
             slot[:] = 0.0
         self._position = self._position._replace(origin=self._position.nit)

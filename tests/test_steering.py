@@ -121,6 +121,13 @@ def test_recovery_of_training():
     assert result.history.retry[-1] >= 1
     assert result.fun < 0.1
     assert result.njev > result.nit
+    # From the start again, where even the first epoch was worse; also when the first update was too large already.
+    for rate, batch_size in ((0.3, 6), (1e160, 1)):
+        recover = RetryFromBest(0.1 if rate < 1 else 1e-81, attempts=5)
+        result = optimize(fit, method=SGD(rate), batch_size=batch_size, epochs=200, rng=0, recover=recover)
+        assert result.status == Status.COMPLETED
+        assert result.history.retry[-1] >= 1
+        assert result.fun < fit.value(fit.x0)
     network = problems.Classifier(Network.mlp([2, 3, 2]), RNG.normal(size=(9, 2)), np.arange(9) % 2)
     assert not optimize(
         network, method=SGD(0.1), recover=RetryFromBest(), batch_size=3, epochs=2, rng=0
