@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from numba import njit, prange
+from numba import njit, prange, typeof
 
 import gradopt
 from gradopt import SGD, Adam, InverseTimeDecay, Network, ReduceOnPlateau, Status, optimize, problems
+from gradopt.compiler.kernel import _is_of_this_package
+from gradopt.config import config
+from gradopt.protocol import value_and_grad
 
 from conftest import compiled_only
 
@@ -92,3 +95,20 @@ def test_other_dtypes_are_refused():
     with pytest.raises(ValueError, match="float32 or float64"):
         gradopt.compiled(problems.Rosenbrock(), np.int64)
     assert repr(gradopt.compiled(SGD(0.1))).startswith("compiled(SGD(learning_rate=0.1")
+
+
+@compiled_only
+def test_a_class_of_a_user_stays_out_of_the_disk_cache():
+    @config
+    class Bowl(problems.Problem):
+        n = 1
+
+    @value_and_grad.on(Bowl)
+    def _(problem, grad, work, x):
+        grad[0] = 2.0 * x[0]
+        return x[0] * x[0]
+
+    gradopt.descend(gradopt.compiled(Bowl()), gradopt.compiled(SGD(0.1)), np.ones(1), 3, 0.0)
+    carried = typeof(gradopt.compiled(Bowl()))
+    assert not _is_of_this_package(carried)
+    assert _is_of_this_package(typeof(gradopt.compiled(SGD(0.1))))

@@ -43,6 +43,11 @@ class _CarriedType(types.Type):  # type: ignore[misc]
         super().__init__(f"Carried({inner})")
 
     @property
+    def types(self) -> tuple[Any, ...]:
+        """As of a tuple: whether a user's classes are in it, which are not to be cached on disk, is looked up here."""
+        return (self.inner,)
+
+    @property
     def key(self) -> Any:
         return self.inner
 
