@@ -19,7 +19,21 @@ from gradopt.check import GradientCheck, check_gradient
 from gradopt.driver import optimize
 from gradopt.embedded import compiled, descend
 from gradopt.history import History
-from gradopt.methods import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
+from gradopt.methods import (
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    NonlinearCG,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
 from gradopt.network import Dense, Network
 from gradopt.result import OptimizeResult
 from gradopt.schedules import (
@@ -38,6 +52,7 @@ from gradopt.schedules import (
     Warmup,
     per_epoch,
 )
+from gradopt.scipy_method import minimize as _minimize  # noqa: F401  makes methods callable, for scipy
 from gradopt.status import Status
 from gradopt.steering import RetryFromBest
 from gradopt.storage import load
@@ -45,6 +60,7 @@ from gradopt.storage import load
 __version__ = "0.1.0"
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -64,6 +80,7 @@ __all__ = [
     "Lion",
     "NAdam",
     "Network",
+    "NonlinearCG",
     "OneCycle",
     "OptimizeResult",
     "PiecewiseConstant",

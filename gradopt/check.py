@@ -120,6 +120,8 @@ def check_gradient(
             raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
     elif x is None:
         raise ValueError("x must be given for a callable")
+    elif jac is None:
+        raise ValueError("jac must be given for a callable: without, there is no gradient to check")
     else:
         problem = Function(problem, jac, args, validate.array("x", x, 1))
     point = _random_point(problem, validate.generator("rng", rng)) if x is None else problem.checked("x", x)

@@ -9,18 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradopt.box import Box
 from gradopt.chunks import Chunks
 from gradopt.compiler import COMPILING, flushed_subnormals
 from gradopt.config import Config
-from gradopt.functions import Function
 from gradopt.history import Recorder
 from gradopt.loop import Memory, Progress, StopTests, iterate, iterate_in_python
-from gradopt.methods import Method
+from gradopt.methods import LineSearchMethod, Method
 from gradopt.problems import Problem
-from gradopt.protocol import update, value_and_grad
+from gradopt.protocol import direction, update, value_and_grad
 from gradopt.result import OptimizeResult, State
+from gradopt.search_loop import search, search_in_python
 from gradopt.status import Status
 from gradopt.steering import Steering
+
+# The default ftol of line-search methods, in units of the last place.
+SEARCH_FTOL = 10.0
 
 # Up to this many parameters their number is part of the type, so that they stay in registers.
 IN_REGISTERS = 4
@@ -36,8 +40,8 @@ class Descent:
     x : float array (n,)
         The start; a new array, kept.
     tests : StopTests
-    clipping : Config
-        What is done to gradients before updates.
+    limits : Config, Box or None
+        What gradients are clipped to before updates; of a line-search method, the bounds on x.
     recovers : bool
         Whether `retry` may be called.
     record : {"scalars", "x", None}
@@ -51,38 +55,37 @@ class Descent:
         method: Method,
         x: NDArray[Any],
         tests: StopTests,
-        clipping: Config,
+        limits: Config | Box | None,
         recovers: bool,
         record: str | None,
         state: State | None,
     ) -> None:
-        if not isinstance(problem, Function):
-            problem.require(value_and_grad)
-        method.require(update)
-        self._problem, self._method, self._tests = problem.compiled(x.dtype), method.compiled(), tests
-        self._user_function = isinstance(problem, Function)
-        interpreted = isinstance(problem, Function) and problem.interpreted
-        self._loop = iterate_in_python if interpreted else iterate
+        problem.require(value_and_grad)
+        self._searches = isinstance(method, LineSearchMethod)
+        method.require(direction if self._searches else update)
+        self._source, self._tests = problem, tests
+        self._problem, self._method = problem.compiled(x.dtype), method.compiled()
+        loops = (search, search_in_python) if self._searches else (iterate, iterate_in_python)
+        self._loop = loops[problem.interpreted]
         if not COMPILING:  # as in machine code, where nothing warns
             self._arithmetic: Any = lambda: np.errstate(all="ignore")
-        elif interpreted:  # a user's Python code keeps the mode it was written for
+        elif problem.interpreted:  # a user's Python code keeps the mode it was written for
             self._arithmetic = nullcontext
         else:
             self._arithmetic = flushed_subnormals
         self.method, self._remembers = method, method.remembers
         self.failed_at_start = False
         if state is None:
-            slots = tuple(np.zeros_like(x) for _ in method.slots)
+            slots = method.new_slots(x)
             self._progress = Progress(0, 0, 0, np.inf, np.inf, 0.0)
             best_x, schedule_state, scale = x.copy(), np.zeros(5), 1.0
         else:
-            slots, best_x = tuple(slot.copy() for slot in state.slots), state.best_x.copy()
+            slots, best_x = method.fitting_slots(state.slots), state.best_x.copy()
             self._progress = Progress(state.nit, state.origin, 0, state.fun, state.best_fun, 0.0)
             schedule_state, scale = state.schedule_state.copy(), state.scale
-        self._steering = Steering(clipping.compiled(), scale)
+        self._steering = limits if self._searches else Steering(limits.compiled(), scale)  # type: ignore[union-attr]
         self._recovers, self.retries = recovers, 0
-        in_registers = COMPILING and not interpreted and x.size <= IN_REGISTERS
-        length = (0,) * x.size if in_registers else None
+        length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
         grad, new_grad = np.empty_like(x), np.empty_like(x)
         work = problem.workspace(x.dtype)
         self._memory = Memory(length, x, grad, x.copy(), new_grad, best_x, slots, schedule_state, work)
@@ -103,10 +106,9 @@ class Descent:
         return self._progress.nit
 
     @property
-    def nfev(self) -> int:
-        """Evaluations of objective and gradient in this run."""
-        # The loop's count and, for a user's function, the one call in Python before it.
-        return self._progress.nfev + self._evaluations_again + self._user_function
+    def calls(self) -> tuple[int, int]:
+        """Evaluations of the objective and of its gradient in this run."""
+        return self._source.calls(self._progress.nfev + self._evaluations_again)
 
     @property
     def fun(self) -> float:
@@ -134,34 +136,34 @@ class Descent:
         """Do as many updates as fit into a chunk, not more than `at_most`; returns a `Status` or RUNNING."""
         return self._advance(min(self._chunks.size(), at_most))
 
-    def _advance(self, evaluations: int) -> int:
-        rows = self._recorder.next_rows(evaluations)
+    def _advance(self, iterates: int) -> int:
+        rows = self._recorder.next_rows(iterates)
         before = self._progress
         started = time.perf_counter()
-        backup = self._backup(evaluations)
-        status = self._call_loop(rows, evaluations)
-        if status == Status.NON_FINITE and self._progress.nfev > 1:
+        backup = self._backup(iterates)
+        status = self._call_loop(rows, iterates)
+        if status == Status.NON_FINITE and self._progress.nfev > 1 and not self._searches:
             self._forget_rejected_update(before, backup, rows)
-        self._chunks.took(time.perf_counter() - started, self._progress.nfev - before.nfev)
         accepted = self._progress.nit - before.nit + (before.nfev == 0)
+        self._chunks.took(time.perf_counter() - started, max(accepted, 1))
         self._recorder.keep(accepted)
         return status
 
-    def _call_loop(self, rows: Any, evaluations: int) -> int:
+    def _call_loop(self, rows: Any, iterates: int) -> int:
         memory, progress = self._memory, self._progress
         with self._arithmetic():
             status, *progress = self._loop(
-                self._problem, self._method, self._steering, memory, progress, self._tests, rows, evaluations
+                self._problem, self._method, self._steering, memory, progress, self._tests, rows, iterates
             )
         self._progress = Progress(*progress)
         return int(status)
 
-    def _backup(self, evaluations: int) -> tuple[NDArray[Any], ...]:
+    def _backup(self, iterates: int) -> tuple[NDArray[Any], ...]:
         """Copies of what the updates change, if the method remembers anything."""
         if not self._remembers:
             return ()
         kept = (*self._memory.slots, self._memory.schedule_state)
-        if evaluations > 1:
+        if iterates > 1:
             kept = (*kept, self._memory.x, self._memory.grad, self._memory.best_x)
         return tuple(array.copy() for array in kept)
 
@@ -192,6 +194,7 @@ class Descent:
             slot[:] = 0.0
         self._evaluations_again += progress.nfev
         self._progress = progress._replace(nfev=0, origin=progress.nit)
+        assert isinstance(self._steering, Steering)  # line-search methods do not recover
         self._steering = self._steering._replace(scale=self._steering.scale * factor)
         self.retries += 1
         self._recorder.mark_retry()
@@ -200,7 +203,7 @@ class Descent:
     @property
     def scale(self) -> float:
         """What the schedule's rates are multiplied by."""
-        return self._steering.scale
+        return self._steering.scale if isinstance(self._steering, Steering) else 1.0
 
     def intermediate(self, with_state: bool) -> OptimizeResult:
         """What a callback sees: copies. The state, which is none, is for those that save it at once."""
@@ -218,7 +221,7 @@ class Descent:
             slots=memory.slots,
             origin=progress.origin,
             schedule_state=memory.schedule_state,
-            scale=self._steering.scale,
+            scale=self.scale,
             fun=progress.fun,
             best_fun=progress.best_fun,
             best_x=memory.best_x,
@@ -231,6 +234,7 @@ class Descent:
     def result(self) -> OptimizeResult:
         """All that the run knows, without how it ended."""
         memory, progress = self._memory, self._progress
+        nfev, njev = self.calls
         return OptimizeResult(
             x=memory.x.copy(),
             fun=progress.fun,
@@ -238,8 +242,8 @@ class Descent:
             best_x=memory.best_x.copy(),
             best_fun=progress.best_fun,
             nit=progress.nit,
-            nfev=self.nfev,
-            njev=self.nfev,
+            nfev=nfev,
+            njev=njev,
             history=self._recorder.history(self._recovers),
             state=self.state(),
         )

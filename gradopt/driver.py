@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from gradopt import validate
+from gradopt.box import Box, box_of
 from gradopt.callbacks import Callbacks
 from gradopt.compilation import Compilation
-from gradopt.descent import Descent
+from gradopt.config import Config
+from gradopt.descent import SEARCH_FTOL, Descent
 from gradopt.functions import Function
 from gradopt.loop import RUNNING, StopTests
-from gradopt.methods import Adam, Method, as_method
+from gradopt.methods import LBFGS, Adam, LineSearchMethod, Method, as_method
 from gradopt.plan import plan_of, watch_of
 from gradopt.problems import Problem, RowProblem
 from gradopt.progress import Bar, NoBar
@@ -23,8 +25,9 @@ from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
 from gradopt.steering import RetryFromBest, clipping_of
 from gradopt.training import Training
+from gradopt.user_code import warn
 
-_DEFAULT_MAX_ITER = 10_000
+_DEFAULT_MAX_ITER = {False: 10_000, True: 15_000}  # for line-search methods
 _DEFAULT_EPOCHS = 100
 _DEFAULT_GTOL = 1e-5
 
@@ -50,6 +53,7 @@ def optimize(
     restore_best: bool = True,
     jac: Any = None,
     args: Any = (),
+    bounds: Any = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
     recover: RetryFromBest | None = None,
@@ -58,7 +62,7 @@ def optimize(
     record: str | None = "scalars",
     state: State | None = None,
 ) -> OptimizeResult:
-    """Minimise a function of several parameters by gradient descent that runs in machine code.
+    """Minimise a function of several parameters by a descent that runs in machine code.
 
     With `batch_size` or `epochs` it is a training run: each update is made from the next batch of rows of the data, and
     after each epoch, when all rows were used, come record, validation and callback. Else each update is made from the
@@ -67,20 +71,21 @@ def optimize(
     Parameters
     ----------
     problem : Problem or callable
-        One of `gradopt.problems`, or a function fun(x, *args) -> float with its gradient in `jac`.
+        One of `gradopt.problems`, or a function fun(x, *args) -> float.
     x0 : array_like (n,), optional
         The start, copied. float32 stays float32 throughout, all else is computed in float64. A problem may bring its
         own start, and that of a network is drawn; a callable needs one.
     method : Method or str
-        Such as SGD(0.1, momentum=0.9), or "sgd" for its defaults. On a training run Adam() unless given.
+        Such as SGD(0.1, momentum=0.9), or "sgd" for its defaults. LBFGS() unless given, on a training run Adam().
     max_iter : int, optional
-        Updates at the most, >= 0; 10 000 unless given, on a training run as many as the epochs take. With 0 the start
-        is evaluated and returned.
+        Updates at the most, >= 0; unless given 10 000, or 15 000 of a line-search method; on a training run as many as
+        the epochs take. With 0 the start is evaluated and returned.
     gtol : float, optional
         Stop when the largest absolute element of the gradient is <= gtol; 1e-5 unless given. Like ftol and xtol not for
         training runs.
     ftol : float, optional
-        Stop when an update changes the objective f by no more than ftol * max(abs(f), abs(new f), 1); off unless given.
+        Stop when an update changes the objective f by no more than ftol * max(abs(f), abs(new f), 1); off unless given,
+        of line-search methods 10 eps of the dtype.
     xtol : float, optional
         Stop when norm(step) <= xtol * (xtol + norm(x)); off unless given.
     target : float, optional
@@ -103,14 +108,22 @@ def optimize(
         What must improve; accuracy for classifiers with validation.
     restore_best : bool
         With validation, return the best epoch's parameters as x, and not the last ones.
-    jac : callable or True
-        For a callable: jac(x, *args) -> array (n,), or True if the function returns (value, gradient).
+    jac : callable, True, "3-point", "2-point" or "cs"
+        For a callable: jac(x, *args) -> array (n,), or True if the function returns (value, gradient), or how to find
+        the gradient. "3-point" is the default: central differences, at 2 n + 1 calls of the function. "2-point":
+        forward ones, at n + 1 calls, to half as many digits. "cs": the complex step, at n + 1 calls and to full
+        precision, if the function is compiled for complex numbers as it is and means the same for them. That is looked
+        at at x0 only: abs, max and comparisons are wrong, and so is a power of a negative number other than a square
+        in compiled code, wherever it comes up later.
     args : tuple
         For a callable: its further arguments. Arrays that change from call to call belong here: what a function takes
         from a global array is frozen when it is compiled.
+    bounds : sequence of (low, high), or scipy.optimize.Bounds
+        For LBFGS: a pair for each parameter, with None or infinity where there is no bound, and low = high to fix one.
+        The objective is evaluated inside only, differences included; x0 is moved inside, with a warning.
     clip_norm : float, optional
         Scale gradients whose Euclidean norm is larger down to it before an update, > 0. What is tested and recorded is
-        the objective's own gradient.
+        the objective's own gradient. Not for line-search methods, as clip_value and recover.
     clip_value : float, optional
         Then move each element of the gradient into [-clip_value, clip_value], > 0.
     recover : RetryFromBest, optional
@@ -144,11 +157,13 @@ def optimize(
     Notes
     -----
     Where several tests hold, the first of NON_FINITE, TARGET, GTOL, FTOL, XTOL, EARLY_STOPPED, CALLBACK, COMPLETED,
-    MAX_ITER, MAX_TIME is reported. When objective or gradient become NaN or infinite, x is the last iterate where they
-    were finite.
+    MAX_ITER, MAX_TIME is reported. Within bounds gtol is for x - clip(x - gradient, low, high). When objective or
+    gradient become NaN or infinite, x is the last iterate where they were finite.
 
-    A callable is called once in Python, to see what it returns, and is then compiled by Numba if it can be. The first
-    call with a new function takes some tenths of a second for that.
+    A callable is called once in Python, to see what it returns, and is then compiled by Numba if it can be, with bounds
+    checks. The first call with a new function takes some tenths of a second for that. It is known by its code, its
+    defaults and what it takes from outside: a function defined again is compiled again only if one of these differs.
+    `nfev` counts its calls, those for differences included.
 
     Counterparts: scipy.optimize.minimize, and a loop over torch.optim.SGD.step.
 
@@ -160,14 +175,13 @@ def optimize(
     >>> print(result.success, result.nit, result.x.round(4))
     True 290 [1. 1.]
 
-    A function of one's own:
+    A function of one's own, within bounds:
 
     >>> def fun(x):
-    ...     return (x[0] - 3.0) ** 2
-    >>> def jac(x):
-    ...     return 2.0 * (x - 3.0)
-    >>> print(gradopt.optimize(fun, [0.0], jac=jac, method=gradopt.SGD(0.1)).x.round(3))
-    [3.]
+    ...     return (x[0] - 3.0) ** 2 + (x[1] + 1.0) ** 2
+    >>> result = gradopt.optimize(fun, [0.0, 0.0], bounds=[(None, 2.0), (None, None)])
+    >>> print(result.x.round(4), result.message)
+    [ 2. -1.] the gradient is within gtol of zero; gradient by 3-point differences
     """
     started = time.perf_counter()
     callbacks = Callbacks(callback)
@@ -182,6 +196,9 @@ def optimize(
         raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
     training = batch_size is not None or epochs is not None or (state is not None and state.training is not None)
     method = _method(method, state, training)
+    searches = isinstance(method, LineSearchMethod)
+    if searches:
+        _refuse(f"{type(method).__name__}", clip_norm=clip_norm, clip_value=clip_value, recover=recover)
     show = validate.flag("progress", progress)
     clipping = clipping_of(clip_norm, clip_value)
     if recover is not None and not isinstance(recover, RetryFromBest):
@@ -191,7 +208,9 @@ def optimize(
     run: Descent | Training
     with Compilation() as compilation:
         if training:
-            _refuse("a training run", gtol=gtol, ftol=ftol, xtol=xtol)
+            _refuse("a training run", gtol=gtol, ftol=ftol, xtol=xtol, bounds=bounds)
+            if searches:
+                raise ValueError(f"method must be a first-order one with batches, such as Adam(), got {method}")
             if not isinstance(problem, RowProblem):
                 shown = validate.shown(problem)
                 raise ValueError(f"batch_size and epochs need a problem with rows of data, got {shown}")
@@ -199,7 +218,7 @@ def optimize(
             watch = watch_of(problem, validation, monitor, patience, restore_best)
             epochs = _epochs(epochs, max_iter)
             max_iter = sys.maxsize if max_iter is None else max_iter
-            _, x = _problem_and_start(problem, x0, jac, args, state, plan.rng)
+            _, x, _ = _problem_and_start(problem, x0, jac, args, state, plan.rng, method, None)
             run = Training(problem, method, x, plan, watch, clipping, recover is not None, record, state)
             with _bar(show, None if epochs == sys.maxsize else epochs, "epoch") as bar:
                 status = _train(run, callbacks, bar, epochs, max_iter, started + max_time, target, recover)
@@ -209,18 +228,19 @@ def optimize(
             _refuse("a run without batch_size or epochs", **settings)
             _refuse_rng(problem, x0, state, rng)
             if method.by_epoch:
-                raise ValueError(
-                    f"learning_rate must be a function of the update count here, got {method.learning_rate}"
-                )
+                raise ValueError(f"learning_rate must be a function of the update count here, got {method}")
+            problem, x, box = _problem_and_start(problem, x0, jac, args, state, rng, method, bounds)
+            if searches and ftol is None:
+                ftol = SEARCH_FTOL * float(np.finfo(x.dtype).eps)
             tests = StopTests(
                 gtol=_tolerance("gtol", _DEFAULT_GTOL if gtol is None else gtol),
                 ftol=_tolerance("ftol", ftol),
                 xtol=_tolerance("xtol", xtol),
                 target=target,
             )
-            max_iter = _DEFAULT_MAX_ITER if max_iter is None else max_iter
-            problem, x = _problem_and_start(problem, x0, jac, args, state, rng)
-            run = Descent(problem, method, x, tests, clipping, recover is not None, record, state)
+            max_iter = _DEFAULT_MAX_ITER[searches] if max_iter is None else max_iter
+            limits = box if searches else clipping
+            run = Descent(problem, method, x, tests, limits, recover is not None, record, state)
             with _bar(show, max_iter, "update") as bar:
                 status = _descend(run, callbacks, bar, max_iter, started + max_time, recover)
         result = run.result()
@@ -229,7 +249,7 @@ def optimize(
             result = run.result_before_last_update()
     result.status = reason = Status(status)  # type: ignore[call-arg]
     result.success = reason.success
-    result.message = _message(reason, run, max_iter, max_time)
+    result.message = _message(reason, run, max_iter, max_time, problem.gradient_source)
     result.compile_time = compilation.seconds
     return result
 
@@ -331,9 +351,7 @@ def _tolerance(name: str, value: float | None) -> float:
 
 def _method(method: Method | str | None, state: State | None, training: bool) -> Method:
     if method is None and state is None:
-        if training:
-            return Adam()
-        raise TypeError("method must be given, such as method=gradopt.SGD(learning_rate=0.01)")
+        return Adam() if training else LBFGS()
     if state is None:
         return as_method(method)
     chosen = state.method if method is None else as_method(method)
@@ -345,28 +363,50 @@ def _method(method: Method | str | None, state: State | None, training: bool) ->
 
 
 def _problem_and_start(
-    problem: Any, x0: Any, jac: Any, args: Any, state: State | None, rng: Any
-) -> tuple[Problem, Any]:
+    problem: Any, x0: Any, jac: Any, args: Any, state: State | None, rng: Any, method: Method, bounds: Any
+) -> tuple[Problem, Any, Box | None]:
     if state is not None and x0 is not None:
         raise ValueError("x0 can't be given beside a state, which has its own x")
     if isinstance(problem, Problem):
         if jac is not None or args != ():
             raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
-        if state is not None:
-            return problem, problem.checked("state.x", state.x)
-        start = problem.start(rng) if x0 is None else x0
-        if start is None:
-            raise ValueError(f"x0 must be given: {problem} has no start of its own")
-        return problem, problem.checked("x0", start)
-    if not callable(problem) or (isinstance(problem, type) and issubclass(problem, Problem)):
+        start = x0
+        if state is None and x0 is None:
+            start = problem.start(rng)
+            if start is None:
+                raise ValueError(f"x0 must be given: {problem} has no start of its own")
+        x = problem.checked("x0", start) if state is None else problem.checked("state.x", state.x)
+        box = _box(method, bounds, x)
+        return problem, x, box
+    if (
+        not callable(problem)
+        or isinstance(problem, Config)
+        or (isinstance(problem, type) and issubclass(problem, Config))
+    ):
         raise TypeError(f"problem must be a gradopt.problems.Problem or a callable, got {validate.shown(problem)}")
     if state is None and x0 is None:
         raise ValueError("x0 must be given: a callable has no start of its own")
     x = validate.array("x0", x0, 1) if state is None else state.x.copy()
-    return Function(problem, jac, args, x.copy()), x
+    box = _box(method, bounds, x)
+    return Function(problem, jac, args, x.copy(), box), x, box
 
 
-def _message(status: Status, run: Descent | Training, max_iter: int, max_time: float) -> str:
+def _box(method: Method, bounds: Any, x: Any) -> Box | None:
+    """The bounds, into which x is moved."""
+    box = box_of(bounds, x.size, x.dtype)
+    if box is None:
+        return None
+    if not getattr(method, "takes_bounds", False):
+        raise ValueError(f"bounds need a method that keeps them, such as LBFGS(), got {method}")
+    inside = np.clip(x, box.low, box.high)
+    if (inside != x).any():
+        i = int(np.argmax(inside != x))
+        warn(f"x0 is outside of the bounds and was moved into them: x0[{i}] = {x[i]:g} became {inside[i]:g}")
+        x[:] = inside
+    return box
+
+
+def _message(status: Status, run: Descent | Training, max_iter: int, max_time: float, source: str | None) -> str:
     text = status.meaning
     if status == Status.MAX_ITER:
         text += f" (max_iter={max_iter})"
@@ -374,6 +414,16 @@ def _message(status: Status, run: Descent | Training, max_iter: int, max_time: f
         text += f" (max_time={max_time:g})"
     elif status == Status.NON_FINITE and run.failed_at_start:
         return f"{text} at the start x0; choose another start"
+    elif status == Status.NON_FINITE and isinstance(run.method, LineSearchMethod):
+        text += (
+            f" wherever the line search of update {run.nit + 1} looked; x is the last finite iterate. The objective may"
+            " be unbounded below, or x0 far from where it is defined"
+        )
+    elif status == Status.LINE_SEARCH:
+        text += (
+            f" at update {run.nit + 1}: the gradient does not fit the objective, or rounding hides what is left to"
+            " gain. gradopt.check_gradient tells which; a larger gtol or ftol would accept x"
+        )
     elif status == Status.NON_FINITE:
         text += (
             f" at update {run.nit + 1} (learning rate {run.rate:g}); x is the last finite"
@@ -382,4 +432,6 @@ def _message(status: Status, run: Descent | Training, max_iter: int, max_time: f
     if run.retries:
         attempts = "1 attempt" if run.retries == 1 else f"{run.retries} attempts"
         text += f"; {attempts} after divergence, the last with {run.scale:g} times the rates"
+    if source is not None:
+        text += f"; gradient by {source}"
     return text

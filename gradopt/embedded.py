@@ -7,16 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradopt import validate
-from gradopt.compiler import COMPILING, Carried, contents, copied, kernel, restore, start_flushing, zeros_for
-from gradopt.descent import IN_REGISTERS
+from gradopt.compiler import COMPILING, Carried, contents, copied, generic, kernel, restore, start_flushing, zeros_for
+from gradopt.config import Config
+from gradopt.descent import IN_REGISTERS, SEARCH_FTOL
 from gradopt.loop import RUNNING, Memory, Progress, Record, StopTests, iterate
-from gradopt.methods import Method
+from gradopt.methods import FirstOrderMethod, Method
 from gradopt.problems import Problem
-from gradopt.protocol import update, value_and_grad
+from gradopt.protocol import direction, new_slots, update, value_and_grad
+from gradopt.search_loop import search
 from gradopt.status import Status
 from gradopt.steering import NoClipping, Steering
 
 _MAX_ITER = int(Status.MAX_ITER)
+_START = Progress(0, 0, 0, np.inf, np.inf, 0.0)
 _NothingClipped = NoClipping.Compiled
 
 
@@ -28,11 +31,19 @@ class _Problem(NamedTuple):
     work: Any  # of which each descent makes a copy
 
 
-class _Method(NamedTuple):
-    """A method as compiled code receives it."""
+class _Updating(Config):
+    """A first-order method."""
 
-    twin: Any
-    slots: tuple[int, ...]  # one number for each
+    class Compiled(NamedTuple):
+        twin: Any
+        slots: tuple[int, ...]  # one number for each
+
+
+class _Searching(Config):
+    """A line-search method."""
+
+    class Compiled(NamedTuple):
+        twin: Any
 
 
 def compiled(config: Problem | Method, dtype: Any = np.float64) -> Carried:
@@ -66,17 +77,20 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> Carried:
     """
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {validate.shown(dtype)}")
-    if isinstance(config, Method):
+    if isinstance(config, Method) and not isinstance(config, FirstOrderMethod):
+        config.require(direction)
+        return Carried(_Searching.Compiled(config.compiled()), f"compiled({config})")
+    if isinstance(config, FirstOrderMethod):
         config.require(update)
         if not getattr(config.learning_rate, "pure", True):
             raise ValueError(f"learning_rate must be a pure function of the update count, got {config.learning_rate}")
-        return Carried(_Method(config.compiled(), (0,) * len(config.slots)), f"compiled({config})")
+        return Carried(_Updating.Compiled(config.compiled(), (0,) * len(config.slots)), f"compiled({config})")
     if not isinstance(config, Problem):
         raise TypeError(f"config must be a problem of gradopt.problems or a method, got {validate.shown(config)}")
     config.require(value_and_grad)
-    length = (0,) * config.n if COMPILING and config.n <= IN_REGISTERS else None
+    length = (0,) * config.n if COMPILING and config.inlined and config.n <= IN_REGISTERS else None
     real = np.dtype(dtype).type
-    return Carried(_Problem(config.compiled(real), length, config.workspace(real)), f"compiled({config})")
+    return Carried(_Problem(config.compiled(real), length, config.workspace(real)), f"compiled({config})", keep=config)
 
 
 @kernel
@@ -104,7 +118,8 @@ def descend(problem, method, x, max_iter, gtol):
     nit : int
         Updates done.
     status : int
-        A `Status`: 0 (GTOL), 10 (MAX_ITER) or 30 (NON_FINITE).
+        A `Status`: 0 (GTOL), 10 (MAX_ITER) or 30 (NON_FINITE); of line-search methods, which test ftol as `optimize`
+        does, also 1 (FTOL) or 20 (LINE_SEARCH).
 
     Notes
     -----
@@ -128,15 +143,44 @@ def descend(problem, method, x, max_iter, gtol):
            [1., 1.]]), np.True_)
     """
     mode = start_flushing()
-    problem, method = contents(problem), contents(method)
-    slots, work = zeros_for(method.slots, x), copied(problem.work)
-    memory = Memory(problem.length, x, np.empty_like(x), x.copy(), np.empty_like(x), x.copy(), slots, np.zeros(5), work)
-    steering = Steering(_NothingClipped(0), 1.0)
-    progress, tests = Progress(0, 0, 0, np.inf, np.inf, 0.0), StopTests(gtol, -1.0, -1.0, -np.inf)
-    nothing = np.empty(0)
-    record = Record(nothing, nothing, nothing, np.empty((0, x.size), x.dtype))
-    status, nit, _, _, fun, _, _ = iterate(
-        problem.twin, method.twin, steering, memory, progress, tests, record, max_iter + 1
-    )
+    problem = contents(problem)
+    fun, nit, status = _descended(contents(method), problem, copied(problem.work), x, max_iter, gtol)
     restore(mode)
     return fun, nit, _MAX_ITER if status == RUNNING else status
+
+
+@generic
+def _descended(method: Any, problem: Any, work: Any, x: Any, max_iter: int, gtol: float) -> Any:
+    """Run the loop that the method needs; returns (fun, nit, status)."""
+    raise NotImplementedError
+
+
+@_descended.on(_Updating)
+def _(method, problem, work, x, max_iter, gtol):
+    memory = _memory(problem.length, x, zeros_for(method.slots, x), work)
+    steering, tests = Steering(_NothingClipped(0), 1.0), StopTests(gtol, -1.0, -1.0, -np.inf)
+    status, nit, _, _, fun, _, _ = iterate(
+        problem.twin, method.twin, steering, memory, _START, tests, _record(x), max_iter + 1
+    )
+    return fun, nit, status
+
+
+@_descended.on(_Searching)
+def _(method, problem, work, x, max_iter, gtol):
+    memory = _memory(problem.length, x, new_slots(method.twin, x), work)
+    tests = StopTests(gtol, SEARCH_FTOL * np.finfo(x.dtype).eps, -1.0, -np.inf)
+    status, nit, _, _, fun, _, _ = search(
+        problem.twin, method.twin, None, memory, _START, tests, _record(x), max_iter + 1
+    )
+    return fun, nit, status
+
+
+@kernel(inline=True)
+def _memory(length, x, slots, work):
+    return Memory(length, x, np.empty_like(x), x.copy(), np.empty_like(x), x.copy(), slots, np.zeros(5), work)
+
+
+@kernel(inline=True)
+def _record(x):
+    nothing = np.empty(0)
+    return Record(nothing, nothing, nothing, np.empty((0, x.size), x.dtype))

@@ -1,53 +1,67 @@
-"""A user's own function as a problem: compiled where that is possible, else run by the interpreter."""
+"""A user's own function as a problem: its gradient given, or by differences; compiled, or run by the interpreter."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from contextlib import suppress
-from types import CellType, CodeType, FunctionType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
-from numba.extending import is_jitted
+from numba import types
 from numpy.typing import NDArray
 
-from gradopt import validate
-from gradopt.compiler import COMPILING, interrupts_held_back, kernel
-from gradopt.config import Config
+from gradopt import differences, protocol, user_code, validate
+from gradopt.box import Box
+from gradopt.called import Called, Interpreted, argument_types
+from gradopt.compiler import COMPILING, Packed
 from gradopt.problems import Problem
-from gradopt.protocol import value_and_grad
-from gradopt.vectors import copy
+
+_SOURCES = {"2-point": "2-point differences", "3-point": "3-point differences", "cs": "the complex step"}
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "2-point": differences.two_point,
+    "3-point": differences.three_point,
+    "cs": differences.complex_step,
+}
+_DEFAULT = "3-point"
+
+# How far the complex step may be from differences, relative to the gradient, beside what rounding hides.
+_DISAGREEMENT = 1e-3
 
 
 class Function(Problem):
-    """A callable with its gradient, as `optimize` takes it.
+    """A callable, as `optimize` takes it.
 
-    Both are called once in Python, so that a wrong result or an exception shows itself as it is, and are compiled with
-    bounds checks when a loop wants them. What Numba can't compile runs interpreted, with one warning.
+    It is called once in Python, so that a wrong result or an exception shows itself as it is, and is compiled with
+    bounds checks when a loop wants it. What Numba can't compile runs interpreted, with one warning.
 
     Parameters
     ----------
     fun : callable
         fun(x, *args) -> float, or (float, gradient) with jac=True. x is a copy each time.
-    jac : callable or True
-        jac(x, *args) -> array (n,).
+    jac : callable, True, "2-point", "3-point", "cs" or None
+        jac(x, *args) -> array (n,), or how to find the gradient.
     args : tuple
         Further arguments.
     x0 : float array (n,)
         The start.
+    box : Box or None
+        Outside of which the function is not evaluated.
     """
 
-    def __init__(self, fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any]) -> None:
-        if jac is not True and not callable(jac):
-            raise TypeError(
-                "jac must be a function that returns the gradient, or True if fun returns (value, gradient),"
-                f" got {validate.shown(jac)}"
-            )
-        self.fun, self.jac, self._x0 = fun, jac, x0
+    Compiled = Called.Compiled
+
+    def __init__(self, fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> None:
+        if not (jac is None or jac is True or callable(jac) or (isinstance(jac, str) and jac in _SOURCES)):
+            choices = "a function that returns the gradient, True if fun returns (value, gradient), None, or one of"
+            raise TypeError(f"jac must be {choices} {', '.join(map(repr, _SOURCES))}, got {validate.shown(jac)}")
+        self.fun, self._x0 = fun, x0
+        self.jac: Any = _DEFAULT if jac is None else jac
         self.args = args if isinstance(args, tuple) else (args,)
-        self._evaluate(x0)
+        infinite = np.full_like(x0, np.inf)
+        self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
+        for part in self._python_parts()[: 1 + callable(jac)]:
+            part(x0.copy(), *self.args)
+        self._calls_before = 1
         self._twin: Any = None
 
     def __repr__(self) -> str:
@@ -62,46 +76,146 @@ class Function(Problem):
         return self._x0
 
     @property
-    def interpreted(self) -> bool:
-        """Whether the function can't be compiled; compiles it."""
-        return isinstance(self.compiled(), _Interpreted.Compiled)
+    def gradient_source(self) -> str | None:
+        return _SOURCES.get(self.jac) if isinstance(self.jac, str) else None
 
-    def compiled(self, dtype: Any = np.float64) -> Any:
-        if self._twin is None:
-            self._twin = self._make_twin()
-        return self._twin
+    @property
+    def interpreted(self) -> bool:
+        return isinstance(self.compiled(), Interpreted.Compiled)
+
+    @property
+    def inlined(self) -> bool:
+        return False
+
+    def calls(self, evaluations: int) -> tuple[int, int]:
+        gradients = evaluations if isinstance(self.jac, str) else evaluations + 1  # one in the constructor
+        return self._calls_before + evaluations * self._calls_each, gradients
+
+    @property
+    def _calls_each(self) -> int:
+        movable = int(np.count_nonzero(self._low < self._high))
+        numerical = {"2-point": 1 + movable, "3-point": 1 + 2 * movable, "cs": 1 + self.n}
+        return numerical.get(self.jac, 1) if isinstance(self.jac, str) else 1
 
     def workspace(self, dtype: Any) -> Any:
         """The copy of x that the function is given."""
         return np.empty(self.n, dtype)
 
+    def compiled(self, dtype: Any = np.float64) -> Any:
+        if self._twin is None:
+            self._twin = self._make_twin()
+            if self.jac == "cs":
+                self._check_complex_step()
+        return self._twin
+
     def _make_twin(self) -> Any:
-        arguments = (self._x0, *self.args)
-        if COMPILING and self.jac is True:
-            fun_and_grad = _compiled(self.fun, arguments, _is_pair)
-            if fun_and_grad is not None:
-                return _Together.Compiled(fun_and_grad, self.args)
-        elif COMPILING:
-            fun, jac = _compiled(self.fun, arguments, _is_number), _compiled(self.jac, arguments, _is_vector)
-            if fun is not None and jac is not None:
-                return _Separate.Compiled(fun, jac, self.args)
-        return _Interpreted.Compiled(self._evaluate)
+        if COMPILING:
+            try:
+                return self._called()
+            except user_code.NotCompilable as reason:
+                user_code.warn_that_it_is_interpreted(self.fun, reason)
+        return Interpreted.Compiled(self._in_python(), None)
 
-    def value_and_grad(self, x: Any) -> tuple[float, NDArray[Any]]:
-        return self._evaluate(self.checked("x", x, finite=False))
+    def _called(self) -> Any:
+        parts = self._compiled_parts()
+        try:
+            self._packed = Packed(self._data())  # to be kept as long as the twin
+        except (TypeError, ValueError) as error:
+            raise user_code.NotCompilable(f"args can't be handed on: {error}") from None
+        types = argument_types(self._x0.dtype)
+        _, address = user_code.evaluator(self._maker, parts, self._packed.type, types)
+        return Called.Compiled(address, 0, self._packed.address)
 
-    def _evaluate(self, x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        """Call fun and jac in Python and check what they return."""
+    def _in_python(self) -> Callable[..., float]:
+        """evaluate(grad, work, x), run by the interpreter."""
+        data = self._data()
+        evaluate = self._maker(*self._python_parts(), lambda address: data)
+        return lambda grad, work, x: float(evaluate(0, grad, work, x))
+
+    @property
+    def _maker(self) -> Callable[..., Any]:
+        """What makes an evaluator of the parts."""
+        if isinstance(self.jac, str):
+            ways = {
+                "2-point": differences.two_point,
+                "3-point": differences.three_point,
+                "cs": differences.complex_step,
+            }
+            return ways[self.jac]
+        return differences.together if self.jac is True else differences.given
+
+    def _data(self) -> tuple[Any, ...]:
+        """What the evaluator unpacks."""
+        if self.jac == "cs":
+            return self.args, np.empty(self.n, np.result_type(self._x0, np.complex64))
+        return (self.args, self._low, self._high) if isinstance(self.jac, str) else (self.args,)
+
+    def _compiled_parts(self) -> tuple[Any, ...]:
+        """The user's functions as dispatchers."""
+        given = user_code.numba_types((self._x0, *self.args))
         if self.jac is True:
-            answer = self.fun(x.copy(), *self.args)
+            return (user_code.compiled_function(self.fun, given, _is_pair),)
+        fun = user_code.compiled_function(self.fun, given, _is_number)
+        if callable(self.jac):
+            return fun, user_code.compiled_function(self.jac, given, _is_vector)
+        if self.jac == "cs":
+            complex_x = numba.typeof(self._data()[1])
+            return fun, user_code.compiled_function(self.fun, (complex_x, *given[1:]), _is_complex)
+        return (fun,)
+
+    def _python_parts(self) -> tuple[Any, ...]:
+        """The same for the interpreter, with a look at what they return."""
+
+        def fun(x: Any, *args: Any) -> float:
+            return _real(self.fun(x, *args))
+
+        def jac(x: Any, *args: Any) -> NDArray[Any]:
+            return _gradient("what jac returns", self.jac(x, *args), x)
+
+        def both(x: Any, *args: Any) -> tuple[float, NDArray[Any]]:
+            answer = self.fun(x, *args)
             if not isinstance(answer, tuple) or len(answer) != 2:
                 raise TypeError(f"with jac=True, fun must return (value, gradient), got {validate.shown(answer)}")
-            value, grad = answer
-            source = "the gradient that fun returns"
-        else:
-            value, grad = self.fun(x.copy(), *self.args), self.jac(x.copy(), *self.args)
-            source = "what jac returns"
-        return _real(value), _gradient(source, grad, x)
+            return _real(answer[0]), _gradient("the gradient that fun returns", answer[1], x)
+
+        if self.jac is True:
+            return (both,)
+        if callable(self.jac):
+            return fun, jac
+        return (fun, self.fun) if self.jac == "cs" else (fun,)
+
+    def value(self, x: Any) -> float:
+        x = self.checked("x", x, finite=False)
+        answer = self._python_parts()[0](x, *self.args)
+        return float(answer[0] if self.jac is True else answer)
+
+    def value_and_grad(self, x: Any) -> tuple[float, NDArray[Any]]:
+        x = self.checked("x", x, finite=False)
+        grad = np.empty_like(x)
+        return self._in_python()(grad, np.empty_like(x), x), grad
+
+    def _check_complex_step(self) -> None:
+        """A ValueError where the complex step and differences disagree at the start."""
+        x, movable = self._x0, self._low < self._high
+        by_step, by_differences = np.zeros_like(x), np.zeros_like(x)
+        try:
+            value = protocol.value_and_grad(self._twin, by_step, self.workspace(x.dtype), x)
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"jac='cs' needs a function that takes complex numbers: {error}") from None
+        differ = differences.three_point(self._python_parts()[0], lambda address: (self.args, self._low, self._high))
+        differ(0, by_differences, np.empty_like(x), x)
+        self._calls_before += self._calls_each + 1 + 2 * int(np.count_nonzero(movable))
+        eps = np.finfo(x.dtype).eps
+        hidden = 10 * eps ** (2 / 3) * abs(value)
+        scale = np.maximum(np.abs(by_step), np.abs(by_differences))
+        wrong = movable & (np.abs(by_step - by_differences) > _DISAGREEMENT * scale + 1e-6 * scale.max() + hidden)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise ValueError(
+                f"jac='cs' gives a wrong derivative by x[{i}] at x0: {by_step[i]:.6g}, by differences"
+                f" {by_differences[i]:.6g}; abs, max, comparisons or a power in the function are not what they are for"
+                " real numbers. Use jac='3-point'"
+            )
 
 
 def _real(value: Any) -> float:
@@ -120,172 +234,17 @@ def _gradient(source: str, grad: Any, x: NDArray[Any]) -> NDArray[Any]:
     return result.astype(x.dtype)
 
 
-class _Together(Config):
-    class Compiled(NamedTuple):
-        fun_and_grad: Any
-        args: tuple[Any, ...]
-
-
-class _Separate(Config):
-    class Compiled(NamedTuple):
-        fun: Any
-        jac: Any
-        args: tuple[Any, ...]
-
-
-class _Interpreted(Config):
-    class Compiled(NamedTuple):
-        evaluate: Any
-
-
-@kernel(inline=True)
-def _take(grad, answer):
-    """Copy a user's gradient, whose length may have changed since the first call."""
-    if answer.size != grad.size:
-        raise ValueError("the gradient must have the shape of x at every x")
-    copy(grad, answer)
-
-
-@value_and_grad.on(_Together)
-def _(problem, grad, work, x):
-    copy(work, x)
-    value, answer = problem.fun_and_grad(work, *problem.args)
-    _take(grad, answer)
-    return float(value)
-
-
-@value_and_grad.on(_Separate)
-def _(problem, grad, work, x):
-    copy(work, x)
-    value = problem.fun(work, *problem.args)
-    copy(work, x)
-    answer = problem.jac(work, *problem.args)
-    _take(grad, answer)
-    return float(value)
-
-
-@value_and_grad.in_python(_Interpreted)
-def _(problem, grad, work, x):
-    value, grad[:] = problem.evaluate(x)
-    return value
-
-
-# What `_identity` says of a function, with its argument types -> a dispatcher, or None for what can't be compiled.
-_known: dict[Any, Any] = {}
-
-
-def _compiled(function: Callable[..., Any], arguments: tuple[Any, ...], returns: Any) -> Any:
-    """The function as a Numba dispatcher for these arguments, or None, with a warning at the first time."""
-    types = tuple(_numba_type(argument) for argument in arguments)
-    key = (_identity(function), types)
-    if key not in _known:
-        try:
-            _known[key] = _dispatcher(function, types, returns)
-        except (numba.core.errors.NumbaError, NotImplementedError, TypeError) as error:
-            _known[key] = None
-            name = getattr(function, "__name__", repr(function))
-            warnings.warn(f"{name} runs interpreted, it could not be compiled: {error}", RuntimeWarning, stacklevel=6)
-    return _known[key]
-
-
-def _numba_type(argument: Any) -> Any:
-    try:
-        return numba.typeof(argument)
-    except ValueError:
-        return type(argument)
-
-
-def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: Any) -> Any:
-    for numba_type in types:
-        if isinstance(numba_type, type):
-            raise TypeError(f"Numba has no type for an argument of {numba_type}")
-        if _holds_a_list(numba_type):
-            raise TypeError(f"args holds a list or set ({numba_type}); pass a NumPy array or a tuple")
-    dispatcher: Any = function if is_jitted(function) else _jitted(function)
-    with interrupts_held_back():
-        dispatcher.compile(types)
-    returned = dispatcher.overloads[types].signature.return_type
-    if not returns(returned):
-        raise TypeError(f"compiled, it returns {returned}")
-    return dispatcher
-
-
-def _holds_a_list(numba_type: Any) -> bool:
-    """Whether there is a list or set of Python in it: inside of a tuple, Numba frees their memory twice."""
-    reflected = isinstance(numba_type, (numba.types.List, numba.types.Set))
-    return reflected or any(map(_holds_a_list, getattr(numba_type, "types", ())))
-
-
-def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:
-    """A dispatcher for a function in which Python functions that it calls are dispatchers too."""
-    inside = (*inside, function)
-
-    def seen(value: Any) -> Any:
-        plain = isinstance(value, FunctionType) and value not in inside
-        return _jitted(value, inside) if plain else value
-
-    if isinstance(function, FunctionType):
-        scope, cells = dict(function.__globals__), list(function.__closure__ or ())
-        for name in _names(function.__code__) & scope.keys():
-            scope[name] = seen(scope[name])
-        for position, cell in enumerate(cells):
-            with suppress(ValueError):  # still empty
-                cells[position] = CellType(seen(cell.cell_contents))
-        copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, tuple(cells))
-        copy.__kwdefaults__, copy.__module__ = function.__kwdefaults__, function.__module__
-        function = copy
-    return numba.njit(boundscheck=True, error_model="numpy")(function)
-
-
 def _is_number(returned: Any) -> bool:
-    return isinstance(returned, (numba.types.Float, numba.types.Integer))
+    return isinstance(returned, (types.Float, types.Integer))
 
 
 def _is_vector(returned: Any) -> bool:
-    return isinstance(returned, numba.types.Array) and returned.ndim == 1 and _is_number(returned.dtype)
+    return isinstance(returned, types.Array) and returned.ndim == 1 and _is_number(returned.dtype)
 
 
 def _is_pair(returned: Any) -> bool:
-    return isinstance(returned, numba.types.BaseTuple) and _is_number(returned[0]) and _is_vector(returned[1])  # type: ignore[index]
+    return isinstance(returned, types.BaseTuple) and _is_number(returned[0]) and _is_vector(returned[1])  # type: ignore[index]
 
 
-def _identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:
-    """A key for what a compiled function depends on: its code, defaults, closure and globals, and those of the
-    functions among them. Numbers and strings count by value, all else by identity and is kept alive by the key.
-    """
-    if isinstance(value, (bool, int, float, complex, str, type(None))):
-        return type(value), repr(value)
-    if not isinstance(value, FunctionType) or value in inside:
-        return _ById(value)
-    inside = (*inside, value)
-    used = dict(_outside(value))
-    defaults = tuple(_identity(default, inside) for default in value.__defaults__ or ())
-    return value.__code__, defaults, tuple((name, _identity(item, inside)) for name, item in sorted(used.items()))
-
-
-def _outside(function: FunctionType) -> Any:
-    """Pairs of name and value for all that the code, and the functions inside it, take from outside."""
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        with suppress(ValueError):  # the cell is still empty
-            yield name, cell.cell_contents
-    for name in _names(function.__code__):
-        if name in function.__globals__:
-            yield name, function.__globals__[name]
-
-
-def _names(code: CodeType) -> set[str]:
-    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
-    return set(code.co_names).union(*inner)
-
-
-class _ById:
-    """Equal only where the very same object is meant."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ById) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
+def _is_complex(returned: Any) -> bool:
+    return isinstance(returned, types.Complex)

@@ -1,4 +1,4 @@
-"""The descent loop. It knows problems and methods only through their generics."""
+"""The descent loop of the first-order methods. It knows problems and methods only through their generics."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ class Record(NamedTuple):
 
 
 @kernel
-def iterate(problem, method, steering, memory, progress, tests, record, evaluations):
-    """Run the descent for so many evaluations of the objective, or until a test stops it.
+def iterate(problem, method, steering, memory, progress, tests, record, iterates):
+    """Run the descent for so many iterates, or until a test stops it.
 
-    The first evaluation of a run is that of the start; each further one follows an update. An iterate is accepted
-    only if objective and gradient are finite there; the start is kept in any case.
+    The first iterate of a run is the start; each further one follows an update, and is accepted only if objective and
+    gradient are finite there. The start is kept in any case.
 
     problem, method : compiled twins
     steering : Steering
     memory : Memory, written
     progress : Progress
     tests : StopTests
-    record : Record, written, at least `evaluations` rows or none
-    evaluations : int, at least 1
+    record : Record, written, at least `iterates` rows or none
+    iterates : int, at least 1
 
     Returns (status, *progress): a `Status` value or RUNNING, and where the run stands now. No NamedTuple: to make one,
     Numba would run Python code, where Ctrl-C may strike, which Numba does not expect.
@@ -90,7 +90,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, evaluati
     last_norm = norm(length, grad) if nfev > 0 else 0.0
     status = RUNNING
 
-    for row in range(evaluations):
+    for row in range(iterates):
         moved = nfev > 0
         if moved:
             copy(new_x, x)
@@ -125,7 +125,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, evaluati
         if row < record.x.shape[0]:
             copy_to_row(record.x, row, x)
 
-        status = value_verdict(length, tests, fun, grad, grad_norm)
+        status = value_verdict(tests, fun, grad_norm, within(length, grad, grad_norm, tests.gtol))
         if status == RUNNING and last_rate != 0.0:
             status = step_verdict(length, tests, last_fun, fun, new_x, x, new_grad)
         if status != RUNNING:
@@ -147,13 +147,16 @@ def finite(fun, grad_norm):
 
 
 @kernel(inline=True)
-def value_verdict(length, tests, fun, grad, grad_norm):
-    """The first that holds of the tests NON_FINITE, TARGET, GTOL, else RUNNING."""
+def value_verdict(tests, fun, grad_norm, stationary):
+    """The first that holds of the tests NON_FINITE, TARGET, GTOL, else RUNNING.
+
+    stationary : whether the gradient is within gtol of zero
+    """
     if not finite(fun, grad_norm):
         return _NON_FINITE
     if fun <= tests.target:
         return _TARGET
-    if within(length, grad, grad_norm, tests.gtol):
+    if stationary:
         return _GTOL
     return RUNNING
 

@@ -51,6 +51,48 @@ def update(method: Any, slots: Any, x: Any, grad: Any, rate: float, k: int) -> N
 
 
 @generic
+def new_slots(method: Any, x: Any) -> Any:
+    """The slots of a line-search method before the first update: a tuple of new arrays, the direction (n,) first.
+
+    x : float array (n,), of which number and dtype matter
+    """
+    raise _missing("a line-search method", method)
+
+
+@generic
+def direction(method: Any, slots: Any, box: Any, grad: Any, afresh: bool) -> None:
+    """Choose the direction in which a line-search method goes on, and write it to slots[0].
+
+    slots : tuple of arrays, what `Method.new_slots` returned, written
+    box : Box or None; the parameters that are not free in it stay where they are
+    grad : float array (n,), C order, the gradient of the objective, read
+    afresh : whether to forget what was learnt
+    """
+    raise _missing("a line-search method", method)
+
+
+@generic
+def first_step(method: Any, slots: Any, slope: float) -> float:
+    """The length of step to try first, in units of the direction.
+
+    slots : tuple of arrays, read
+    slope : the derivative of the objective along the direction, < 0
+    """
+    raise _missing("a line-search method", method)
+
+
+@generic
+def learn(method: Any, slots: Any, x: Any, grad: Any, last_x: Any, last_grad: Any) -> None:
+    """Remember what an update showed of the objective.
+
+    slots : tuple of arrays, written
+    x, grad : float arrays (n,), C order, the iterate and the gradient after the update, read
+    last_x, last_grad : the same before the update
+    """
+    raise _missing("a line-search method", method)
+
+
+@generic
 def rate(schedule: Any, k: int) -> float:
     """The learning rate of update number k, counted from 0."""
     raise _missing("a schedule", schedule)

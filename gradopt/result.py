@@ -129,7 +129,7 @@ class State:
         Updates done.
     x : ndarray (n,)
         The last accepted iterate.
-    slots : tuple of ndarray (n,)
+    slots : tuple of ndarray
         What the method remembers.
     origin : int
         The updates before those that the slots remember; 0 unless a run was recovered.

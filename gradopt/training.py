@@ -69,7 +69,7 @@ class Training:
         self.method, self._problem, self._plan, self._watch, self._record = method, problem, plan, watch, record
         self._twins = problem.compiled(x.dtype), method.compiled()
         self._batch_size = plan.batch_size or problem.rows
-        slots = tuple(np.zeros_like(x) for _ in method.slots) if state is None else tuple(map(np.copy, state.slots))
+        slots = method.new_slots(x) if state is None else method.fitting_slots(state.slots)
         work = problem.batch_workspace(x.dtype, self._batch_size)
         order, grad = np.arange(problem.rows), np.empty_like(x)
         spare = grad if isinstance(clipping, NoClipping) else np.empty_like(x)

@@ -53,6 +53,16 @@ def norm(length, v):
 
 
 @kernel(inline=True)
+def inner(length, u, v):
+    """The inner product of u and v, in float64."""
+    if length is None:
+        return _inner_of_many(u, v)
+    a, b, c, d = _elements(u)
+    e, f, g, h = _elements(v)
+    return (a * e + b * f) + (c * g + d * h)
+
+
+@kernel(inline=True)
 def within(length, v, norm_of_v, bound):
     """Whether the largest abs(v[j]) is at most `bound` >= 0; v is finite."""
     # The norm is at most sqrt(n) times the largest element, so most calls need not look at v.
@@ -91,6 +101,16 @@ def _norm_of_many(v):
     for j in range(v.size):
         total += (v[j] / scale) ** 2
     return scale * math.sqrt(total)
+
+
+@kernel(inline=True)
+def _inner_of_many(u, v):
+    if u.size >= 16:
+        return dot(u, v)
+    total = 0.0  # not worth a call
+    for j in range(u.size):
+        total += np.float64(u[j]) * np.float64(v[j])
+    return total
 
 
 @kernel

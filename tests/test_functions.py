@@ -131,8 +131,7 @@ def test_nan_at_any_place_is_never_success(at, where, bad):
 @pytest.mark.parametrize(
     ("function", "gradient", "error", "message"),
     [
-        (fun, None, TypeError, "jac must be a function that returns the gradient, or True"),
-        (fun, "3-points", TypeError, "jac must be .* got '3-points'"),
+        (fun, "3-points", TypeError, "jac must be .* got .3-points."),
         (lambda x: x, jac, TypeError, r"fun must return a real number, got array\(\[0., 0.\]\)"),
         (lambda x: None, jac, TypeError, "fun must return a real number, got None"),
         (lambda x: 1j, jac, TypeError, "fun must return a real number, got 1j"),

@@ -93,7 +93,7 @@ def path(method, n, dtype, steps):
 
 def test_the_table_has_all_methods():
     names = {name for name in gradopt.__all__ if isinstance(getattr(gradopt, name), type)}
-    methods = {name for name in names if issubclass(getattr(gradopt, name), gradopt.methods.Method)}
+    methods = {name for name in names if issubclass(getattr(gradopt, name), gradopt.methods.FirstOrderMethod)}
     assert {cls.__name__ for cls in TABLE} == methods
 
 

@@ -1,6 +1,7 @@
 """Everything that depends on how Numba works: flags, caching, dispatch, memory, floating-point modes."""
 
 from gradopt.compiler.bits import by_precision, reinterpreted
+from gradopt.compiler.called import Packed, address_of, called, unpacking
 from gradopt.compiler.carried import Carried, contents
 from gradopt.compiler.dispatch import generic
 from gradopt.compiler.interrupts import interrupts_held_back
@@ -14,8 +15,11 @@ __all__ = [
     "TILE_ROWS",
     "VECTOR_BYTES",
     "Carried",
+    "Packed",
+    "address_of",
     "borrowed",
     "by_precision",
+    "called",
     "contents",
     "copied",
     "elementwise",
@@ -34,5 +38,6 @@ __all__ = [
     "start_flushing",
     "summation",
     "tile",
+    "unpacking",
     "zeros_for",
 ]

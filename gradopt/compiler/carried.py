@@ -23,10 +23,12 @@ class Carried:
     value : tuple
     shown : str
         How it prints.
+    keep : object
+        What must live as long.
     """
 
-    def __init__(self, value: tuple[Any, ...], shown: str) -> None:
-        self.value, self._shown = value, shown
+    def __init__(self, value: tuple[Any, ...], shown: str, keep: Any = None) -> None:
+        self.value, self._shown, self._keep = value, shown, keep
 
     def __repr__(self) -> str:
         return self._shown

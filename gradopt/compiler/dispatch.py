@@ -25,9 +25,10 @@ def generic(
     compiled code the implementation for that class becomes part of the caller. A call from Python runs a compiled
     version of it, or the plain Python source where the compiler is off.
 
-    `function.on(Class)` registers an implementation for a configuration class; `function.in_python(Class)` registers
-    one that is never compiled. With `in_sums`, compiled code calls the function in a `summation` only, and its
-    arithmetic may be reordered with that of the sum. `default` is the implementation for all other classes.
+    `function.on(Class)` registers an implementation for a configuration class, `function.in_python(Class)` one that is
+    never compiled; `function.source(Class.Compiled)` is the plain Python of an implementation. With `in_sums`, compiled
+    code calls the function in a `summation` only, and its arithmetic may be reordered with that of the sum. `default`
+    is the implementation for all other classes.
     """
     if stub is None:
         return lambda stub: generic(stub, in_sums=in_sums, default=default)
@@ -67,6 +68,7 @@ def generic(
 
         return register
 
+    function.source = implementations.__getitem__
     function.on = on
     function.in_python = in_python
     return function

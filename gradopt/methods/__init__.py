@@ -3,23 +3,29 @@
 from gradopt.methods.adadelta import Adadelta
 from gradopt.methods.adagrad import Adagrad
 from gradopt.methods.adam import Adam, Adamax, AdamW, NAdam, RAdam
-from gradopt.methods.base import Method, MethodState, as_method
+from gradopt.methods.base import FirstOrderMethod, LineSearchMethod, Method, MethodState, as_method
+from gradopt.methods.conjugate_gradient import NonlinearCG
+from gradopt.methods.lbfgs import LBFGS
 from gradopt.methods.lion import Lion
 from gradopt.methods.rmsprop import RMSprop
 from gradopt.methods.rprop import Rprop
 from gradopt.methods.sgd import SGD
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "FirstOrderMethod",
+    "LineSearchMethod",
     "Lion",
     "Method",
     "MethodState",
     "NAdam",
+    "NonlinearCG",
     "RAdam",
     "RMSprop",
     "Rprop",

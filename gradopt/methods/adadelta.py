@@ -16,13 +16,13 @@ from typing import ClassVar
 
 from gradopt import validate
 from gradopt.config import config
-from gradopt.methods.base import Method
+from gradopt.methods.base import FirstOrderMethod
 from gradopt.protocol import update
 from gradopt.schedules import Schedule
 
 
 @config
-class Adadelta(Method):
+class Adadelta(FirstOrderMethod):
     """Adadelta: steps scaled by the ratio of past steps to past gradients.
 
     Parameters

@@ -15,13 +15,13 @@ from typing import ClassVar
 
 from gradopt import validate
 from gradopt.config import config
-from gradopt.methods.base import Method
+from gradopt.methods.base import FirstOrderMethod
 from gradopt.protocol import update
 from gradopt.schedules import Schedule
 
 
 @config
-class Adagrad(Method):
+class Adagrad(FirstOrderMethod):
     """Adagrad: rates that fall with the sum of squared gradients.
 
     Parameters

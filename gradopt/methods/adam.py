@@ -28,12 +28,12 @@ from typing import ClassVar
 from gradopt import validate
 from gradopt.compiler import kernel
 from gradopt.config import config
-from gradopt.methods.base import Method
+from gradopt.methods.base import FirstOrderMethod
 from gradopt.protocol import update
 from gradopt.schedules import Schedule
 
 
-class _MomentMethod(Method):
+class _MomentMethod(FirstOrderMethod):
     """What the methods of this file have in common."""
 
     betas: tuple[float, float]

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from gradopt import validate
 from gradopt.config import Config
-from gradopt.protocol import rate, update
+from gradopt.protocol import new_slots, rate, update
 from gradopt.schedules import PerEpoch, Schedule, as_schedule
 
 
 @dataclass
 class MethodState:
-    """What a method remembers between two calls of `Method.step`.
+    """What a method remembers between two calls of `FirstOrderMethod.step`.
 
     Attributes
     ----------
@@ -31,24 +31,54 @@ class MethodState:
 
 
 class Method(Config):
-    """Base of the first-order methods.
+    """Base of the methods: a frozen configuration, and the names of what it remembers from update to update in `slots`.
 
-    A method is a frozen configuration with a field `learning_rate`, the names of the arrays it keeps beside the
-    parameters in `slots`, and a kernel registered with `protocol.update`.
+    An object of a class derived from it also is what scipy.optimize.minimize takes as `method`.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
-    learning_rate: Schedule | float
-
-    @property
-    def remembers(self) -> bool:
-        """Whether updates write the slots."""
-        return bool(self.slots)
 
     @property
     def by_epoch(self) -> bool:
         """Whether the learning rate is a function of the epoch."""
+        return False
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the slots must be taken back when an update is rejected."""
+        return False
+
+    def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """What is remembered before the first update: an array for each name in `slots`.
+
+        x : float array (n,), of which number and dtype matter
+        """
+        raise NotImplementedError
+
+    def fitting_slots(self, slots: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        """Copies of the slots of a method of this class with maybe other settings, as this one wants them."""
+        return tuple(slot.copy() for slot in slots)
+
+
+class FirstOrderMethod(Method):
+    """Base of the methods that step by a learning rate.
+
+    A rule has a field `learning_rate`, the names of the arrays (n,) it keeps beside the parameters in `slots`, and a
+    kernel registered with `protocol.update`.
+    """
+
+    learning_rate: Schedule | float
+
+    @property
+    def remembers(self) -> bool:
+        return bool(self.slots)
+
+    @property
+    def by_epoch(self) -> bool:
         return isinstance(self.learning_rate, PerEpoch)
+
+    def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        return tuple(np.zeros_like(x) for _ in self.slots)
 
     def _lowered(self, dtype: Any) -> Any:
         schedule = as_schedule("learning_rate", self.learning_rate)
@@ -93,7 +123,7 @@ class Method(Config):
         _check_vector("x", x)
         if self.by_epoch:
             raise ValueError(f"learning_rate must be a function of the update count, got {self.learning_rate}")
-        return MethodState(0, tuple(np.zeros_like(x) for _ in self.slots))
+        return MethodState(0, self.new_slots(x))
 
     def step(self, x: NDArray[Any], grad: NDArray[Any], state: MethodState) -> None:
         """Make one update: x and state change in place.
@@ -134,6 +164,21 @@ class Method(Config):
         twin = self.compiled()
         update(twin, state.slots, x, grad, rate(twin.learning_rate, state.nit), state.nit)
         state.nit += 1
+
+
+class LineSearchMethod(Method):
+    """Base of the methods that choose a direction, and the length of each step by a search along it.
+
+    Such a method has kernels registered with `protocol.new_slots`, `direction`, `first_step` and `learn`, its
+    first slot is the direction, and its compiled twin has the fields `max_line_search`, evaluations in a search at the
+    most, and `curvature`, the constant c2 of the strong Wolfe conditions.
+    """
+
+    takes_bounds: ClassVar[bool] = False
+
+    def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        # As plain Python: to compile it for one call would not pay.
+        return new_slots.source(self.Compiled)(self.compiled(), x)  # type: ignore[no-any-return]
 
 
 def pair(name: str, value: Any) -> tuple[float, float]:

@@ -13,13 +13,13 @@ from typing import ClassVar
 
 from gradopt import validate
 from gradopt.config import config
-from gradopt.methods.base import Method
+from gradopt.methods.base import FirstOrderMethod
 from gradopt.protocol import update
 from gradopt.schedules import Schedule
 
 
 @config
-class Lion(Method):
+class Lion(FirstOrderMethod):
     """Lion: steps of equal length in every parameter, by the sign of a momentum.
 
     Parameters

@@ -18,13 +18,13 @@ from typing import ClassVar
 
 from gradopt import validate
 from gradopt.config import config
-from gradopt.methods.base import Method
+from gradopt.methods.base import FirstOrderMethod
 from gradopt.protocol import update
 from gradopt.schedules import Schedule
 
 
 @config
-class RMSprop(Method):
+class RMSprop(FirstOrderMethod):
     """RMSprop: gradients divided by their recent size.
 
     Parameters

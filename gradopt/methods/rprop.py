@@ -16,12 +16,12 @@ from typing import ClassVar
 
 from gradopt import validate
 from gradopt.config import config
-from gradopt.methods.base import Method, pair
+from gradopt.methods.base import FirstOrderMethod, pair
 from gradopt.protocol import update
 
 
 @config
-class Rprop(Method):
+class Rprop(FirstOrderMethod):
     """Rprop: steps by the sign of the gradient, of a length that adapts to each parameter.
 
     Parameters

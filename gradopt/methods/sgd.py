@@ -19,13 +19,13 @@ from typing import ClassVar
 
 from gradopt import validate
 from gradopt.config import config
-from gradopt.methods.base import Method
+from gradopt.methods.base import FirstOrderMethod
 from gradopt.protocol import update
 from gradopt.schedules import Schedule
 
 
 @config
-class SGD(Method):
+class SGD(FirstOrderMethod):
     """Gradient descent, with momentum.
 
     Parameters

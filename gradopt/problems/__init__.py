@@ -2,7 +2,9 @@
 
 from gradopt.problems.base import Problem
 from gradopt.problems.classifier import Classifier
+from gradopt.problems.curve_fit import CurveFit
 from gradopt.problems.double_well import DoubleWell
+from gradopt.problems.mgh import MGH
 from gradopt.problems.polynomial_fit import PolynomialFit
 from gradopt.problems.quadratic import Quadratic
 from gradopt.problems.regressor import Regressor
@@ -11,7 +13,9 @@ from gradopt.problems.rows import RowProblem
 from gradopt.problems.shape_classifier import shape_classifier
 
 __all__ = [
+    "MGH",
     "Classifier",
+    "CurveFit",
     "DoubleWell",
     "PolynomialFit",
     "Problem",

@@ -46,6 +46,25 @@ class Problem(Config):
     def minimum(self) -> float | None:
         return None
 
+    @property
+    def gradient_source(self) -> str | None:
+        """How the gradient is found, where it is not given."""
+        return None
+
+    @property
+    def interpreted(self) -> bool:
+        """Whether it can't be compiled, and the loop must be Python."""
+        return False
+
+    @property
+    def inlined(self) -> bool:
+        """Whether its kernel becomes part of the loop, which then holds few parameters in registers."""
+        return True
+
+    def calls(self, evaluations: int) -> tuple[int, int]:
+        """How often value and gradient were evaluated in a run with so many evaluations of both."""
+        return evaluations, evaluations
+
     def start(self, rng: Any = None) -> NDArray[Any] | None:
         """Where a run starts unless told otherwise; drawn from rng where the problem has no fixed `x0`."""
         return self.x0

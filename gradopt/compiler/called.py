@@ -1,0 +1,114 @@
+"""Functions that compiled code calls by their address.
+
+Numba compiles a function into its callers and chooses both by type, so a loop that is handed a function of a user's is
+compiled anew for it, and never cached on disk. A loop that is handed an address, and the address of the function's
+data, is compiled once for all functions. What it calls must have been compiled for the very same argument types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import typeof, types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from gradopt.compiler.kernel import COMPILING, kernel
+from gradopt.compiler.memory import borrowed
+
+_Plain: Any = (types.Number, types.Boolean, types.NoneType)
+
+
+def address_of(dispatcher: Any, argument_types: tuple[Any, ...]) -> int:
+    """Where the machine code of a compiled function lies, for as long as the function lives; compiles it if need be."""
+    if argument_types not in dispatcher.overloads:
+        dispatcher.compile(argument_types)
+    result = dispatcher.overloads[argument_types]
+    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+
+
+@intrinsic
+def called(typing_context: Any, address: Any, arguments: Any) -> Any:
+    """Call the function at an address, which returns a float64; its exceptions pass through."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        function_type = context.call_conv.get_function_type(types.float64, arguments.types)
+        pointer = builder.inttoptr(values[0], function_type.as_pointer())
+        unpacked = cgutils.unpack_tuple(builder, values[1])
+        status, result = context.call_conv.call_function(builder, pointer, types.float64, arguments.types, unpacked)
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return result
+
+    return types.float64(address, arguments), generate
+
+
+class Packed:
+    """A tuple in the form in which compiled code holds it, at an address.
+
+    Parameters
+    ----------
+    value : tuple
+        Of numbers, arrays, None, and tuples of these; kept alive.
+
+    Raises
+    ------
+    TypeError
+        Something else is in it.
+    """
+
+    def __init__(self, value: tuple[Any, ...]) -> None:
+        self.value, self.address = value, 0
+        if not COMPILING:
+            return
+        self.type: Any = typeof(value)
+        _require_plain(self.type)
+        context = cpu_target.target_context
+        self._memory = np.zeros(context.get_abi_sizeof(context.get_value_type(self.type)) // 8 + 1, np.int64)
+        _store(self._memory, value)
+        self.address = self._memory.ctypes.data
+
+
+def unpacking(packed_type: Any) -> Callable[[int], tuple[Any, ...]]:
+    """The function that gives the tuple at an address, for compiled code; it does not own its arrays."""
+
+    @intrinsic
+    def unpack(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            pointer = builder.inttoptr(values[0], context.get_value_type(packed_type).as_pointer())
+            return builder.load(pointer)
+
+        return packed_type(address), generate
+
+    return unpack  # type: ignore[return-value]
+
+
+def _require_plain(numba_type: Any) -> None:
+    if isinstance(numba_type, types.BaseTuple):
+        for item in numba_type.types:  # type: ignore[attr-defined]
+            _require_plain(item)
+    elif isinstance(numba_type, types.Array):
+        _require_plain(numba_type.dtype)
+    elif not isinstance(numba_type, _Plain):
+        raise TypeError(f"they hold a {numba_type}; pass numbers, arrays of numbers, and tuples of these")
+
+
+@intrinsic
+def _stored(typing_context: Any, memory: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array = context.make_array(memory)(context, builder, values[0])
+        value_type = context.get_value_type(value)
+        builder.store(values[1], builder.bitcast(array.data, ir.PointerType(value_type)))
+        return context.get_dummy_value()
+
+    return types.void(memory, value), generate
+
+
+@kernel
+def _store(memory, value):
+    """Write a tuple, its arrays without owners, to memory, an int64 array."""
+    _stored(memory, borrowed(value))

@@ -1,0 +1,183 @@
+"""L-BFGS: a quasi-Newton direction from the last steps and what they did to the gradient.
+
+    s = x - last x,  y = grad - last grad          of the last `memory` updates
+    H = (s'y / y'y) I                              of the newest pair
+    H <- (I - s y'/s'y) H (I - y s'/s'y) + s s'/s'y    for each pair, oldest first
+    d = -H grad                                    by the two-loop recursion, without making H
+
+J. Nocedal, Updating quasi-Newton matrices with limited storage, Math. Comp. 35 (1980); D. Liu and J. Nocedal, On the
+limited memory BFGS method for large scale optimization, Math. Program. 45 (1989). Within bounds, H is that of the free
+parameters, made of the parts of the pairs that concern them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.box import free_add, free_inner, free_negative
+from gradopt.compiler import kernel
+from gradopt.config import config
+from gradopt.methods.base import LineSearchMethod
+from gradopt.protocol import direction, first_step, learn, new_slots
+from gradopt.vectors import inner, norm
+
+_TINY = 1e-300
+
+
+@config
+class LBFGS(LineSearchMethod):
+    """Limited-memory BFGS with a line search by the strong Wolfe conditions.
+
+    Parameters
+    ----------
+    memory : int
+        How many updates the curvature is estimated from, >= 1. Takes 2 * memory arrays of the length of x.
+    max_line_search : int
+        Evaluations of the objective in a line search at the most, >= 2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter is out of its range.
+
+    Notes
+    -----
+    The first step has length 1; later ones try the quasi-Newton step first. Ends with LINE_SEARCH where not even the
+    direction of steepest descent has an acceptable step. With `bounds`, steps are projected into them.
+
+    Counterparts: scipy's L-BFGS-B, torch.optim.LBFGS(line_search_fn="strong_wolfe").
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> result = gradopt.optimize(gradopt.problems.Rosenbrock(), method=gradopt.LBFGS())
+    >>> print(result.x.round(6), result.success)
+    [1. 1.] True
+    """
+
+    class Compiled(NamedTuple):
+        memory: int
+        max_line_search: int
+        curvature: float
+
+    slots: ClassVar[tuple[str, ...]] = ("direction", "steps", "changes", "products", "pairs")
+    takes_bounds: ClassVar[bool] = True
+
+    memory: int = 10
+    max_line_search: int = 20
+
+    def __post_init__(self) -> None:
+        self._check("memory", validate.integer, 1)
+        self._check("max_line_search", validate.integer, 2)
+
+    def _lowered(self, dtype: Any) -> Any:
+        return self.Compiled(self.memory, self.max_line_search, 0.9)
+
+    def fitting_slots(self, slots: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        direction, steps, changes, products, (stored, following) = slots
+        fitting = self.new_slots(direction)
+        kept = min(int(stored), self.memory)
+        for i in range(kept):
+            source = (int(following) - kept + i) % len(steps)
+            for target, rows in zip(fitting[1:3], (steps, changes), strict=True):
+                target[i] = rows[source]
+            fitting[3][:, i] = products[:, source]
+        fitting[0][:] = direction
+        fitting[4][:] = kept, kept % self.memory
+        return fitting
+
+
+@new_slots.on(LBFGS)
+def _new_slots(method, x):
+    steps, changes = np.zeros((method.memory, x.size), x.dtype), np.zeros((method.memory, x.size), x.dtype)
+    return np.zeros_like(x), steps, changes, np.zeros((3, method.memory)), np.zeros(2, np.int64)
+
+
+@direction.on(LBFGS)
+def _(method, slots, box, grad, afresh):
+    d, steps, changes, products, pairs = slots
+    if afresh:
+        pairs[0] = 0
+    _two_loops(d, steps, changes, products, pairs, box, grad)
+
+
+@kernel(separate=True)
+def _two_loops(d, steps, changes, products, pairs, box, grad) -> None:
+    """Put -H grad into d.
+
+    d : float array (n,), C order, written
+    steps, changes : float arrays (memory, n), C order, s and y, read
+    products : float64 array (3, memory), s'y and y'y, with a box written; weights, written
+    pairs : int64 array (2,), how many there are, and the row after that of the newest; read
+    box : Box or None, read
+    grad : float array (n,), C order, read
+    """
+    memory, weights = steps.shape[0], products[2]
+    free_negative(box, d, grad)
+    scale = 0.0
+    for age in range(pairs[0]):
+        i = (pairs[1] - 1 - age) % memory
+        step, change = steps[i], changes[i]
+        if box is not None:
+            _take_free_part(box, products, i, step, change)
+        if products[0, i] > 0.0:
+            weights[i] = free_inner(box, step, d) / products[0, i]
+            free_add(box, d, -weights[i], change)
+            if scale == 0.0:
+                scale = products[0, i] / products[1, i]
+    if scale == 0.0:  # nothing is known of the curvature: a step of length 1
+        scale = 1.0 / max(norm(None, d), _TINY)
+    scale = d.dtype.type(scale)
+    for j in range(d.size):
+        d[j] *= scale
+    for age in range(pairs[0] - 1, -1, -1):
+        i = (pairs[1] - 1 - age) % memory
+        if products[0, i] > 0.0:
+            weight = free_inner(box, changes[i], d) / products[0, i]
+            free_add(box, d, weights[i] - weight, steps[i])
+
+
+@kernel(inline=True)
+def _take_free_part(box, products, i, step, change):
+    """Put s'y and y'y of pair i over the free parameters into products; 0 for s'y where they say nothing."""
+    step_change, change_change = free_inner(box, step, change), free_inner(box, change, change)
+    tells = _tells(step.dtype, free_inner(box, step, step), step_change, change_change)
+    products[0, i], products[1, i] = step_change if tells else 0.0, change_change
+
+
+@kernel(inline=True)
+def _tells(dtype, step_step, step_change, change_change):
+    """Whether s'y is positive, and not by rounding alone: only then is H positive definite."""
+    return step_change > np.finfo(dtype).eps * math.sqrt(step_step * change_change)
+
+
+@first_step.on(LBFGS)
+def _(method, slots, slope):
+    return 1.0
+
+
+@learn.on(LBFGS)
+def _(method, slots, x, grad, last_x, last_grad):
+    _, steps, changes, products, pairs = slots
+    _keep_pair(steps, changes, products, pairs, x, grad, last_x, last_grad)
+
+
+@kernel(separate=True)
+def _keep_pair(steps, changes, products, pairs, x, grad, last_x, last_grad) -> None:
+    """Put the newest pair in the place of the oldest; the arrays are those of `_two_loops`, written."""
+    memory, i = steps.shape[0], pairs[1]
+    step, change = steps[i], changes[i]
+    for j in range(x.size):
+        step[j] = x[j] - last_x[j]
+        change[j] = grad[j] - last_grad[j]
+    step_change, change_change = inner(None, step, change), inner(None, change, change)
+    if _tells(x.dtype, inner(None, step, step), step_change, change_change):
+        products[0, i], products[1, i] = step_change, change_change
+        pairs[0], pairs[1] = min(pairs[0] + 1, memory), (i + 1) % memory
+    elif pairs[0] == memory:  # its place was that of the oldest pair
+        pairs[0] = memory - 1
