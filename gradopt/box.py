@@ -47,6 +47,30 @@ def mark_free(box, x, grad):
             box.free[j] = 0.0 if held or box.low[j] == box.high[j] else 1.0
 
 
+@kernel(separate=True)
+def hold_near_bounds(direction, box, x):
+    """Let the free parameters that a direction moves to a bound almost at once be held there.
+
+    Else the search would find a bend in its way, maybe uphill beyond, before any progress. Returns whether there are
+    any: the direction of the others should then be another one. If not, what is held gets the rest of its way.
+
+    direction : float array (n,), C order, written
+    box : Box, free written
+    x : float array (n,), C order, read
+    """
+    found = False
+    for j in range(x.size):
+        ahead = (box.high[j] if direction[j] > 0.0 else box.low[j]) - x[j]
+        if box.free[j] != 0.0 and abs(ahead) < _AT_ONCE * abs(direction[j]):
+            box.free[j], found = 0.0, True
+    if not found:
+        for j in range(x.size):
+            if box.free[j] == 0.0:
+                below, above = box.low[j] - x[j], box.high[j] - x[j]
+                direction[j] = above if above < -below else below
+    return found
+
+
 @kernel(inline=True)
 def slope_along(length, box, x, direction, grad):
     """The derivative of the objective at x, along a direction that is followed into the box."""
@@ -99,6 +123,10 @@ def free_negative(box, out, v):
     """Put -v into out, and 0 for parameters that are not free."""
     for j in range(out.size):
         out[j] = -v[j] if box is None else -v[j] * box.free[j]
+
+
+# In units of the direction.
+_AT_ONCE = 1e-3
 
 
 @summation

@@ -37,24 +37,33 @@ class Bracket(NamedTuple):
     high_slope: float
 
 
+class Wanted(NamedTuple):
+    """What a step must fulfil."""
+
+    start_fun: float  # the objective at step 0
+    flat: float  # the largest abs(slope) that the curvature condition allows
+    noise: float  # the error of the objective
+    bends: bool  # whether the way may bend at bounds; then only the decrease is asked for once a step was too long
+
+
 @kernel(separate=True)
-def judge(bracket, step, fun, slope, start_fun, promised, flat, noise):
+def judge(wanted, bracket, step, fun, slope, promised):
     """Take note of a step that was tried.
 
+    wanted : Wanted
     bracket : Bracket
     step, fun, slope : the step, the objective there and its derivative
-    start_fun : the objective at step 0
     promised : by how much the derivative at step 0 would change the objective over this step, < 0
-    flat : the largest abs(slope) that the curvature condition allows
-    noise : the error of the objective
 
     Returns (whether to accept the step, the new bracket, the step to try next).
     """
     low, low_fun, low_slope, high, high_fun, high_slope = bracket
     if not abs(fun) + abs(slope) < np.inf:
         return False, Bracket(low, low_fun, low_slope, step, np.inf, np.inf), low + _RETREAT * (step - low)
-    decreased = fun <= start_fun + SUFFICIENT_DECREASE * promised
-    if abs(slope) <= flat and (decreased or fun <= start_fun + noise):
+    decreased = fun <= wanted.start_fun + SUFFICIENT_DECREASE * promised
+    if abs(slope) <= wanted.flat and (decreased or fun <= wanted.start_fun + wanted.noise):
+        return True, bracket, step
+    if wanted.bends and decreased and (slope > 0.0 or high < np.inf):
         return True, bracket, step
     if not decreased or (low > 0.0 and fun >= low_fun):
         high, high_fun, high_slope = step, fun, slope

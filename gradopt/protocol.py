@@ -60,12 +60,12 @@ def new_slots(method: Any, x: Any) -> Any:
 
 
 @generic
-def direction(method: Any, slots: Any, box: Any, grad: Any, afresh: bool) -> None:
+def direction(method: Any, slots: Any, box: Any, x: Any, grad: Any, afresh: bool) -> None:
     """Choose the direction in which a line-search method goes on, and write it to slots[0].
 
     slots : tuple of arrays, what `Method.new_slots` returned, written
-    box : Box or None; the parameters that are not free in it stay where they are
-    grad : float array (n,), C order, the gradient of the objective, read
+    box : Box or None, whose `free` is written
+    x, grad : float arrays (n,), C order, the iterate and the gradient there, read
     afresh : whether to forget what was learnt
     """
     raise _missing("a line-search method", method)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradopt.box import mark_free, move, promised, slope_along, stationary
+from gradopt.box import move, promised, slope_along, stationary
 from gradopt.compiler import COMPILING, borrowed, exchanged, keep, kernel, stacked
-from gradopt.line_search import Bracket, judge
+from gradopt.line_search import Bracket, Wanted, judge
 from gradopt.loop import RUNNING, finite, step_verdict, value_verdict
 from gradopt.protocol import direction, first_step, learn, value_and_grad
 from gradopt.status import Status
@@ -53,8 +53,7 @@ def search(problem, method, box, memory, progress, tests, record, iterates):
         bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
         while True:
             if moved and tries == 0:
-                mark_free(box, x, grad)
-                direction(method, slots, box, grad, afresh)
+                direction(method, slots, box, x, grad, afresh)
                 slope = slope_along(length, box, x, d, grad)
                 if not -np.inf < slope < 0.0 and not afresh:  # it does not point downhill
                     afresh = True
@@ -73,8 +72,8 @@ def search(problem, method, box, memory, progress, tests, record, iterates):
             tries += 1
             new_slope = slope_along(length, box, new_x, d, new_grad)
             change = promised(box, grad, x, new_x, step, slope)
-            flat = -method.curvature * slope
-            accepted, bracket, next_step = judge(bracket, step, new_fun, new_slope, fun, change, flat, noise * abs(fun))
+            wanted = Wanted(fun, -method.curvature * slope, noise * abs(fun), box is not None)
+            accepted, bracket, next_step = judge(wanted, bracket, step, new_fun, new_slope, change)
             if accepted:
                 break
             if new_fun < best_fun and finite(new_fun, new_slope):

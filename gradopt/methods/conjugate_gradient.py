@@ -88,7 +88,7 @@ def _(method, x):
 
 
 @direction.on(NonlinearCG)
-def _(method, slots, box, grad, afresh):
+def _(method, slots, box, x, grad, afresh):
     d, last = slots
     if afresh:
         last[0], last[1] = 0.0, 0.0

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt import validate
-from gradopt.box import free_add, free_inner, free_negative
+from gradopt.box import free_add, free_inner, free_negative, hold_near_bounds, mark_free
 from gradopt.compiler import kernel
 from gradopt.config import config
 from gradopt.methods.base import LineSearchMethod
@@ -27,6 +27,7 @@ from gradopt.protocol import direction, first_step, learn, new_slots
 from gradopt.vectors import inner, norm
 
 _TINY = 1e-300
+_PASSES = 4  # to find the parameters that bounds hold
 
 
 @config
@@ -99,11 +100,18 @@ def _new_slots(method, x):
 
 
 @direction.on(LBFGS)
-def _(method, slots, box, grad, afresh):
+def _(method, slots, box, x, grad, afresh):
     d, steps, changes, products, pairs = slots
     if afresh:
         pairs[0] = 0
-    _two_loops(d, steps, changes, products, pairs, box, grad)
+    if box is None:
+        _two_loops(d, steps, changes, products, pairs, box, grad)
+    else:
+        mark_free(box, x, grad)
+        for _ in range(_PASSES):
+            _two_loops(d, steps, changes, products, pairs, box, grad)
+            if not hold_near_bounds(d, box, x):
+                break
 
 
 @kernel(separate=True)
