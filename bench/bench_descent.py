@@ -43,7 +43,7 @@ def hand_fused(x, rate, b, steps, funs, rates, norms, best):
 def our_loop(problem, method, x0, steps):
     """The compiled loop alone, on arrays that are allocated already."""
     descent = Descent(problem, method, x0.copy(), NO_TESTS, NoClipping(), False, "scalars", None)
-    descent.start(with_update=False)
+    descent.start(at_most=0)
     rows = descent._recorder.next_rows(steps)
     for column in rows:
         column.fill(0.0)

@@ -25,10 +25,13 @@ class Called(Config):
         data: int
 
 
+_VECTORS = {"float32": float32[::1], "float64": float64[::1]}  # type: ignore[index]
+_ARGUMENTS = {name: (int64, vector, vector, vector) for name, vector in _VECTORS.items()}
+
+
 def argument_types(dtype: Any) -> tuple[Any, ...]:
     """The types of (data, grad, work, x) for parameters of this dtype."""
-    vector: Any = {"float32": float32[::1], "float64": float64[::1]}[dtype.name]
-    return int64, vector, vector, vector
+    return _ARGUMENTS[dtype.name]
 
 
 def row_argument_types(dtype: Any) -> tuple[Any, ...]:

@@ -26,6 +26,9 @@ from gradopt.steering import Steering
 # The default ftol of line-search methods, in units of the last place.
 SEARCH_FTOL = 10.0
 
+# The updates that come along with the evaluation of the start, at the most and by the seconds they may take.
+_FIRST_UPDATES, _AN_INSTANT = 64, 1e-3
+
 # Up to this many parameters their number is part of the type, so that they stay in registers.
 IN_REGISTERS = 4
 
@@ -120,9 +123,12 @@ class Descent:
         """The learning rate of the next update."""
         return self._progress.rate
 
-    def start(self, with_update: bool) -> int:
-        """Evaluate the start, and do the first update if nobody wants to look between; a `Status` or RUNNING."""
-        status = self._advance(2 if with_update and self._earlier is None else 1)
+    def start(self, at_most: int) -> int:
+        """Evaluate the start, and do what of the first updates is sure to take no time; a `Status` or RUNNING."""
+        updates = (
+            0 if self._earlier is not None else max(1, min(_FIRST_UPDATES, int(_AN_INSTANT / self._source.seconds)))
+        )
+        status = self._advance(1 + min(updates, at_most))
         self.failed_at_start = status == Status.NON_FINITE and self._progress.nfev == 1
         if self.failed_at_start:
             self._progress = self._progress._replace(best_fun=self._progress.fun)

@@ -31,7 +31,7 @@ def given(fun: Any, jac: Any, unpack: Any) -> Callable[..., Any]:
         if answer.size != grad.size:
             raise ValueError("the gradient must have the shape of x at every x")
         copy(grad, answer)
-        return float(value)
+        return np.float64(value)
 
     return evaluate
 
@@ -46,7 +46,7 @@ def together(fun: Any, unpack: Any) -> Callable[..., Any]:
         if answer.size != grad.size:
             raise ValueError("the gradient must have the shape of x at every x")
         copy(grad, answer)
-        return float(value)
+        return np.float64(value)
 
     return evaluate
 
@@ -57,7 +57,7 @@ def two_point(fun: Any, unpack: Any) -> Callable[..., Any]:
     def evaluate(data, grad, work, x):
         args, low, high = unpack(data)
         copy(work, x)
-        value = float(fun(work, *args))
+        value = np.float64(fun(work, *args))
         relative = np.finfo(x.dtype).eps ** _TWO_POINT
         for j in range(x.size):
             h, up, down = relative * max(1.0, abs(x[j])), high[j] - x[j], x[j] - low[j]
@@ -66,7 +66,7 @@ def two_point(fun: Any, unpack: Any) -> Callable[..., Any]:
             copy(work, x)
             work[j] += x.dtype.type(h)
             h = np.float64(work[j]) - np.float64(x[j])
-            grad[j] = (float(fun(work, *args)) - value) / h if h != 0.0 else 0.0
+            grad[j] = (np.float64(fun(work, *args)) - value) / h if h != 0.0 else 0.0
         return value
 
     return evaluate
@@ -78,7 +78,7 @@ def three_point(fun: Any, unpack: Any) -> Callable[..., Any]:
     def evaluate(data, grad, work, x):
         args, low, high = unpack(data)
         copy(work, x)
-        value = float(fun(work, *args))
+        value = np.float64(fun(work, *args))
         relative = np.finfo(x.dtype).eps ** _THREE_POINT
         for j in range(x.size):
             h, up, down = relative * max(1.0, abs(x[j])), high[j] - x[j], x[j] - low[j]
@@ -92,12 +92,12 @@ def three_point(fun: Any, unpack: Any) -> Callable[..., Any]:
             if a == 0.0:  # a fixed parameter
                 grad[j] = 0.0
                 continue
-            change_a = float(fun(work, *args)) - value
+            change_a = np.float64(fun(work, *args)) - value
             copy(work, x)
             work[j] += x.dtype.type(second)
             b = np.float64(work[j]) - np.float64(x[j])
-            change_b = float(fun(work, *args)) - value
-            grad[j] = (change_a * b / a - change_b * a / b) / (b - a)
+            change_b = np.float64(fun(work, *args)) - value
+            grad[j] = (change_a * (b / a) - change_b * (a / b)) / (b - a)
         return value
 
     return evaluate
@@ -114,7 +114,7 @@ def complex_step(fun: Any, complex_fun: Any, unpack: Any) -> Callable[..., Any]:
         args, z = unpack(data)
         h = 1e-15 if x.itemsize == 4 else 1e-50
         copy(work, x)
-        value = float(fun(work, *args))
+        value = np.float64(fun(work, *args))
         for j in range(x.size):
             for i in range(x.size):
                 z[i] = x[i]

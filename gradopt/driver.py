@@ -28,6 +28,7 @@ from gradopt.training import Training
 from gradopt.user_code import warn
 
 _DEFAULT_MAX_ITER = {False: 10_000, True: 15_000}  # for line-search methods
+_DEFAULT_METHOD: dict[bool, Method] = {False: LBFGS(), True: Adam()}  # on training runs
 _DEFAULT_EPOCHS = 100
 _DEFAULT_GTOL = 1e-5
 
@@ -263,7 +264,7 @@ def _descend(
     recover: RetryFromBest | None,
 ) -> int:
     nobody_looks = callbacks.updates_until_due(0) is None and recover is None and not isinstance(bar, Bar)
-    status = descent.start(with_update=max_iter > 0 and nobody_looks)
+    status = descent.start(max_iter if nobody_looks else 0)
     while status == RUNNING:
         if descent.updates >= max_iter:
             return Status.MAX_ITER
@@ -351,7 +352,7 @@ def _tolerance(name: str, value: float | None) -> float:
 
 def _method(method: Method | str | None, state: State | None, training: bool) -> Method:
     if method is None and state is None:
-        return Adam() if training else LBFGS()
+        return _DEFAULT_METHOD[training]
     if state is None:
         return as_method(method)
     chosen = state.method if method is None else as_method(method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,10 @@ _DEFAULT = "3-point"
 
 # How far the complex step may be from differences, relative to the gradient, beside what rounding hides.
 _DISAGREEMENT = 1e-3
+
+
+# What is known of functions, with the way to their gradients and the types of their data -> where the evaluator lies.
+_addresses: dict[Any, int] = {}
 
 
 class Function(Problem):
@@ -59,8 +64,10 @@ class Function(Problem):
         self.args = args if isinstance(args, tuple) else (args,)
         infinite = np.full_like(x0, np.inf)
         self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
+        started = time.perf_counter()
         for part in self._python_parts()[: 1 + callable(jac)]:
             part(x0.copy(), *self.args)
+        self._seconds = time.perf_counter() - started
         self._calls_before = 1
         self._twin: Any = None
 
@@ -86,6 +93,10 @@ class Function(Problem):
     @property
     def inlined(self) -> bool:
         return False
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds * self._calls_each
 
     def calls(self, evaluations: int) -> tuple[int, int]:
         gradients = evaluations if isinstance(self.jac, str) else evaluations + 1  # one in the constructor
@@ -117,13 +128,17 @@ class Function(Problem):
         return Interpreted.Compiled(self._in_python(), None)
 
     def _called(self) -> Any:
-        parts = self._compiled_parts()
         try:
             self._packed = Packed(self._data())  # to be kept as long as the twin
         except (TypeError, ValueError) as error:
             raise user_code.NotCompilable(f"args can't be handed on: {error}") from None
-        types = argument_types(self._x0.dtype)
-        _, address = user_code.evaluator(self._maker, parts, self._packed.type, types)
+        jac = self.jac if isinstance(self.jac, (str, bool)) else user_code.identity(self.jac)
+        key = user_code.identity(self.fun), jac, self._packed.type, self._x0.dtype
+        address = _addresses.get(key)
+        if address is None:
+            types = argument_types(self._x0.dtype)
+            _, address = user_code.evaluator(self._maker, self._compiled_parts(), self._packed.type, types)
+            _addresses[key] = address
         return Called.Compiled(address, 0, self._packed.address)
 
     def _in_python(self) -> Callable[..., float]:
@@ -133,7 +148,7 @@ class Function(Problem):
         return lambda grad, work, x: float(evaluate(0, grad, work, x))
 
     @property
-    def _maker(self) -> Callable[..., Any]:
+    def _maker(self) -> Any:
         """What makes an evaluator of the parts."""
         if isinstance(self.jac, str):
             ways = {

@@ -60,7 +60,7 @@ def judge(wanted, bracket, step, fun, slope, promised):
     low, low_fun, low_slope, high, high_fun, high_slope = bracket
     if not abs(fun) + abs(slope) < np.inf:
         return False, Bracket(low, low_fun, low_slope, step, np.inf, np.inf), low + _RETREAT * (step - low)
-    decreased = fun <= wanted.start_fun + SUFFICIENT_DECREASE * promised
+    decreased = fun - wanted.start_fun <= SUFFICIENT_DECREASE * promised
     if abs(slope) <= wanted.flat and (decreased or fun <= wanted.start_fun + wanted.noise):
         return True, bracket, step
     if wanted.bends and decreased and (slope > 0.0 or high < np.inf):

@@ -49,7 +49,7 @@ def search(problem, method, box, memory, progress, tests, record, iterates):
     for row in range(iterates):
         moved = nfev > 0
         tries, settled, afresh = 0, False, nit == origin
-        slope, hoped_for = 0.0, 0.0
+        slope, hoped_for = 0.0, np.inf
         bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
         while True:
             if moved and tries == 0:
@@ -60,7 +60,8 @@ def search(problem, method, box, memory, progress, tests, record, iterates):
                     continue
                 step = first_step(method, slots, slope)
                 bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
-                hoped_for = max(hoped_for, -step * slope)
+                if not afresh:
+                    hoped_for = -step * slope
             if moved:
                 move(box, new_x, x, d, step)
 

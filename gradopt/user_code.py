@@ -13,7 +13,7 @@ from typing import Any
 import numba
 from numba.extending import is_jitted
 
-from gradopt.compiler import address_of, interrupts_held_back, unpacking
+from gradopt.compiler import address_of, interrupts_held_back, type_of, unpacking
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -22,7 +22,7 @@ class NotCompilable(Exception):
     """Why a function can't be compiled."""
 
 
-# What `_identity` says of a function, with its argument types -> a dispatcher, or why there is none.
+# What `identity` says of a function, with its argument types -> a dispatcher, or why there is none.
 _known: dict[Any, Any] = {}
 _warned: set[Any] = set()
 # A maker of evaluators and what it was given -> the evaluator, and where its machine code lies.
@@ -36,7 +36,7 @@ def compiled_function(function: Callable[..., Any], types: tuple[Any, ...], retu
 
     Raises NotCompilable.
     """
-    key = (_identity(function), types)
+    key = (identity(function), types)
     if key not in _known:
         try:
             _known[key] = _dispatcher(function, types, returns)
@@ -65,7 +65,7 @@ def evaluator(
 
 def warn_that_it_is_interpreted(function: Callable[..., Any], reason: NotCompilable) -> None:
     """A RuntimeWarning for the code that called the package; one a function."""
-    key = _identity(function)
+    key = identity(function)
     if key not in _warned:
         _warned.add(key)
         name = getattr(function, "__name__", repr(function))
@@ -77,7 +77,7 @@ def warn(message: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]
-    warnings.warn(message, RuntimeWarning, stacklevel=level - 1)
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
 def numba_types(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -87,7 +87,7 @@ def numba_types(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _numba_type(argument: Any) -> Any:
     try:
-        return numba.typeof(argument)
+        return type_of(argument)
     except ValueError:
         return type(argument)
 
@@ -134,7 +134,7 @@ def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:
     return numba.njit(boundscheck=True, error_model="numpy")(function)
 
 
-def _identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:
+def identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:
     """A key for what a compiled function depends on: its code, defaults, closure and globals, and those of the
     functions among them. Numbers and strings count by value, all else by identity and is kept alive by the key.
     """
@@ -145,8 +145,8 @@ def _identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:
     inside = (*inside, value)
     used = dict(_outside(value))
     given = (*(value.__defaults__ or ()), *(item for _, item in sorted((value.__kwdefaults__ or {}).items())))
-    defaults = tuple(_identity(default, inside) for default in given)
-    return value.__code__, defaults, tuple((name, _identity(item, inside)) for name, item in sorted(used.items()))
+    defaults = tuple(identity(default, inside) for default in given)
+    return value.__code__, defaults, tuple((name, identity(item, inside)) for name, item in sorted(used.items()))
 
 
 def _outside(function: FunctionType) -> Any:

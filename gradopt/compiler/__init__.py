@@ -1,7 +1,7 @@
 """Everything that depends on how Numba works: flags, caching, dispatch, memory, floating-point modes."""
 
 from gradopt.compiler.bits import by_precision, reinterpreted
-from gradopt.compiler.called import Packed, address_of, called, unpacking
+from gradopt.compiler.called import Packed, address_of, called, type_of, unpacking
 from gradopt.compiler.carried import Carried, contents
 from gradopt.compiler.dispatch import generic
 from gradopt.compiler.interrupts import interrupts_held_back
@@ -38,6 +38,7 @@ __all__ = [
     "start_flushing",
     "summation",
     "tile",
+    "type_of",
     "unpacking",
     "zeros_for",
 ]

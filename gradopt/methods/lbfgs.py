@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from gradopt import validate
 from gradopt.box import free_add, free_inner, free_negative, hold_near_bounds, mark_free
-from gradopt.compiler import kernel
+from gradopt.compiler import borrowed, kernel
 from gradopt.config import config
 from gradopt.methods.base import LineSearchMethod
 from gradopt.protocol import direction, first_step, learn, new_slots
-from gradopt.vectors import inner, norm
+from gradopt.vectors import norm
 
 _TINY = 1e-300
 _PASSES = 4  # to find the parameters that bounds hold
@@ -48,7 +48,7 @@ class LBFGS(LineSearchMethod):
 
     Notes
     -----
-    The first step has length 1; later ones try the quasi-Newton step first. Ends with LINE_SEARCH where not even the
+    The first step tried has length 1; later ones are the quasi-Newton step. Ends with LINE_SEARCH where not even the
     direction of steepest descent has an acceptable step. With `bounds`, steps are projected into them.
 
     Counterparts: scipy's L-BFGS-B, torch.optim.LBFGS(line_search_fn="strong_wolfe").
@@ -66,7 +66,7 @@ class LBFGS(LineSearchMethod):
         max_line_search: int
         curvature: float
 
-    slots: ClassVar[tuple[str, ...]] = ("direction", "steps", "changes", "products", "pairs")
+    slots: ClassVar[tuple[str, ...]] = ("direction", "steps", "changes", "curvatures", "pairs", "length")
     takes_bounds: ClassVar[bool] = True
 
     memory: int = 10
@@ -80,88 +80,91 @@ class LBFGS(LineSearchMethod):
         return self.Compiled(self.memory, self.max_line_search, 0.9)
 
     def fitting_slots(self, slots: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
-        direction, steps, changes, products, (stored, following) = slots
+        direction, steps, changes, curvatures, (stored, following), length = slots
         fitting = self.new_slots(direction)
         kept = min(int(stored), self.memory)
         for i in range(kept):
             source = (int(following) - kept + i) % len(steps)
             for target, rows in zip(fitting[1:3], (steps, changes), strict=True):
                 target[i] = rows[source]
-            fitting[3][:, i] = products[:, source]
+            fitting[3][:, i] = curvatures[:, source]
         fitting[0][:] = direction
         fitting[4][:] = kept, kept % self.memory
+        fitting[5][:] = length
         return fitting
 
 
 @new_slots.on(LBFGS)
 def _new_slots(method, x):
     steps, changes = np.zeros((method.memory, x.size), x.dtype), np.zeros((method.memory, x.size), x.dtype)
-    return np.zeros_like(x), steps, changes, np.zeros((3, method.memory)), np.zeros(2, np.int64)
+    return np.zeros_like(x), steps, changes, np.zeros((3, method.memory)), np.zeros(2, np.int64), np.ones(1)
 
 
 @direction.on(LBFGS)
 def _(method, slots, box, x, grad, afresh):
-    d, steps, changes, products, pairs = slots
+    d, steps, changes, curvatures, pairs, last_length = slots
     if afresh:
         pairs[0] = 0
     if box is None:
-        _two_loops(d, steps, changes, products, pairs, box, grad)
+        _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad)
     else:
         mark_free(box, x, grad)
         for _ in range(_PASSES):
-            _two_loops(d, steps, changes, products, pairs, box, grad)
+            _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad)
             if not hold_near_bounds(d, box, x):
                 break
 
 
 @kernel(separate=True)
-def _two_loops(d, steps, changes, products, pairs, box, grad) -> None:
+def _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad) -> None:
     """Put -H grad into d.
 
     d : float array (n,), C order, written
     steps, changes : float arrays (memory, n), C order, s and y, read
-    products : float64 array (3, memory), s'y and y'y, with a box written; weights, written
+    curvatures : float64 array (3, memory), 1 / s'y and s'y / y'y, with a box written; weights, written
     pairs : int64 array (2,), how many there are, and the row after that of the newest; read
+    last_length : float64 array (1,), the length of the last step, read
     box : Box or None, read
     grad : float array (n,), C order, read
     """
-    memory, weights = steps.shape[0], products[2]
+    d, steps, changes, curvatures = borrowed(d), borrowed(steps), borrowed(changes), borrowed(curvatures)
+    memory, weights = steps.shape[0], curvatures[2]
     free_negative(box, d, grad)
     scale = 0.0
-    for age in range(pairs[0]):
-        i = (pairs[1] - 1 - age) % memory
-        step, change = steps[i], changes[i]
+    i = pairs[1]
+    for _ in range(pairs[0]):  # newest first
+        i = (i if i > 0 else memory) - 1
         if box is not None:
-            _take_free_part(box, products, i, step, change)
-        if products[0, i] > 0.0:
-            weights[i] = free_inner(box, step, d) / products[0, i]
-            free_add(box, d, -weights[i], change)
+            _measure(box, curvatures, i, steps[i], changes[i])
+        if curvatures[0, i] > 0.0:
+            weights[i] = free_inner(box, steps[i], d) * curvatures[0, i]
+            free_add(box, d, -weights[i], changes[i])
             if scale == 0.0:
-                scale = products[0, i] / products[1, i]
-    if scale == 0.0:  # nothing is known of the curvature: a step of length 1
-        scale = 1.0 / max(norm(None, d), _TINY)
+                scale = curvatures[1, i]
+    if scale == 0.0:  # nothing is known of the curvature: a step as long as the last one
+        scale = last_length[0] / max(norm(None, d), _TINY)
     scale = d.dtype.type(scale)
     for j in range(d.size):
         d[j] *= scale
-    for age in range(pairs[0] - 1, -1, -1):
-        i = (pairs[1] - 1 - age) % memory
-        if products[0, i] > 0.0:
-            weight = free_inner(box, changes[i], d) / products[0, i]
+    for _ in range(pairs[0]):  # oldest first
+        if curvatures[0, i] > 0.0:
+            weight = free_inner(box, changes[i], d) * curvatures[0, i]
             free_add(box, d, weights[i] - weight, steps[i])
+        i = i + 1 if i + 1 < memory else 0
 
 
 @kernel(inline=True)
-def _take_free_part(box, products, i, step, change):
-    """Put s'y and y'y of pair i over the free parameters into products; 0 for s'y where they say nothing."""
+def _measure(box, curvatures, i, step, change):
+    """Write what pair i says of the curvature over the free parameters; returns s's and whether it says anything.
+
+    Only where s'y is positive, and not by rounding alone, H is positive definite.
+    """
     step_change, change_change = free_inner(box, step, change), free_inner(box, change, change)
-    tells = _tells(step.dtype, free_inner(box, step, step), step_change, change_change)
-    products[0, i], products[1, i] = step_change if tells else 0.0, change_change
-
-
-@kernel(inline=True)
-def _tells(dtype, step_step, step_change, change_change):
-    """Whether s'y is positive, and not by rounding alone: only then is H positive definite."""
-    return step_change > np.finfo(dtype).eps * math.sqrt(step_step * change_change)
+    step_step = free_inner(box, step, step)
+    tells = step_change > np.finfo(step.dtype).eps * math.sqrt(step_step * change_change)
+    curvatures[0, i] = 1.0 / step_change if tells else 0.0
+    curvatures[1, i] = step_change / change_change if tells else 0.0
+    return step_step, tells
 
 
 @first_step.on(LBFGS)
@@ -171,21 +174,25 @@ def _(method, slots, slope):
 
 @learn.on(LBFGS)
 def _(method, slots, x, grad, last_x, last_grad):
-    _, steps, changes, products, pairs = slots
-    _keep_pair(steps, changes, products, pairs, x, grad, last_x, last_grad)
+    _, steps, changes, curvatures, pairs, last_length = slots
+    last_length[0] = _keep_pair(steps, changes, curvatures, pairs, x, grad, last_x, last_grad)
 
 
 @kernel(separate=True)
-def _keep_pair(steps, changes, products, pairs, x, grad, last_x, last_grad) -> None:
-    """Put the newest pair in the place of the oldest; the arrays are those of `_two_loops`, written."""
+def _keep_pair(steps, changes, curvatures, pairs, x, grad, last_x, last_grad):
+    """Put the newest pair in the place of the oldest; returns the length of the step.
+
+    The arrays are those of `_two_loops`, written.
+    """
+    steps, changes = borrowed(steps), borrowed(changes)
     memory, i = steps.shape[0], pairs[1]
     step, change = steps[i], changes[i]
     for j in range(x.size):
         step[j] = x[j] - last_x[j]
         change[j] = grad[j] - last_grad[j]
-    step_change, change_change = inner(None, step, change), inner(None, change, change)
-    if _tells(x.dtype, inner(None, step, step), step_change, change_change):
-        products[0, i], products[1, i] = step_change, change_change
+    step_step, tells = _measure(None, curvatures, i, step, change)
+    if tells:
         pairs[0], pairs[1] = min(pairs[0] + 1, memory), (i + 1) % memory
     elif pairs[0] == memory:  # its place was that of the oldest pair
         pairs[0] = memory - 1
+    return math.sqrt(step_step)

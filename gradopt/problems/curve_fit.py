@@ -194,7 +194,7 @@ def _over_rows(model: Any, unpack: Any) -> Any:
         value, factor = finish(loss, total / rows.size)
         for j in range(x.size):
             grad[j] = slopes[j] * (factor / rows.size)
-        return float(value)
+        return np.float64(value)
 
     return evaluate
 

@@ -152,7 +152,7 @@ def _sum_of_squares(residual: Any, count: int) -> Any:
             f += r * r
             for j in range(x.size):
                 grad[j] += real(2.0 * r) * work[j]
-        return float(f)
+        return np.float64(f)
 
     return evaluate
 
