@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,12 @@ _DISAGREEMENT = 1e-3
 _addresses: dict[Any, int] = {}
 
 
+@functools.cache
+def _nothing() -> Packed:
+    """The data of functions without any."""
+    return Packed(((),))
+
+
 class Function(Problem):
     """A callable, as `optimize` takes it.
 
@@ -62,8 +69,9 @@ class Function(Problem):
         self.fun, self._x0 = fun, x0
         self.jac: Any = _DEFAULT if jac is None else jac
         self.args = args if isinstance(args, tuple) else (args,)
-        infinite = np.full_like(x0, np.inf)
-        self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
+        if isinstance(self.jac, str):  # only differences look at bounds
+            infinite = np.full_like(x0, np.inf)
+            self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
         started = time.perf_counter()
         for part in self._python_parts()[: 1 + callable(jac)]:
             part(x0.copy(), *self.args)
@@ -104,9 +112,10 @@ class Function(Problem):
 
     @property
     def _calls_each(self) -> int:
+        if not isinstance(self.jac, str):
+            return 1
         movable = int(np.count_nonzero(self._low < self._high))
-        numerical = {"2-point": 1 + movable, "3-point": 1 + 2 * movable, "cs": 1 + self.n}
-        return numerical.get(self.jac, 1) if isinstance(self.jac, str) else 1
+        return {"2-point": 1 + movable, "3-point": 1 + 2 * movable, "cs": 1 + self.n}[self.jac]
 
     def workspace(self, dtype: Any) -> Any:
         """The copy of x that the function is given."""
@@ -129,7 +138,8 @@ class Function(Problem):
 
     def _called(self) -> Any:
         try:
-            self._packed = Packed(self._data())  # to be kept as long as the twin
+            data = self._data()
+            self._packed = _nothing() if data == ((),) else Packed(data)  # to be kept as long as the twin
         except (TypeError, ValueError) as error:
             raise user_code.NotCompilable(f"args can't be handed on: {error}") from None
         jac = self.jac if isinstance(self.jac, (str, bool)) else user_code.identity(self.jac)

@@ -95,7 +95,7 @@ class Packed:
         self.type: Any = type_of(value)
         self._memory = np.zeros(_size(self.type), np.int64)
         _store(self._memory, value)
-        self.address = self._memory.ctypes.data
+        self.address = self._memory.__array_interface__["data"][0]
 
 
 def unpacking(packed_type: Any) -> Callable[[int], tuple[Any, ...]]:
