@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gradopt import differences, protocol, user_code, validate
 from gradopt.box import Box
 from gradopt.called import Called, Interpreted, argument_types
-from gradopt.compiler import COMPILING, Packed
+from gradopt.compiler import COMPILING, Packed, type_of
 from gradopt.problems import Problem
 
 _SOURCES = {"2-point": "2-point differences", "3-point": "3-point differences", "cs": "the complex step"}
@@ -141,7 +141,7 @@ class Function(Problem):
             data = self._data()
             self._packed = _nothing() if data == ((),) else Packed(data)  # to be kept as long as the twin
         except (TypeError, ValueError) as error:
-            raise user_code.NotCompilable(f"args can't be handed on: {error}") from None
+            raise user_code.NotCompilable(str(error)) from None
         jac = self.jac if isinstance(self.jac, (str, bool)) else user_code.identity(self.jac)
         key = user_code.identity(self.fun), jac, self._packed.type, self._x0.dtype
         address = _addresses.get(key)
@@ -177,7 +177,7 @@ class Function(Problem):
 
     def _compiled_parts(self) -> tuple[Any, ...]:
         """The user's functions as dispatchers."""
-        given = user_code.numba_types((self._x0, *self.args))
+        given = tuple(type_of(argument) for argument in (self._x0, *self.args))
         if self.jac is True:
             return (user_code.compiled_function(self.fun, given, _is_pair),)
         fun = user_code.compiled_function(self.fun, given, _is_number)

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 from numba.extending import is_jitted
 
-from gradopt.compiler import address_of, interrupts_held_back, type_of, unpacking
+from gradopt.compiler import address_of, interrupts_held_back, unpacking
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -64,8 +64,8 @@ def evaluator(
 
 
 def warn_that_it_is_interpreted(function: Callable[..., Any], reason: NotCompilable) -> None:
-    """A RuntimeWarning for the code that called the package; one a function."""
-    key = identity(function)
+    """A RuntimeWarning for the code that called the package; one a function and reason."""
+    key = identity(function), str(reason)
     if key not in _warned:
         _warned.add(key)
         name = getattr(function, "__name__", repr(function))
@@ -80,24 +80,7 @@ def warn(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
-def numba_types(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The types of arguments, as `compiled_function` wants them."""
-    return tuple(_numba_type(argument) for argument in arguments)
-
-
-def _numba_type(argument: Any) -> Any:
-    try:
-        return type_of(argument)
-    except ValueError:
-        return type(argument)
-
-
 def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: Callable[[Any], bool]) -> Any:
-    for numba_type in types:
-        if isinstance(numba_type, type):
-            raise TypeError(f"Numba has no type for an argument of {numba_type}")
-        if _holds_a_list(numba_type):
-            raise TypeError(f"args holds a list or set ({numba_type}); pass a NumPy array or a tuple")
     dispatcher: Any = function if is_jitted(function) else _jitted(function)
     with interrupts_held_back():
         dispatcher.compile(types)
@@ -105,12 +88,6 @@ def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: C
     if not returns(returned):
         raise TypeError(f"compiled, it returns {returned}")
     return dispatcher
-
-
-def _holds_a_list(numba_type: Any) -> bool:
-    """Whether there is a list or set of Python in it: inside of a tuple, Numba frees their memory twice."""
-    reflected = isinstance(numba_type, (numba.types.List, numba.types.Set))
-    return reflected or any(map(_holds_a_list, getattr(numba_type, "types", ())))
 
 
 def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:

@@ -199,7 +199,7 @@ def test_a_function_may_use_x_as_scratch(wrap):
 @pytest.mark.parametrize("args", [([3.0, -1.0],), ((2, [3.0, -1.0]),), ({3.0},)], ids=str)
 def test_lists_in_args_run_interpreted(args):
     """Numba would free them twice."""
-    with pytest.warns(RuntimeWarning, match="args holds a list or set"):
+    with pytest.warns(RuntimeWarning, match="args may hold numbers, arrays of numbers and tuples of these"):
         result = run(lambda x, c: fun(x), lambda x, c: jac(x), args=args)
     np.testing.assert_allclose(result.x, [3.0, -1.0], atol=1e-6)
 

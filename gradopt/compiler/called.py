@@ -127,7 +127,7 @@ def _require_plain(numba_type: Any) -> None:
     elif isinstance(numba_type, types.Array):
         _require_plain(numba_type.dtype)
     elif not isinstance(numba_type, _Plain):
-        raise TypeError(f"they hold a {numba_type}; pass numbers, arrays of numbers, and tuples of these")
+        raise TypeError(f"args may hold numbers, arrays of numbers and tuples of these, got a {numba_type}")
 
 
 @intrinsic
