@@ -83,8 +83,8 @@ def warn(message: str) -> None:
 def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: Callable[[Any], bool]) -> Any:
     dispatcher: Any = function if is_jitted(function) else _jitted(function)
     with interrupts_held_back():
-        dispatcher.compile(types)
-    returned = dispatcher.overloads[types].signature.return_type
+        _, _, with_defaults, _ = dispatcher.get_call_template(types, {})
+    returned = dispatcher.overloads[tuple(with_defaults)].signature.return_type
     if not returns(returned):
         raise TypeError(f"compiled, it returns {returned}")
     return dispatcher

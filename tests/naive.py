@@ -261,3 +261,31 @@ def cyclic(k, low, high, steps_up, steps_down=None, mode="triangular", gamma=1.0
     cycle, since = divmod(k, steps_up + steps_down)
     share = np.interp(since, [0, steps_up, steps_up + steps_down], [0, 1, 0])
     return low + (high - low) * share * {"triangular": 1, "triangular2": 0.5**cycle, "exp_range": gamma**k}[mode]
+
+
+def quasi_newton_direction(steps, changes, grad, memory):
+    """-H grad, with H the matrix of the BFGS formula from the last pairs whose inner product is positive."""
+    pairs = [
+        (s, y) for s, y in zip(steps, changes, strict=True) if s @ y > 1e-16 * np.linalg.norm(s) * np.linalg.norm(y)
+    ]
+    pairs = pairs[-memory:]
+    s, y = pairs[-1]
+    identity = np.eye(grad.size)
+    H = (s @ y) / (y @ y) * identity
+    for s, y in pairs:
+        V = identity - np.outer(y, s) / (s @ y)
+        H = V.T @ H @ V + np.outer(s, s) / (s @ y)
+    return -H @ grad
+
+
+def conjugate_beta(rule, grad, last_grad, d):
+    """The weight of the last direction, with Powell's restarts."""
+    y = grad - last_grad
+    if abs(grad @ last_grad) >= 0.2 * grad @ grad:
+        return 0.0
+    return {
+        "polak-ribiere+": max(0.0, grad @ y / (last_grad @ last_grad)),
+        "fletcher-reeves": grad @ grad / (last_grad @ last_grad),
+        "hestenes-stiefel": max(0.0, grad @ y / (d @ y)),
+        "dai-yuan": grad @ grad / (d @ y),
+    }[rule]

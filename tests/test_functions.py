@@ -1,5 +1,6 @@
 """A user's own functions: compiled, interpreted, wrong."""
 
+import math
 import warnings
 
 import numba
@@ -8,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradopt import SGD, Status, check_gradient, optimize, problems
+from gradopt import SGD, Status, check_gradient, optimize, problems, protocol
+from gradopt.box import Box
 from gradopt.compiler import COMPILING
+from gradopt.functions import Function
+from gradopt.search_loop import search
 
 from conftest import compiled_only
 
@@ -200,7 +204,7 @@ def test_a_function_may_use_x_as_scratch(wrap):
 def test_lists_in_args_run_interpreted(args):
     """Numba would free them twice."""
     with pytest.warns(RuntimeWarning, match="args may hold numbers, arrays of numbers and tuples of these"):
-        result = run(lambda x, c: fun(x), lambda x, c: jac(x), args=args)
+        result = run(lambda x, c, told=str(args): fun(x), lambda x, c: jac(x), args=args)
     np.testing.assert_allclose(result.x, [3.0, -1.0], atol=1e-6)
 
 
@@ -239,6 +243,114 @@ class TestWhenCompiledAnew:
     def test_the_same_function_compiles_once(self):
         run()
         assert run(method=SGD(0.05)).compile_time == 0.0
+
+
+MODES = ["2-point", "3-point", "cs", None]
+TOLERANCES = {"2-point": 1e-5, "3-point": 1e-8, "cs": 1e-13, None: 1e-8}
+
+
+def smooth(x, center, scale):
+    return scale * np.sum((x - center) ** 2) + np.exp(x[0]) * np.sin(x[1]) + x[0] * x[1]
+
+
+def smooth_jac(x, center, scale):
+    outer = np.array([np.exp(x[0]) * np.sin(x[1]) + x[1], np.exp(x[0]) * np.cos(x[1]) + x[0]])
+    return 2.0 * scale * (x - center) + outer
+
+
+ARGS = (np.array([0.4, -0.3]), 3.0)
+
+
+def evaluated(function, jac, dtype=np.float64, box=None):
+    x = np.array([0.3, 0.8], dtype)
+    problem = Function(function, jac, ARGS, x, box)
+    grad = np.empty_like(x)
+    return protocol.value_and_grad(problem.compiled(), grad, problem.workspace(dtype), x), grad, problem
+
+
+class TestWithoutAGradient:
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize("jac", MODES)
+    def test_equals_the_given_one(self, jac, dtype):
+        value, grad, _ = evaluated(smooth, jac, dtype)
+        x = np.array([0.3, 0.8])
+        assert value == pytest.approx(smooth(x, *ARGS), rel=1e-6 if dtype == np.float32 else 1e-15)
+        tolerance = TOLERANCES[jac] if dtype == np.float64 else {"2-point": 1e-2, "cs": 1e-5}.get(jac, 1e-3)
+        np.testing.assert_allclose(grad, smooth_jac(x, *ARGS), rtol=tolerance)
+
+    @pytest.mark.parametrize("jac", [*MODES, smooth_jac])
+    def test_compiled_and_interpreted_agree_to_rounding(self, jac):
+        value, grad, _ = evaluated(smooth, jac)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            other_value, other_grad, _ = evaluated(Interpreted(smooth), jac)
+        assert value == pytest.approx(other_value, rel=1e-14)
+        np.testing.assert_allclose(grad, other_grad, rtol=1e-7 if jac == "2-point" else 1e-9)
+
+    @pytest.mark.parametrize("side", [0, 1])
+    @pytest.mark.parametrize("jac", ["2-point", "3-point"])
+    def test_at_bounds_from_inside(self, jac, side):
+        x = np.array([0.3, 0.8])
+        low, high = np.array([-np.inf, 0.5]), np.array([np.inf, 1.0])
+        (low, high)[1 - side][0] = x[0]  # one is at a bound, the other has little room
+        high[1] = 0.8 + 1e-7
+        low[1] = 0.8 - 2e-7
+        _, grad, _ = evaluated(smooth, jac, box=Box(low, high, np.ones(2)))
+        np.testing.assert_allclose(grad, smooth_jac(x, *ARGS), rtol=1e-5 if jac == "3-point" else 1e-4)
+
+    def test_a_fixed_parameter_has_no_slope(self):
+        box = Box(np.array([0.3, -1.0]), np.array([0.3, 2.0]), np.ones(2))
+        for jac in ("2-point", "3-point"):
+            _, grad, problem = evaluated(smooth, jac, box=box)
+            assert grad[0] == 0.0
+            assert grad[1] == pytest.approx(smooth_jac(np.array([0.3, 0.8]), *ARGS)[1], rel=1e-5)
+            assert problem.calls(1)[0] == {"2-point": 3, "3-point": 4}[jac]
+
+    @pytest.mark.parametrize(("jac", "source"), [(None, "3-point differences"), ("cs", "the complex step")])
+    def test_the_message_says_how(self, jac, source):
+        result = optimize(smooth, [0.3, 0.8], args=ARGS, jac=jac)
+        assert result.message.endswith(f"; gradient by {source}")
+        np.testing.assert_allclose(smooth_jac(result.x, *ARGS), 0, atol=2e-5)
+
+    def test_far_from_one_the_steps_are_relative(self):
+        for scale in (1e10, 1e100):
+            value = Function(lambda x: x[0] ** 2, None, (), np.array([scale])).value_and_grad([scale])[1]
+            assert value[0] == pytest.approx(2 * scale, rel=1e-6)
+
+    @pytest.mark.parametrize("function", [lambda x: abs(x[0]) ** 3 - x[0], lambda x: (x[0] ** 2) ** 0.5 + x[0] ** 2])
+    def test_the_complex_step_is_refused_where_it_is_wrong(self, function):
+        with pytest.raises(ValueError, match=r"jac='cs' gives a wrong derivative by x\[0\] at x0.* Use jac='3-point'"):
+            quietly(lambda x: np.abs(function(x)), "cs", x0=[-0.7])
+
+    def test_the_complex_step_needs_complex_numbers(self):
+        with pytest.raises(ValueError, match="jac='cs' needs a function that takes complex numbers"):
+            quietly(Interpreted(lambda x: math.exp(x.tolist()[0])), "cs", x0=[1.0])
+
+    @given(jac=st.sampled_from(["2-point", "3-point", "cs"]), max_iter=st.integers(0, 6))
+    def test_reported_calls_are_the_real_ones(self, jac, max_iter):
+        value = Interpreted(lambda x: (x[0] - 3.0) ** 2 + 2.0 * (x[1] + 1.0) ** 2 * x[0])
+        result = quietly(value, jac, method="lbfgs", max_iter=max_iter, x0=[1.0, 1.0])
+        assert result.nfev == value.calls
+
+
+@compiled_only
+def test_a_new_function_compiles_no_loop_anew():
+    optimize(lambda x: x[0] ** 2, [1.0])
+    iterated = len(search.signatures)
+    optimize(lambda x: x[0] ** 4 + 1.0, [1.0])
+    optimize(lambda x, a: np.sum(a) * x[0] ** 4, [1.0], args=(np.ones(3),))
+    assert len(search.signatures) == iterated
+
+
+def test_a_function_that_is_defined_again_with_other_defaults_is_seen():
+    def make(center):
+        def fun(x, at=center):
+            return (x[0] - at) ** 2
+
+        return fun
+
+    for center in (1.0, 2.0):
+        assert optimize(make(center), [0.0]).x[0] == pytest.approx(center, abs=1e-5)
 
 
 class TestCheckGradient:
@@ -291,6 +403,7 @@ class TestCheckGradient:
         ("arguments", "error", "message"),
         [
             ({"problem": fun, "jac": jac}, ValueError, "x must be given for a callable"),
+            ({"problem": fun, "x": [1.0, 2.0]}, ValueError, "jac must be given for a callable"),
             ({"problem": problems.DoubleWell(), "x": [np.nan]}, ValueError, "x must be a real, finite"),
             ({"problem": problems.DoubleWell(), "x": [1e200]}, ValueError, "objective and gradient must be finite"),
             ({"problem": problems.DoubleWell(), "method": "cs"}, ValueError, "method must be one of"),

@@ -15,7 +15,7 @@ from gradopt import SGD, InverseTimeDecay, OptimizeResult, Status, optimize, pro
 from gradopt.config import config
 from gradopt.protocol import value_and_grad
 
-from conftest import compiled_only
+from conftest import compiled_only, named
 
 VALLEY = problems.Rosenbrock(b=1.0)
 BOWL = problems.Quadratic(2.0)  # x**2
@@ -269,7 +269,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "message"), HOSTILE, ids=[str(case[0])[:60] for case in HOSTILE])
+@pytest.mark.parametrize(("arguments", "error", "message"), HOSTILE, ids=[named(case[0]) for case in HOSTILE])
 def test_bad_arguments_are_refused_by_name(arguments, error, message):
     with pytest.raises(error, match=message):
         optimize(**(RUN | arguments))

@@ -9,6 +9,7 @@ import gradopt
 from gradopt import SGD, ExponentialDecay, Network, Status, StepDecay, Warmup, every, optimize, per_epoch, problems
 
 import naive
+from conftest import named
 
 RNG = np.random.default_rng(8)
 NET = Network.mlp([3, 4, 2], activation="tanh")
@@ -316,7 +317,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "error", "message"), HOSTILE, ids=[str(case[0])[:50] for case in HOSTILE])
+@pytest.mark.parametrize(("settings", "error", "message"), HOSTILE, ids=[named(case[0]) for case in HOSTILE])
 def test_bad_settings_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
         optimize(**(RUN | settings))

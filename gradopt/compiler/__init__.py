@@ -3,7 +3,7 @@
 from gradopt.compiler.bits import by_precision, reinterpreted
 from gradopt.compiler.called import Packed, address_of, called, type_of, unpacking
 from gradopt.compiler.carried import Carried, contents
-from gradopt.compiler.dispatch import generic
+from gradopt.compiler.dispatch import generic, silent
 from gradopt.compiler.interrupts import interrupts_held_back
 from gradopt.compiler.kernel import COMPILING, elementwise, kernel, one_copy, summation
 from gradopt.compiler.memory import borrowed, copied, exchanged, keep, matrix, repeated, stacked, zeros_for
@@ -34,6 +34,7 @@ __all__ = [
     "reinterpreted",
     "repeated",
     "restore",
+    "silent",
     "stacked",
     "start_flushing",
     "summation",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gradopt import validate
 from gradopt.called import Called, Interpreted, argument_types
-from gradopt.compiler import COMPILING, address_of, kernel
+from gradopt.compiler import COMPILING, address_of, kernel, silent
 from gradopt.config import config
 from gradopt.problems.base import Problem
 
@@ -81,7 +81,7 @@ class MGH(Problem):
         evaluate = _SET[self.number].evaluate
         if COMPILING:
             return Called.Compiled(address_of(evaluate, argument_types(np.dtype(dtype))), 0, 0)
-        return Interpreted.Compiled(lambda grad, work, x: evaluate(0, grad, work, x), None)
+        return Interpreted.Compiled(silent(lambda grad, work, x: evaluate(0, grad, work, x)), None)
 
     def workspace(self, dtype: Any) -> Any:
         return np.zeros(self.n, dtype)
@@ -181,7 +181,7 @@ def powell_badly_scaled(i, x, d):
     if i == 0:
         d[0], d[1] = 1e4 * x[1], 1e4 * x[0]
         return 1e4 * x[0] * x[1] - 1.0
-    a, b = math.exp(-x[0]), math.exp(-x[1])
+    a, b = np.exp(-x[0]), np.exp(-x[1])
     d[0], d[1] = -a, -b
     return a + b - 1.0001
 
@@ -208,7 +208,7 @@ def beale(i, x, d):
 @_entry("Jennrich and Sampson", 10, (0.3, 0.4), 124.36218235561)
 def jennrich_sampson(i, x, d):
     k = i + 1.0
-    a, b = math.exp(k * x[0]), math.exp(k * x[1])
+    a, b = np.exp(k * x[0]), np.exp(k * x[1])
     d[0], d[1] = -k * a, -k * b
     return 2.0 + 2.0 * k - (a + b)
 
@@ -217,7 +217,7 @@ def jennrich_sampson(i, x, d):
 def helical_valley(i, x, d):
     squares = x[0] ** 2 + x[1] ** 2
     if i == 0:
-        turn = math.atan2(x[1], x[0]) / (2.0 * math.pi)
+        turn = np.arctan2(x[1], x[0]) / (2.0 * math.pi)
         if turn < -0.25:  # the paper's angle is in [-1/4, 3/4) of a turn
             turn += 1.0
         d[0], d[1], d[2] = 50.0 / math.pi * x[1] / squares, -50.0 / math.pi * x[0] / squares, 10.0
@@ -249,7 +249,7 @@ _GAUSSIAN = np.array([9, 44, 175, 540, 1295, 2420, 3521, 3989, 3521, 2420, 1295,
 @_entry("Gaussian", 15, (0.4, 1.0, 0.0), 1.1279327696189e-8)
 def gaussian(i, x, d):
     distance = (7.0 - i) / 2.0 - x[2]
-    bell = math.exp(-x[1] * distance**2 / 2.0)
+    bell = np.exp(-x[1] * distance**2 / 2.0)
     d[0], d[1], d[2] = bell, -x[0] * bell * distance**2 / 2.0, x[0] * bell * x[1] * distance
     return x[0] * bell - _GAUSSIAN[i] / 10000.0
 
@@ -262,7 +262,7 @@ _MEYER = np.array(
 @_entry("Meyer", 16, (0.02, 4000.0, 250.0), 87.945855170395)
 def meyer(i, x, d):
     shifted = 50.0 + 5.0 * i + x[2]
-    e = math.exp(x[1] / shifted)
+    e = np.exp(x[1] / shifted)
     d[0], d[1], d[2] = e, x[0] * e / shifted, -x[0] * e * x[1] / shifted**2
     return x[0] * e - _MEYER[i]
 
@@ -270,20 +270,20 @@ def meyer(i, x, d):
 @_entry("Gulf research and development", 99, (5.0, 2.5, 0.15), 0.0, (50.0, 25.0, 1.5))
 def gulf(i, x, d):
     t = (i + 1.0) / 100.0
-    distance = 25.0 + (-50.0 * math.log(t)) ** (2.0 / 3.0) - x[1]
+    distance = 25.0 + (-50.0 * np.log(t)) ** (2.0 / 3.0) - x[1]
     a = abs(distance)
     power = a ** x[2] / x[0]
-    e = math.exp(-power)
+    e = np.exp(-power)
     d[0] = e * power / x[0]
     d[1] = e * power * x[2] / distance if a > 0.0 else 0.0
-    d[2] = -e * power * math.log(a) if a > 0.0 else 0.0
+    d[2] = -e * power * np.log(a) if a > 0.0 else 0.0
     return e - t
 
 
 @_entry("Box three-dimensional", 10, (0.0, 10.0, 20.0), 0.0, (1.0, 10.0, 1.0))
 def box(i, x, d):
     t = 0.1 * (i + 1.0)
-    a, b, c = math.exp(-t * x[0]), math.exp(-t * x[1]), math.exp(-t) - math.exp(-10.0 * t)
+    a, b, c = np.exp(-t * x[0]), np.exp(-t * x[1]), np.exp(-t) - np.exp(-10.0 * t)
     d[0], d[1], d[2] = -t * a, t * b, -c
     return a - b - x[2] * c
 
@@ -344,7 +344,7 @@ def kowalik_osborne(i, x, d):
 @_entry("Brown and Dennis", 20, (25.0, 5.0, -5.0, -1.0), 85822.201626356)
 def brown_dennis(i, x, d):
     t = (i + 1.0) / 5.0
-    a, b = x[0] + t * x[1] - math.exp(t), x[2] + x[3] * math.sin(t) - math.cos(t)
+    a, b = x[0] + t * x[1] - np.exp(t), x[2] + x[3] * math.sin(t) - math.cos(t)
     d[0], d[1], d[2], d[3] = 2.0 * a, 2.0 * a * t, 2.0 * b, 2.0 * b * math.sin(t)
     return a**2 + b**2
 
@@ -359,7 +359,7 @@ _OSBORNE_1 = np.fromstring(
 @_entry("Osborne 1", 33, (0.5, 1.5, -1.0, 0.01, 0.02), 5.4648946974837e-5)
 def osborne_1(i, x, d):
     t = 10.0 * i
-    a, b = math.exp(-x[3] * t), math.exp(-x[4] * t)
+    a, b = np.exp(-x[3] * t), np.exp(-x[4] * t)
     d[0], d[1], d[2], d[3], d[4] = -1.0, -a, -b, x[1] * t * a, x[2] * t * b
     return _OSBORNE_1[i] / 1000.0 - (x[0] + x[1] * a + x[2] * b)
 
@@ -367,6 +367,6 @@ def osborne_1(i, x, d):
 @_entry("Biggs EXP6", 13, (1.0, 2.0, 1.0, 1.0, 1.0, 1.0), 0.0, (1.0, 10.0, 1.0, 5.0, 4.0, 3.0), 5.6556499255e-3)
 def biggs_exp6(i, x, d):
     t = 0.1 * (i + 1.0)
-    a, b, c = math.exp(-t * x[0]), math.exp(-t * x[1]), math.exp(-t * x[4])
+    a, b, c = np.exp(-t * x[0]), np.exp(-t * x[1]), np.exp(-t * x[4])
     d[0], d[1], d[2], d[3], d[4], d[5] = -t * x[2] * a, t * x[3] * b, a, -b, -t * x[5] * c, c
-    return x[2] * a - x[3] * b + x[5] * c - (math.exp(-t) - 5.0 * math.exp(-10.0 * t) + 3.0 * math.exp(-4.0 * t))
+    return x[2] * a - x[3] * b + x[5] * c - (np.exp(-t) - 5.0 * np.exp(-10.0 * t) + 3.0 * np.exp(-4.0 * t))
