@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
-from gradopt import check_gradient, problems
+import gradopt
+from gradopt import Adam, check_gradient, optimize, problems
 
 import naive
+from conftest import compiled_only
 
 T = np.linspace(-1.0, 2.0, 23)
 Y = np.sin(3 * T) + T
@@ -148,3 +151,147 @@ def test_large_sizes():
     value, grad = problem.value_and_grad(np.ones(n))
     assert value == 0.0
     assert not grad.any()
+
+
+MGH = [problems.MGH(number) for number in range(1, 19)]
+
+
+@pytest.mark.parametrize("problem", MGH, ids=str)
+class TestMoreGarbowHillstrom:
+    def test_gradient_equals_finite_differences(self, problem, rng):
+        x = problem.x0 * (1 + 0.02 * rng.normal(size=problem.n)) + 1e-3 * rng.random(problem.n)
+        check = check_gradient(problem, x)
+        # The rounding of exp(1e4 ...) in one of them hides more than elsewhere.
+        assert check.max_rel_error < 1e-4, str(check)
+
+    def test_known_minimum(self, problem):
+        if problem.minimizer is not None:
+            assert problem.value(problem.minimizer) == pytest.approx(0.0, abs=1e-20)
+        assert problem.minimum >= 0.0
+        assert problem.residuals >= problem.n
+        assert problem.name
+
+    def test_float32(self, problem):
+        value, grad = problem.value_and_grad(problem.x0.astype(np.float32))
+        assert grad.dtype == np.float32
+        assert value == pytest.approx(problem.value(problem.x0), rel=1e-3)
+
+
+def test_mgh_values_at_the_start():
+    """Figures of the paper's own tests, where the squared norm is known exactly or well."""
+    values = {1: 24.2, 2: 400.5, 5: 14.203125, 7: 2500.0, 13: 215.0, 14: 19192.0, 16: 7926693.33699744}
+    for number, value in values.items():
+        assert problems.MGH(number).value(problems.MGH(number).x0) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("number", [0, 19, 1.0, "1"])
+def test_mgh_numbers_are_checked(number):
+    with pytest.raises((TypeError, ValueError), match="number must be"):
+        problems.MGH(number)
+
+
+def exponential(t, params):
+    return params[0] * np.exp(-params[1] * t) + params[2]
+
+
+def plane(t, params):
+    return params[0] * t[0] + params[1] * t[1] + params[2]
+
+
+class TestCurveFit:
+    T = np.linspace(0, 4, 40)
+    TRUE = np.array([2.5, 1.3, 0.5])
+
+    def problem(self, loss="mse", dtype=np.float64):
+        noise = 0.05 * np.random.default_rng(0).normal(size=40)
+        return problems.CurveFit(
+            exponential, self.T.astype(dtype), (exponential(self.T, self.TRUE) + noise).astype(dtype), loss
+        )
+
+    @pytest.mark.parametrize("loss", ["mse", "mae", "rmse", "half_squared_error", "huber"])
+    def test_gradient_and_value(self, loss):
+        problem, x = self.problem(loss), np.array([1.0, 2.0, 0.3])
+        residual = exponential(self.T, x) - problem.y
+        expected = {
+            "mse": np.mean(residual**2),
+            "mae": np.mean(abs(residual)),
+            "rmse": np.sqrt(np.mean(residual**2)),
+            "half_squared_error": np.mean(residual**2) / 2,
+            "huber": np.mean(np.where(abs(residual) < 1, residual**2 / 2, abs(residual) - 0.5)),
+        }
+        assert problem.value(x) == pytest.approx(expected[loss], rel=1e-13)
+        assert check_gradient(problem, x)
+
+    def test_fits_as_scipy_does(self):
+        problem = self.problem()
+        fitted = optimize(problem, [1.0, 1.0, 1.0], gtol=1e-10)
+        theirs, _ = curve_fit(lambda t, *p: exponential(t, p), problem.t, problem.y, [1.0, 1.0, 1.0])
+        np.testing.assert_allclose(fitted.x, theirs, rtol=1e-6)
+        np.testing.assert_allclose(problem.predict(fitted.x), exponential(self.T, fitted.x), rtol=1e-14)
+        np.testing.assert_allclose(problem.predict(fitted.x, [1.0]), exponential(1.0, fitted.x), rtol=1e-14)
+
+    def test_rows_and_batches(self):
+        problem, x = self.problem(), np.array([1.0, 2.0, 0.3])
+        whole, rows = problem.value_and_grad(x), np.arange(40)
+        assert problem.value_and_grad(x, rows=rows)[0] == whole[0]
+        part = problems.CurveFit(exponential, problem.t[5:9], problem.y[5:9])
+        np.testing.assert_array_equal(problem.value_and_grad(x, rows=[5, 6, 7, 8])[1], part.grad(x))
+        held_out = (self.T + 0.05, exponential(self.T + 0.05, self.TRUE))
+        result = optimize(problem, x, batch_size=8, epochs=150, method=Adam(0.03), rng=0, validation=held_out)
+        assert result.history.val_fun[-1] < 0.01 < result.history.val_fun[0]
+
+    def test_rows_of_several_numbers(self, rng):
+        t = rng.normal(size=(30, 2))
+        problem = problems.CurveFit(plane, t, t @ [1.0, -2.0] + 3.0)
+        np.testing.assert_allclose(optimize(problem, np.zeros(3)).x, [1.0, -2.0, 3.0], atol=1e-5)
+
+    def test_float32(self):
+        problem = self.problem(dtype=np.float32)
+        result = optimize(problem, np.ones(3, np.float32))
+        assert result.x.dtype == np.float32
+        np.testing.assert_allclose(result.x, optimize(self.problem(), np.ones(3)).x, atol=2e-2)
+
+    def test_descend(self):
+        problem, x = self.problem(), np.ones(3)
+        fun, _, _ = gradopt.descend(gradopt.compiled(problem), gradopt.compiled(gradopt.LBFGS()), x, 100, 1e-8)
+        assert fun == pytest.approx(optimize(problem, np.ones(3), gtol=1e-8).fun, rel=1e-9)
+
+    @pytest.mark.parametrize(
+        ("make", "error", "message"),
+        [
+            (lambda: problems.CurveFit(3, [1.0], [1.0]), TypeError, "model must be a function"),
+            (lambda: problems.CurveFit(exponential, [1.0, 2.0], [1.0]), ValueError, "same length, got 2 and 1"),
+            (lambda: problems.CurveFit(exponential, [], []), ValueError, "t must be"),
+            (lambda: problems.CurveFit(exponential, [np.nan], [1.0]), ValueError, "t must be"),
+            (lambda: problems.CurveFit(exponential, [1.0], [1.0], "l1"), ValueError, "loss must be one of"),
+            (lambda: optimize(problems.CurveFit(exponential, [1.0], [1.0])), ValueError, "x0 must be given"),
+            (lambda: optimize(problems.CurveFit(exponential, [1.0], [1.0]), [1.0]), IndexError, "out of bounds"),
+            (
+                lambda: problems.CurveFit(lambda t, p: p, [1.0], [1.0]).value([1.0]),
+                TypeError,
+                "model must return a real",
+            ),
+            (lambda: problems.CurveFit(_scribbling, [1.0], [1.0]).value([1.0]), ValueError, "must not write to params"),
+            (lambda: check_gradient(problems.CurveFit(exponential, [1.0], [1.0])), TypeError, "give x"),
+        ],
+    )
+    def test_bad_arguments(self, make, error, message):
+        with pytest.raises(error, match=message):
+            make()
+
+    @compiled_only
+    def test_a_model_that_cant_be_compiled(self):
+        problem = problems.CurveFit(lambda t, p: float(sum(p.tolist())) * t, [1.0, 2.0], [1.0, 2.0])
+        with pytest.raises(TypeError, match="model must be a function that Numba can compile"):
+            problem.value([1.0])
+
+    def test_equality(self):
+        assert self.problem() == self.problem()
+        assert hash(self.problem()) == hash(self.problem())
+        assert self.problem() != self.problem("mae")
+        assert str(self.problem()) == "CurveFit(exponential, t=(40,), y=(40,), loss='mse')"
+
+
+def _scribbling(t, params):
+    params[0] = 0.0
+    return t
