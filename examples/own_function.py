@@ -56,5 +56,4 @@ for name, run in runs.items():
 left.plot(*np.vstack((HOOKS[0], result.x.reshape(-1, 2), HOOKS[1])).T, "o-", label="at rest")
 left.legend()
 right.set(xscale="log", xlabel="milliseconds")
-right.invert_yaxis()
 figure.savefig("own_function.png", dpi=120)
