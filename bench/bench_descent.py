@@ -121,7 +121,7 @@ def test_rosenbrock_against_torch(pair):
     np.testing.assert_allclose(result.x, theirs(), rtol=1e-9)
 
 
-def pair_of_equal_work(pair, ours, theirs, many, steps, what, aim):
+def pair_of_equal_work(pair, ours, theirs, many, steps, what, aim, unit="step"):
     """Ours does `many` times the steps of theirs in a call; the ratio is corrected for it."""
     import time
 
@@ -134,7 +134,7 @@ def pair_of_equal_work(pair, ours, theirs, many, steps, what, aim):
         started = time.perf_counter()
         theirs()
         b.append((time.perf_counter() - started) / steps)
-    pair.record(ours, np.array(a), np.array(b), what, aim, "step")
+    pair.record(ours, np.array(a), np.array(b), what, aim, unit)
 
 
 def test_fit_against_reading_the_data(pair):

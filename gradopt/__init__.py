@@ -1,9 +1,11 @@
-"""Gradient descent and its family, with the whole loop in machine code.
+"""Gradient descent and quasi-Newton methods, with the whole loop in machine code.
 
 optimize          minimise a problem, or a function of one's own
-problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, PolynomialFit; Classifier, Regressor
+problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, MGH; PolynomialFit, CurveFit; Classifier,
+                  Regressor
 Network, Dense    dense networks
-methods           SGD, Adagrad, Adadelta, RMSprop, Rprop, Adam, AdamW, Adamax, NAdam, RAdam, Lion
+methods           LBFGS, NonlinearCG; SGD, Adagrad, Adadelta, RMSprop, Rprop, Adam, AdamW, Adamax, NAdam, RAdam,
+                  Lion; each is a method for scipy.optimize.minimize too
 schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, PolynomialDecay,
                   CosineDecay, CosineWarmRestarts, OneCycle, Cyclic, Warmup, Join, per_epoch, ReduceOnPlateau
 RetryFromBest     what to do when a run diverges

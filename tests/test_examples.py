@@ -26,8 +26,14 @@ PRINTED = {
     "basins": ["momentum 0.9, rate 0.004      98.7% arrived,  1.3% diverged"],
     "methods_race": ["valley  Rprop            loss  5.18e-09 after 1500 updates", "digits  Lion"],
     "schedules": ["OneCycle             loss 0.0"],
-    "own_function": ["no gradient given              energy -3.435912", "scipy's L-BFGS-B, gradient     energy -3.435912"],
-    "curve_fit": ["huber                   [2.027 0.268 3.005 0.377]", "mse                     [2.121 0.335 3.    0.364]"],
+    "own_function": [
+        "no gradient given              energy -3.435912",
+        "scipy's L-BFGS-B, gradient     energy -3.435912",
+    ],
+    "curve_fit": [
+        "huber                   [2.027 0.268 3.005 0.377]",
+        "mse                     [2.121 0.335 3.    0.364]",
+    ],
     "why_gradients": ["0.15210, 0.00031 by gradients"],
 }
 
