@@ -24,7 +24,8 @@ class History:
     fun : float64 array (m,)
         The objective.
     learning_rate : float64 array (m,)
-        The rate of the update that starts there.
+        The rate of the update that starts there; of line-search methods the step, in units of the direction, that led
+        there, 0 at the start.
     grad_norm : float64 array (m,)
         The Euclidean norm of the gradient.
     val_fun, val_accuracy : float64 array (m,)

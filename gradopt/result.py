@@ -32,7 +32,8 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
     nit : int
         Updates done, over all resumed calls.
     nfev, njev : int
-        Evaluations of the objective and of the gradient in this call, as really spent; of a batch, or of all rows.
+        Evaluations of the objective, those for differences included, and of the gradient in this call, as really
+        spent; of a batch, or of all rows.
     status : Status
         Why the run ended.
     success : bool
