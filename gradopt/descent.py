@@ -125,9 +125,8 @@ class Descent:
 
     def start(self, at_most: int) -> int:
         """Evaluate the start, and do what of the first updates is sure to take no time; a `Status` or RUNNING."""
-        updates = (
-            0 if self._earlier is not None else max(1, min(_FIRST_UPDATES, int(_AN_INSTANT / max(self._source.seconds, 1e-9))))
-        )
+        quick = int(_AN_INSTANT / max(self._source.seconds, 1e-9))
+        updates = 0 if self._earlier is not None else max(1, min(_FIRST_UPDATES, quick))
         status = self._advance(1 + min(updates, at_most))
         self.failed_at_start = status == Status.NON_FINITE and self._progress.nfev == 1
         if self.failed_at_start:

@@ -83,9 +83,8 @@ def _elements(v):
     return np.float64(v[0]), b, c, d
 
 
-@kernel
+@kernel(separate=True)
 def _norm_of_many(v):
-    one_copy()
     squares = 0.0
     if v.size < 16:  # not worth a call
         for j in range(v.size):
@@ -113,9 +112,8 @@ def _inner_of_many(u, v):
     return total
 
 
-@kernel
+@kernel(separate=True)
 def _largest(v):
-    one_copy()
     largest = 0.0
     for j in range(v.size):
         largest = max(largest, abs(np.float64(v[j])))
@@ -132,10 +130,9 @@ def _sum_of_squares(v):
     return np.float64(total)
 
 
-@summation
+@summation(separate=True)
 def dot(u, v):
     """The inner product of u and v, in float64."""
-    one_copy()
     total = 0.0
     for j in range(v.size):
         total += np.float64(u[j]) * np.float64(v[j])

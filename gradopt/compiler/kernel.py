@@ -107,12 +107,15 @@ def kernel(function: Callable[..., Any] | None = None, *, inline: bool = False, 
     return _compiled(function, STRICT | {"forceinline": inline}, separate)
 
 
-def summation(function: Callable[..., Any]) -> Any:
+def summation(function: Callable[..., Any] | None = None, *, separate: bool = False) -> Any:
     """Compile a function whose sums may be taken in another order than written, so that they run in vector registers.
 
-    The function calls `one_copy()` first, which keeps it out of line: the order is then the same at every call.
+    It is either `separate`, as a kernel is, or calls `one_copy()` first, which keeps it out of line: the order is then
+    the same at every call.
     """
-    return _compiled(function, REORDERED)
+    if function is None:
+        return lambda function: summation(function, separate=separate)
+    return _compiled(function, REORDERED, separate)
 
 
 def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = False) -> Any:
