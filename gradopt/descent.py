@@ -69,10 +69,11 @@ class Descent:
         self._source, self._tests = problem, tests
         self._problem, self._method = problem.compiled(x.dtype), method.compiled()
         loops = (search, search_in_python) if self._searches else (iterate, iterate_in_python)
-        self._loop = loops[problem.interpreted]
+        interpreted = problem.interpreted
+        self._loop = loops[interpreted]
         if not COMPILING:  # as in machine code, where nothing warns
             self._arithmetic: Any = lambda: np.errstate(all="ignore")
-        elif problem.interpreted:  # a user's Python code keeps the mode it was written for
+        elif interpreted:  # a user's Python code keeps the mode it was written for
             self._arithmetic = nullcontext
         else:
             self._arithmetic = flushed_subnormals
