@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 
 from gradopt import validate
-from gradopt.box import Box, box_of
+from gradopt.arguments import chosen_method, problem_and_start, refuse, refuse_rng, tolerance
 from gradopt.callbacks import Callbacks
 from gradopt.compilation import Compilation
-from gradopt.config import Config
 from gradopt.descent import SEARCH_FTOL, Descent
-from gradopt.functions import Function
 from gradopt.loop import RUNNING, StopTests
-from gradopt.methods import LBFGS, Adam, LineSearchMethod, Method, as_method
+from gradopt.methods import LineSearchMethod, Method
 from gradopt.plan import plan_of, watch_of
 from gradopt.problems import Problem, RowProblem
 from gradopt.progress import Bar, NoBar
@@ -25,10 +23,8 @@ from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
 from gradopt.steering import RetryFromBest, clipping_of
 from gradopt.training import Training
-from gradopt.user_code import warn
 
 _DEFAULT_MAX_ITER = {False: 10_000, True: 15_000}  # for line-search methods
-_DEFAULT_METHOD: dict[bool, Method] = {False: LBFGS(), True: Adam()}  # on training runs
 _DEFAULT_EPOCHS = 100
 _DEFAULT_GTOL = 1e-5
 
@@ -196,10 +192,10 @@ def optimize(
         hint = "; pass result.state" if isinstance(state, OptimizeResult) else ""
         raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
     training = batch_size is not None or epochs is not None or (state is not None and state.training is not None)
-    method = _method(method, state, training)
+    method = chosen_method(method, state, training)
     searches = isinstance(method, LineSearchMethod)
     if searches:
-        _refuse(f"{type(method).__name__}", clip_norm=clip_norm, clip_value=clip_value, recover=recover)
+        refuse(f"{type(method).__name__}", clip_norm=clip_norm, clip_value=clip_value, recover=recover)
     show = validate.flag("progress", progress)
     clipping = clipping_of(clip_norm, clip_value)
     if recover is not None and not isinstance(recover, RetryFromBest):
@@ -209,7 +205,7 @@ def optimize(
     run: Descent | Training
     with Compilation() as compilation:
         if training:
-            _refuse("a training run", gtol=gtol, ftol=ftol, xtol=xtol, bounds=bounds)
+            refuse("a training run", gtol=gtol, ftol=ftol, xtol=xtol, bounds=bounds)
             if searches:
                 raise ValueError(f"method must be a first-order one with batches, such as Adam(), got {method}")
             if not isinstance(problem, RowProblem):
@@ -219,24 +215,24 @@ def optimize(
             watch = watch_of(problem, validation, monitor, patience, restore_best)
             epochs = _epochs(epochs, max_iter)
             max_iter = sys.maxsize if max_iter is None else max_iter
-            _, x, _ = _problem_and_start(problem, x0, jac, args, state, plan.rng, method, None)
+            _, x, _ = problem_and_start(problem, x0, jac, args, state, plan.rng, method, None)
             run = Training(problem, method, x, plan, watch, clipping, recover is not None, record, state)
             with _bar(show, None if epochs == sys.maxsize else epochs, "epoch") as bar:
                 status = _train(run, callbacks, bar, epochs, max_iter, started + max_time, target, recover)
         else:
             settings = {"validation": validation, "patience": patience, "monitor": monitor != "loss" or None}
             settings |= {"shuffle": shuffle and None, "restore_best": restore_best and None}
-            _refuse("a run without batch_size or epochs", **settings)
-            _refuse_rng(problem, x0, state, rng)
+            refuse("a run without batch_size or epochs", **settings)
+            refuse_rng(problem, x0, state, rng)
             if method.by_epoch:
                 raise ValueError(f"learning_rate must be a function of the update count here, got {method}")
-            problem, x, box = _problem_and_start(problem, x0, jac, args, state, rng, method, bounds)
+            problem, x, box = problem_and_start(problem, x0, jac, args, state, rng, method, bounds)
             if searches and ftol is None:
                 ftol = SEARCH_FTOL * float(np.finfo(x.dtype).eps)
             tests = StopTests(
-                gtol=_tolerance("gtol", _DEFAULT_GTOL if gtol is None else gtol),
-                ftol=_tolerance("ftol", ftol),
-                xtol=_tolerance("xtol", xtol),
+                gtol=tolerance("gtol", _DEFAULT_GTOL if gtol is None else gtol),
+                ftol=tolerance("ftol", ftol),
+                xtol=tolerance("xtol", xtol),
                 target=target,
             )
             max_iter = _DEFAULT_MAX_ITER[searches] if max_iter is None else max_iter
@@ -328,83 +324,6 @@ def _epochs(epochs: int | None, max_iter: int | None) -> int:
     if epochs is None:
         return _DEFAULT_EPOCHS if max_iter is None else sys.maxsize
     return validate.integer("epochs", epochs, 0)
-
-
-def _refuse(where: str, **settings: Any) -> None:
-    """A ValueError for the first setting that is given."""
-    for name, value in settings.items():
-        if value is not None:
-            raise ValueError(f"{name} has no meaning for {where}")
-
-
-def _refuse_rng(problem: Any, x0: Any, state: State | None, rng: Any) -> None:
-    if rng is None:
-        return
-    draws = isinstance(problem, Problem) and problem.x0 is None and x0 is None and state is None
-    if not draws:
-        raise ValueError("rng has no meaning for a run in which nothing is drawn")
-
-
-def _tolerance(name: str, value: float | None) -> float:
-    """The value, or -1 for off."""
-    return -1.0 if value is None else validate.number(name, value, 0)
-
-
-def _method(method: Method | str | None, state: State | None, training: bool) -> Method:
-    if method is None and state is None:
-        return _DEFAULT_METHOD[training]
-    if state is None:
-        return as_method(method)
-    chosen = state.method if method is None else as_method(method)
-    if type(chosen) is not type(state.method):
-        raise ValueError(
-            f"method must be {type(state.method).__name__}, as in the state, with any settings, got {chosen}"
-        )
-    return chosen
-
-
-def _problem_and_start(
-    problem: Any, x0: Any, jac: Any, args: Any, state: State | None, rng: Any, method: Method, bounds: Any
-) -> tuple[Problem, Any, Box | None]:
-    if state is not None and x0 is not None:
-        raise ValueError("x0 can't be given beside a state, which has its own x")
-    if isinstance(problem, Problem):
-        if jac is not None or args != ():
-            raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
-        start = x0
-        if state is None and x0 is None:
-            start = problem.start(rng)
-            if start is None:
-                raise ValueError(f"x0 must be given: {problem} has no start of its own")
-        x = problem.checked("x0", start) if state is None else problem.checked("state.x", state.x)
-        box = _box(method, bounds, x)
-        return problem, x, box
-    if (
-        not callable(problem)
-        or isinstance(problem, Config)
-        or (isinstance(problem, type) and issubclass(problem, Config))
-    ):
-        raise TypeError(f"problem must be a gradopt.problems.Problem or a callable, got {validate.shown(problem)}")
-    if state is None and x0 is None:
-        raise ValueError("x0 must be given: a callable has no start of its own")
-    x = validate.array("x0", x0, 1) if state is None else state.x.copy()
-    box = _box(method, bounds, x)
-    return Function(problem, jac, args, x.copy(), box), x, box
-
-
-def _box(method: Method, bounds: Any, x: Any) -> Box | None:
-    """The bounds, into which x is moved."""
-    box = box_of(bounds, x.size, x.dtype)
-    if box is None:
-        return None
-    if not getattr(method, "takes_bounds", False):
-        raise ValueError(f"bounds need a method that keeps them, such as LBFGS(), got {method}")
-    inside = np.clip(x, box.low, box.high)
-    if (inside != x).any():
-        i = int(np.argmax(inside != x))
-        warn(f"x0 is outside of the bounds and was moved into them: x0[{i}] = {x[i]:g} became {inside[i]:g}")
-        x[:] = inside
-    return box
 
 
 def _message(status: Status, run: Descent | Training, max_iter: int, max_time: float, source: str | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 from numba.extending import is_jitted
 
-from gradopt.compiler import address_of, interrupts_held_back, unpacking
+from gradopt.compiler import address_of, around_users, interrupts_held_back, unpacking, users
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -57,7 +57,7 @@ def evaluator(
     """
     key = (maker, parts, data_type, types)
     if key not in _made:
-        dispatcher = numba.njit(error_model="numpy", nogil=True)(maker(*parts, unpacking(data_type)))
+        dispatcher = around_users(maker(*parts, unpacking(data_type)))
         with interrupts_held_back():
             _made[key] = dispatcher, address_of(dispatcher, types)
     return _made[key]
@@ -108,7 +108,7 @@ def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:
         copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, tuple(cells))
         copy.__kwdefaults__, copy.__module__ = function.__kwdefaults__, function.__module__
         function = copy
-    return numba.njit(boundscheck=True, error_model="numpy")(function)
+    return users(function)
 
 
 def identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:

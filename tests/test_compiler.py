@@ -34,7 +34,7 @@ LAYERS = [
     {"loop", "epoch"},
     {"search_loop"},
     {"result", "storage", "history", "functions", "compilation", "progress"},
-    {"callbacks", "check", "plan", "descent", "training"},
+    {"callbacks", "check", "plan", "descent", "training", "arguments"},
     {"driver", "embedded"},
     {"scipy_method"},
 ]

@@ -5,7 +5,7 @@ from gradopt.compiler.called import Packed, address_of, called, type_of, unpacki
 from gradopt.compiler.carried import Carried, contents
 from gradopt.compiler.dispatch import generic, silent
 from gradopt.compiler.interrupts import interrupts_held_back
-from gradopt.compiler.kernel import COMPILING, elementwise, kernel, one_copy, summation
+from gradopt.compiler.kernel import COMPILING, around_users, elementwise, kernel, one_copy, summation, users
 from gradopt.compiler.memory import borrowed, copied, exchanged, keep, matrix, repeated, stacked, zeros_for
 from gradopt.compiler.subnormals import flushed_subnormals, restore, start_flushing
 from gradopt.compiler.tile import TILE_ROWS, VECTOR_BYTES, tile
@@ -17,6 +17,7 @@ __all__ = [
     "Carried",
     "Packed",
     "address_of",
+    "around_users",
     "borrowed",
     "by_precision",
     "called",
@@ -41,5 +42,6 @@ __all__ = [
     "tile",
     "type_of",
     "unpacking",
+    "users",
     "zeros_for",
 ]

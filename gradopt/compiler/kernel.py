@@ -128,6 +128,16 @@ def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = Fa
     return _compiled(function, CONTRACTED | {"forceinline": inline}, separate=not inline)
 
 
+def users(function: Callable[..., Any]) -> Any:
+    """Compile a function of a user's: with bounds checks, not cached on disk."""
+    return njit(error_model="numpy", boundscheck=True)(function)
+
+
+def around_users(function: Callable[..., Any]) -> Any:
+    """Compile a function of the package that calls a user's; not cached on disk."""
+    return njit(error_model="numpy", nogil=True)(function)
+
+
 def one_copy() -> None:
     """Keep the compiled function that calls this out of line, so that there is one copy of its machine code."""
 
