@@ -129,6 +129,20 @@ def test_a_cache_of_another_version_is_replaced(tmp_path):
 
 
 @compiled_only
+def test_cache_files_with_each_others_names_are_not_taken(tmp_path):
+    """So they may be after two processes have filled the cache at once."""
+    code = "import numpy as np\nfrom gradopt.vectors import dot\n"
+    code += "print(*(dot(np.ones(3, dtype), np.ones(3, dtype)) for dtype in (np.float64, np.float32)))"
+    here = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert python(code, tmp_path, **here) == ["3.0", "3.0"]
+    first, second = sorted(tmp_path.rglob("vectors.dot-*.nbc"))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    assert python(code, tmp_path, **here) == ["3.0", "3.0"]
+
+
+@compiled_only
 def test_users_functions_leave_no_file_in_the_cache(tmp_path):
     code = "import gradopt\nfor _ in range(2): gradopt.optimize({}, [1.0], method='sgd', max_iter=3, jac={})\n"
     function = code.format("lambda x: x[0] ** 2", "lambda x: 2 * x")

@@ -60,7 +60,10 @@ class _StampedCache(FunctionCache):
         if not all(map(_is_of_this_package, sig)):
             return None
         try:
-            return super().load_overload(sig, target_context)
+            loaded = super().load_overload(sig, target_context)
+            # Two processes that fill the cache at once may give one file name to two overloads.
+            fits = loaded is None or tuple(loaded.signature.args) == tuple(sig)
+            return loaded if fits else None
         except Exception:  # the file names classes of another version of the package, or is damaged
             self.flush()
             return None
