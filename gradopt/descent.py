@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gradopt.box import Box
 from gradopt.chunks import Chunks
-from gradopt.compiler import COMPILING, flushed_subnormals
+from gradopt.compiler import COMPILING, flushed_subnormals, interrupts_held_back
 from gradopt.config import Config
 from gradopt.history import Recorder
 from gradopt.loop import Memory, Progress, StopTests, iterate, iterate_in_python
@@ -71,6 +71,8 @@ class Descent:
         loops = (search, search_in_python) if self._searches else (iterate, iterate_in_python)
         interpreted = problem.interpreted
         self._loop = loops[interpreted]
+        # Kernels that the loop asks for at their first call must not be met by Ctrl-C.
+        self._patience: Any = nullcontext if interpreted or not COMPILING else interrupts_held_back
         if not COMPILING:  # as in machine code, where nothing warns
             self._arithmetic: Any = lambda: np.errstate(all="ignore")
         elif interpreted:  # a user's Python code keeps the mode it was written for
@@ -157,7 +159,7 @@ class Descent:
 
     def _call_loop(self, rows: Any, iterates: int) -> int:
         memory, progress = self._memory, self._progress
-        with self._arithmetic():
+        with self._arithmetic(), self._patience():
             status, *progress = self._loop(
                 self._problem, self._method, self._steering, memory, progress, self._tests, rows, iterates
             )

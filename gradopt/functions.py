@@ -140,7 +140,7 @@ class Function(Problem):
         try:
             data = self._data()
             self._packed = _nothing() if data == ((),) else Packed(data)  # to be kept as long as the twin
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # Numba's have no common base
             raise user_code.NotCompilable(str(error)) from None
         jac = self.jac if isinstance(self.jac, (str, bool)) else user_code.identity(self.jac)
         key = user_code.identity(self.fun), jac, self._packed.type, self._x0.dtype

@@ -61,7 +61,9 @@ def judge(wanted, bracket, step, fun, slope, promised):
     if not abs(fun) + abs(slope) < np.inf:
         return False, Bracket(low, low_fun, low_slope, step, np.inf, np.inf), low + _RETREAT * (step - low)
     decreased = fun - wanted.start_fun <= SUFFICIENT_DECREASE * promised
-    if abs(slope) <= wanted.flat and (decreased or fun <= wanted.start_fun + wanted.noise):
+    # Where the way bends, the slope may vanish at a corner that is no lower than the start.
+    hidden = fun <= wanted.start_fun + wanted.noise and (not wanted.bends or -promised <= wanted.noise)
+    if abs(slope) <= wanted.flat and (decreased or hidden):
         return True, bracket, step
     if wanted.bends and decreased and (slope > 0.0 or high < np.inf):
         return True, bracket, step

@@ -42,8 +42,9 @@ def minimize(
     hess, hessp, constraints
         Must not be given.
     **options
-        `maxiter`, `disp`, and those of `optimize`: gtol, ftol, xtol, target, max_time, clip_norm, clip_value, recover,
-        record, state. scipy's `tol` is the gtol unless that is given.
+        `maxiter`, `disp`, `differences` for one of the strings, and those of `optimize`: gtol, ftol, xtol, target,
+        max_time, clip_norm, clip_value, recover, progress, record, state. scipy's `tol` is the gtol unless that is
+        given.
 
     Returns
     -------
@@ -70,13 +71,13 @@ def minimize(
     if jac_function is not None and jac_function is fun and hasattr(fun, "fun"):
         # With jac=True scipy passes an object that remembers (value, gradient) of the user's function, and its method.
         fun, jac = fun.fun, True
-    show = options.pop("disp", False)
+    show, jac = options.pop("disp", False), options.pop("differences", jac)
     if "tol" in options and "gtol" in options:
         del options["tol"]
     settings = {_RENAMED.get(name, name): value for name, value in options.items()}
     unknown = sorted(set(settings) - set(_OPTIONS))
     if unknown:
-        known = ", ".join(("maxiter", "disp", *_OPTIONS[1:]))
+        known = ", ".join(("maxiter", "disp", "differences", *_OPTIONS[1:]))
         raise ValueError(f"options must be among {known}, got {', '.join(unknown)}")
     x = np.asarray(x0)
     result = optimize(fun, x, method=method, args=args, jac=jac or None, bounds=bounds, callback=callback, **settings)

@@ -60,8 +60,8 @@ def search(problem, method, box, memory, progress, tests, record, iterates):
                     continue
                 step = first_step(method, slots, slope)
                 bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
-                if not afresh:
-                    hoped_for = -step * slope
+                if not afresh and step == 1.0:  # twice what a quadratic objective would lose by a quasi-Newton step
+                    hoped_for = -slope
             if moved:
                 move(box, new_x, x, d, step)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradopt.chunks import Chunks
-from gradopt.compiler import COMPILING, flushed_subnormals
+from gradopt.compiler import COMPILING, flushed_subnormals, interrupts_held_back
 from gradopt.config import Config
 from gradopt.epoch import RUNNING, Position, TrainingMemory, descend_batches
 from gradopt.history import History
@@ -158,8 +159,9 @@ class Training:
 
     def _call_loop(self, updates: int) -> int:
         arithmetic: Any = flushed_subnormals() if COMPILING else np.errstate(all="ignore")
+        patience: Any = interrupts_held_back() if COMPILING else nullcontext()  # as in `Descent`
         by_epoch = self.method.by_epoch
-        with arithmetic:
+        with arithmetic, patience:
             status, *position = descend_batches(
                 *self._twins, self._steering, self._memory, self._position, self._batch_size, by_epoch, updates
             )

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
-import numba
 from numba.extending import is_jitted
 
 from gradopt.compiler import address_of, around_users, interrupts_held_back, unpacking, users
@@ -40,8 +39,8 @@ def compiled_function(function: Callable[..., Any], types: tuple[Any, ...], retu
     if key not in _known:
         try:
             _known[key] = _dispatcher(function, types, returns)
-        except (numba.core.errors.NumbaError, NotImplementedError, TypeError) as error:
-            _known[key] = NotCompilable(str(error))
+        except Exception as error:  # Numba's have no common base
+            _known[key] = NotCompilable(f"{type(error).__name__}: {error}")
     if isinstance(_known[key], NotCompilable):
         raise _known[key]
     return _known[key]

@@ -128,6 +128,27 @@ def test_a_cache_of_another_version_is_replaced(tmp_path):
     assert python(SOLVE, tmp_path, **here) == [*first[:2], "1"]
 
 
+INTERRUPTED = """
+import os, signal, threading, numpy as np, gradopt
+def fun(x):
+    total = 0.0
+    for i in range(1000):
+        total += ((x - 1) ** 2).sum() * 1e-4
+    return total
+gradopt.optimize(fun, np.zeros(5), max_iter=0)
+threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    gradopt.optimize(fun, np.zeros(300))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@compiled_only
+def test_ctrl_c_before_the_first_call_of_a_kernel_apart(tmp_path):
+    assert python(INTERRUPTED, tmp_path) == ["interrupted"]
+
+
 @compiled_only
 def test_cache_files_with_each_others_names_are_not_taken(tmp_path):
     """So they may be after two processes have filled the cache at once."""

@@ -208,6 +208,30 @@ def test_lists_in_args_run_interpreted(args):
     np.testing.assert_allclose(result.x, [3.0, -1.0], atol=1e-6)
 
 
+@compiled_only
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (x[0] - 1.0) ** 2 if x[0] < 1e9 else float(f"{x[0]:.2f}"),
+        numba.njit("float64(float64[:])")(lambda x: (x[0] - 1.0) ** 2),
+    ],
+    ids=["what Numba can't read", "a signature of one's own"],
+)
+def test_whatever_numba_says_the_function_runs(function):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result = optimize(function, [3.0])
+    assert result.x[0] == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [">f8", "f2"])
+def test_arrays_that_numba_does_not_know_run_interpreted(dtype):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result = optimize(lambda x, c: np.sum((x - c) ** 2), [3.0], args=(np.array([1.0], dtype),))
+    assert result.x[0] == pytest.approx(1.0, abs=1e-5)
+
+
 def test_a_callable_needs_a_start():
     with pytest.raises(ValueError, match="x0 must be given: a callable has no start"):
         optimize(fun, jac=jac, method=SGD())

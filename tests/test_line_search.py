@@ -342,6 +342,20 @@ class TestBounds:
         np.testing.assert_array_equal(result.history.x[0], [0.0, 1.0])
         np.testing.assert_allclose(result.x, [1.0, 1.0], atol=1e-4)
 
+    @pytest.mark.parametrize(
+        ("fun", "jac", "x0", "bounds", "minimum"),
+        [
+            (lambda x: 100 * (x[0] - 0.5) ** 2, lambda x: 200 * (x - 0.5), [0.0], [(0, 1)], 0.0),
+            (lambda x: 100 * (x[0] - 0.5) ** 2, None, [1.0], [(0, 1)], 0.0),
+            (lambda x: (x[0] - 1) ** 2 + x[0] ** 4 + (x[1] + 2) ** 2, None, [0.0, 0.0], [(0, 1), (0, 1)], 4.28925),
+            (lambda x: np.cos(x[0]), None, [0.1], [(0.1, 2 * np.pi - 0.1)], -1.0),
+        ],
+    )
+    def test_a_step_to_a_corner_as_high_as_the_start_is_none(self, fun, jac, x0, bounds, minimum):
+        result = optimize(fun, x0, jac=jac, bounds=bounds)
+        assert result.status is Status.GTOL
+        assert result.fun == pytest.approx(minimum, abs=1e-4)
+
     def test_all_fixed(self):
         problem = problems.MGH(14)
         result = optimize(problem, bounds=[(value, value) for value in problem.x0])

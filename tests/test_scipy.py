@@ -59,8 +59,13 @@ def test_tolerances_and_options():
     assert solve(tol=1e-2, options={"gtol": 1e-9}).nit == solve(options={"gtol": 1e-9}).nit
     limited = solve(options={"maxiter": 1})
     assert (limited.nit, limited.status) == (1, Status.MAX_ITER)
-    with pytest.raises(ValueError, match="options must be among maxiter, disp, gtol.*got maxfun"):
+    with pytest.raises(ValueError, match="options must be among maxiter, disp, differences, gtol.*got maxfun"):
         solve(options={"maxfun": 3})
+
+
+def test_a_way_to_the_gradient_that_scipy_hides():
+    result = solve(options={"differences": "cs"})
+    assert result.message.endswith("gradient by the complex step")
 
 
 def test_disp(capsys):

@@ -89,22 +89,26 @@ def _bound(builder: Any, what: tuple[Any, ...]) -> Any:
     address = builder.load(cell)
     builder.cbranch(builder.icmp_unsigned("==", address, _address(0)), ask, go_on)
     builder.position_at_end(ask)
-    bind = cgutils.get_or_insert_function(module, ir.FunctionType(_address, [_byte_pointer, _address]), _BIND)
+    bind_type = ir.FunctionType(ir.VoidType(), [_byte_pointer, _address, _address])
+    bind = cgutils.get_or_insert_function(module, bind_type, _BIND)
     text = cgutils.global_constant(module, "kernel.name", cgutils.make_bytearray(name))
-    builder.store(builder.call(bind, [builder.bitcast(text, _byte_pointer), _address(len(name))]), cell)
+    where = builder.ptrtoint(cell, _address)
+    builder.call(bind, [builder.bitcast(text, _byte_pointer), _address(len(name)), where])
     builder.branch(check)
     builder.position_at_end(go_on)
     return address
 
 
-@ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
-def _bind(name: int, length: int) -> int:
-    # Nobody could catch an exception. After 0, the result of an interrupt before the block, the caller asks again.
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+def _bind(name: int, length: int, cell: int) -> None:
+    # Nobody could catch an exception. An interrupt that was pending strikes before the block, and leaves the cell as it
+    # was: the caller asks again. (A result would be garbage then.)
     with interrupts_held_back(later=True):
         try:
             module, function, arguments = pickle.loads(ctypes.string_at(name, length))
             result = _compiled(getattr(importlib.import_module(module), function).dispatcher, arguments)
-            return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+            address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+            ctypes.c_int64.from_address(cell).value = address
         except Exception:
             traceback.print_exc()
             os.abort()
