@@ -244,9 +244,11 @@ class Function(Problem):
 
 
 def _real(value: Any) -> float:
-    number = np.asarray(value)
+    pair = isinstance(value, tuple) and len(value) == 2
+    number = np.asarray(None if pair else value)
     if number.ndim or number.dtype.kind not in "iuf":
-        raise TypeError(f"fun must return a real number, got {validate.shown(value)}")
+        hint = "; if that is (value, gradient), say jac=True" if pair else ""
+        raise TypeError(f"fun must return a real number, got {validate.shown(value)}{hint}")
     return float(number)
 
 

@@ -138,6 +138,7 @@ def test_nan_at_any_place_is_never_success(at, where, bad):
         (fun, "3-points", TypeError, "jac must be .* got .3-points."),
         (lambda x: x, jac, TypeError, r"fun must return a real number, got array\(\[0., 0.\]\)"),
         (lambda x: None, jac, TypeError, "fun must return a real number, got None"),
+        (fun_and_jac, None, TypeError, r"got \(.*; if that is \(value, gradient\), say jac=True"),
         (lambda x: 1j, jac, TypeError, "fun must return a real number, got 1j"),
         (lambda x: "low", jac, TypeError, "fun must return a real number, got 'low'"),
         (fun, lambda x: None, TypeError, "what jac returns must be an array of real numbers, got None"),
