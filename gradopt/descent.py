@@ -29,6 +29,11 @@ SEARCH_FTOL = 10.0
 # The updates that come along with the evaluation of the start, at the most and by the seconds they may take.
 _FIRST_UPDATES, _AN_INSTANT = 64, 1e-3
 
+# The kinds of runs in this process after which no kernel is left that the loop has not asked for; and the updates after
+# which that is so.
+_all_asked_for: set[Any] = set()
+_ENOUGH_UPDATES = 3
+
 # Up to this many parameters their number is part of the type, so that they stay in registers.
 IN_REGISTERS = 4
 
@@ -71,8 +76,10 @@ class Descent:
         loops = (search, search_in_python) if self._searches else (iterate, iterate_in_python)
         interpreted = problem.interpreted
         self._loop = loops[interpreted]
-        # Kernels that the loop asks for at their first call must not be met by Ctrl-C.
-        self._patience: Any = nullcontext if interpreted or not COMPILING else interrupts_held_back
+        # Kernels that the loop asks for at their first call should not be met by Ctrl-C, which would be lost there.
+        kinds = type(self._problem), type(self._method), limits is None, x.dtype, min(x.size, 16)
+        self._kinds = kinds if COMPILING and not interpreted else None
+        self._patience: Any = nullcontext if self._kinds is None or kinds in _all_asked_for else interrupts_held_back
         if not COMPILING:  # as in machine code, where nothing warns
             self._arithmetic: Any = lambda: np.errstate(all="ignore")
         elif interpreted:  # a user's Python code keeps the mode it was written for
@@ -243,6 +250,8 @@ class Descent:
         """All that the run knows, without how it ended."""
         memory, progress = self._memory, self._progress
         nfev, njev = self.calls
+        if self.updates >= _ENOUGH_UPDATES:
+            _all_asked_for.add(self._kinds)
         return OptimizeResult(
             x=memory.x.copy(),
             fun=progress.fun,

@@ -78,6 +78,7 @@ class Training:
         self._steering = Steering(clipping.compiled(), 1.0 if state is None else state.scale)
         self._memory = TrainingMemory(x, grad, spare, slots, schedule_state, work, order)
         self._recovers, self.retries = recovers, 0
+        self._is_first_call = True
         self._start = x.copy()
         origin = 0 if state is None else state.origin
         earlier = None if state is None else state.training
@@ -159,7 +160,9 @@ class Training:
 
     def _call_loop(self, updates: int) -> int:
         arithmetic: Any = flushed_subnormals() if COMPILING else np.errstate(all="ignore")
-        patience: Any = interrupts_held_back() if COMPILING else nullcontext()  # as in `Descent`
+        # The first call of a run may ask for kernels; Ctrl-C there would be lost.
+        patience: Any = interrupts_held_back() if COMPILING and self._is_first_call else nullcontext()
+        self._is_first_call = False
         by_epoch = self.method.by_epoch
         with arithmetic, patience:
             status, *position = descend_batches(
