@@ -29,10 +29,8 @@ SEARCH_FTOL = 10.0
 # The updates that come along with the evaluation of the start, at the most and by the seconds they may take.
 _FIRST_UPDATES, _AN_INSTANT = 64, 1e-3
 
-# The kinds of runs in this process after which no kernel is left that the loop has not asked for; and the updates after
-# which that is so.
+# The kinds of runs that made an update in this process: no kernel is left that their loops have not asked for.
 _all_asked_for: set[Any] = set()
-_ENOUGH_UPDATES = 3
 
 # Up to this many parameters their number is part of the type, so that they stay in registers.
 IN_REGISTERS = 4
@@ -250,7 +248,7 @@ class Descent:
         """All that the run knows, without how it ended."""
         memory, progress = self._memory, self._progress
         nfev, njev = self.calls
-        if self.updates >= _ENOUGH_UPDATES:
+        if self.updates > 0:
             _all_asked_for.add(self._kinds)
         return OptimizeResult(
             x=memory.x.copy(),
