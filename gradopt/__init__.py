@@ -9,6 +9,7 @@ methods           LBFGS, NonlinearCG; SGD, Adagrad, Adadelta, RMSprop, Rprop, Ad
 schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, PolynomialDecay,
                   CosineDecay, CosineWarmRestarts, OneCycle, Cyclic, Warmup, Join, per_epoch, ReduceOnPlateau
 RetryFromBest     what to do when a run diverges
+trace             a function of NumPy arrays as a problem with an exact gradient, not compiled; else a TraceError
 check_gradient    a gradient against finite differences
 every, checkpoint a callback for each n-th update; one that saves the run; load reads it
 compiled, descend the loop as a function for one's own compiled code
@@ -37,6 +38,7 @@ from gradopt.methods import (
     Rprop,
 )
 from gradopt.network import Dense, Network
+from gradopt.problems.traced import trace
 from gradopt.result import OptimizeResult
 from gradopt.schedules import (
     Constant,
@@ -58,6 +60,7 @@ from gradopt.scipy_method import minimize as _minimize  # noqa: F401  makes meth
 from gradopt.status import Status
 from gradopt.steering import RetryFromBest
 from gradopt.storage import load
+from gradopt.tape.errors import TraceError
 
 __version__ = "0.1.0"
 
@@ -94,6 +97,7 @@ __all__ = [
     "Rprop",
     "Status",
     "StepDecay",
+    "TraceError",
     "Warmup",
     "check_gradient",
     "checkpoint",
@@ -104,4 +108,5 @@ __all__ = [
     "optimize",
     "per_epoch",
     "problems",
+    "trace",
 ]

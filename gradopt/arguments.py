@@ -9,7 +9,7 @@ import numpy as np
 from gradopt import validate
 from gradopt.box import Box, box_of
 from gradopt.config import Config
-from gradopt.functions import Function
+from gradopt.functions import as_problem
 from gradopt.methods import LBFGS, Adam, Method, as_method
 from gradopt.problems import Problem
 from gradopt.result import State
@@ -80,7 +80,7 @@ def problem_and_start(
         raise ValueError("x0 must be given: a callable has no start of its own")
     x = validate.array("x0", x0, 1) if state is None else state.x.copy()
     box = _box(method, bounds, x)
-    return Function(problem, jac, args, x.copy(), box), x, box
+    return as_problem(problem, jac, args, x.copy(), box), x, box
 
 
 def _box(method: Method, bounds: Any, x: Any) -> Box | None:

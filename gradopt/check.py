@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt import validate
-from gradopt.functions import Function
+from gradopt.functions import as_problem
 from gradopt.problems import Problem
 
 # By finite-difference method: exponent of the step, relative tolerance.
@@ -123,7 +123,7 @@ def check_gradient(
     elif jac is None:
         raise ValueError("jac must be given for a callable: without, there is no gradient to check")
     else:
-        problem = Function(problem, jac, args, validate.array("x", x, 1))
+        problem = as_problem(problem, jac, args, validate.array("x", x, 1))
     point = _random_point(problem, validate.generator("rng", rng)) if x is None else problem.checked("x", x)
     value, grad = problem.value_and_grad(point)
     if not (np.isfinite(value) and np.isfinite(grad).all()):

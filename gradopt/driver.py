@@ -17,7 +17,7 @@ from gradopt.descent import SEARCH_FTOL, Descent
 from gradopt.loop import RUNNING, StopTests
 from gradopt.methods import LineSearchMethod, Method
 from gradopt.plan import plan_of, watch_of
-from gradopt.problems import Problem, RowProblem
+from gradopt.problems import Problem, RowProblem, Traced
 from gradopt.progress import Bar, NoBar
 from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
@@ -105,16 +105,18 @@ def optimize(
         What must improve; accuracy for classifiers with validation.
     restore_best : bool
         With validation, return the best epoch's parameters as x, and not the last ones.
-    jac : callable, True, "3-point", "2-point" or "cs"
+    jac : callable, True, "trace", "3-point", "2-point" or "cs"
         For a callable: jac(x, *args) -> array (n,), or True if the function returns (value, gradient), or how to find
-        the gradient. "3-point" is the default: central differences, at 2 n + 1 calls of the function. "2-point":
-        forward ones, at n + 1 calls, to half as many digits. "cs": the complex step, at n + 1 calls and to full
-        precision, if the function is compiled for complex numbers as it is and means the same for them. That is looked
-        at at x0 only: abs, max and comparisons are wrong, and so is a power of a negative number other than a square
-        in compiled code, wherever it comes up later.
+        the gradient. Unless given, "trace" where that is possible, else "3-point"; the message says which, and why.
+        "trace": reverse mode over what the function does with NumPy, exact, and with nothing to compile; see `trace`.
+        "3-point": central differences, at 2 n + 1 calls of the function. "2-point": forward ones, at n + 1 calls, to
+        half as many digits. "cs": the complex step, at n + 1 calls and to full precision, if the function is compiled
+        for complex numbers as it is and means the same for them. That is looked at at x0 only: abs, max and comparisons
+        are wrong, and so is a power of a negative number other than a square in compiled code, wherever it comes up
+        later.
     args : tuple
         For a callable: its further arguments. Arrays that change from call to call belong here: what a function takes
-        from a global array is frozen when it is compiled.
+        from a global array is frozen when it is traced or compiled.
     bounds : sequence of (low, high), or scipy.optimize.Bounds
         For LBFGS: a pair for each parameter, with None or infinity where there is no bound, and low = high to fix one.
         The objective is evaluated inside only, differences included; x0 is moved inside, with a warning.
@@ -157,10 +159,10 @@ def optimize(
     MAX_ITER, MAX_TIME is reported. Within bounds gtol is for x - clip(x - gradient, low, high). When objective or
     gradient become NaN or infinite, x is the last iterate where they were finite.
 
-    A callable is called once in Python, to see what it returns, and is then compiled by Numba if it can be, with bounds
-    checks. The first call with a new function takes some tenths of a second for that. It is known by its code, its
-    defaults and what it takes from outside: a function defined again is compiled again only if one of these differs.
-    `nfev` counts its calls, those for differences included.
+    A callable is called once in Python, to see what it returns, and twice more to trace it. A function that is not
+    traced is compiled by Numba if it can be, with bounds checks; the first call with a new one takes some tenths of a
+    second for that. It is known by its code, its defaults and what it takes from outside: a function defined again is
+    compiled again only if one of these differs. `nfev` counts evaluations, those for differences included.
 
     Counterparts: scipy.optimize.minimize, and a loop over torch.optim.SGD.step.
 
@@ -178,7 +180,7 @@ def optimize(
     ...     return (x[0] - 3.0) ** 2 + (x[1] + 1.0) ** 2
     >>> result = gradopt.optimize(fun, [0.0, 0.0], bounds=[(None, 2.0), (None, None)])
     >>> print(result.x.round(4), result.message)
-    [ 2. -1.] the gradient is within gtol of zero; gradient by 3-point differences
+    [ 2. -1.] the gradient is within gtol of zero; gradient by reverse mode over its trace
     """
     started = time.perf_counter()
     callbacks = Callbacks(callback)
@@ -248,6 +250,8 @@ def optimize(
     result.success = reason.success
     result.message = _message(reason, run, max_iter, max_time, problem.gradient_source)
     result.compile_time = compilation.seconds
+    if isinstance(problem, Traced):
+        result.problem = problem
     return result
 
 

@@ -1,4 +1,4 @@
-"""Exponential functions of one number, written so that loops over arrays become vector code.
+"""Exponential functions of one number, and logarithms, written so that loops over arrays become vector code.
 
 All rest on one reduction (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). With k the
 integer next to x / log 2 and r = x - k log 2, exp(x) = 2**k exp(r), where abs(r) <= log(2) / 2, so that Taylor's series
@@ -38,10 +38,14 @@ def _functions(
     log_first, *rest = (real(2.0 / i) for i in range(log_degree, 0, -2))
     log_rest = tuple(rest)
     split, log_of_2 = real(math.sqrt(2.0) - 1.0), real(math.log(2.0))
+    one_half, highest = real(0.5), real(0.5 * math.log(float(np.finfo(real).max)) + 1.0)
+    bits_of_root = integer(real(math.sqrt(0.5)).view(integer))
+    tiny, scale, scale_digits = real(np.finfo(real).tiny), real(2.0 ** (digits + 2)), real(digits + 2)
+    infinity, nan = real(np.inf), real(np.nan)
 
     @elementwise(inline=True)
     def parts(x):
-        """(s, p) with exp(x) = s + s p, s a power of 2, for x <= 0; at the least x with a normal exponential beyond."""
+        """(s, p) with exp(x) = s + s p, s a power of 2, where s is a normal number; at the least such x below it."""
         x = x if x > lowest else lowest
         shifted = x * per_log_2 + shifter
         k = shifted - shifter
@@ -55,6 +59,15 @@ def _functions(
     def exp_of_negative(x):
         s, p = parts(x)
         return s + s * p if x > lowest else (zero if x <= lowest else x)
+
+    @elementwise(inline=True)
+    def exp(x):
+        # By halves of x: s = 2**k itself may be too large where the exponential is not.
+        half = x * one_half
+        s, p = parts(half if half < highest else highest)
+        root = s + s * p
+        y = root * root
+        return y if x > lowest else (zero if x <= lowest else x)
 
     @elementwise(inline=True)
     def tanh(x):
@@ -79,11 +92,33 @@ def _functions(
             series = series * square + coefficient
         return (x if x > zero else zero) + ((c - one) * log_of_2 + series * q)
 
-    return exp_of_negative, tanh, sigmoid, softplus
+    @elementwise(inline=True)
+    def log(x):
+        # With m in [sqrt(1/2), sqrt(2)) and x = 2**k m, log(m) = 2 artanh(q), abs(q) < 0.172.
+        y = x * scale if x < tiny else x
+        bits = reinterpreted(y)
+        k = integer(integer(bits - bits_of_root) >> shift)
+        m = reinterpreted(integer(bits - integer(k << shift)))
+        q = (m - one) / (m + one)
+        square, series = q * q, log_first
+        for coefficient in log_rest:
+            series = series * square + coefficient
+        exponent = real(k) - (scale_digits if x < tiny else zero)
+        result = exponent * high + (exponent * low + series * q)
+        return result if zero < x < infinity else (-infinity if x == zero else (x if x > zero else nan))
+
+    @elementwise(inline=True)
+    def log1p(x):
+        # What rounding took from 1 + x, in first order.
+        u = one + x
+        result = log(u) + (x - (u - one)) / u
+        return result if -one < x < infinity else (-infinity if x == -one else (x if x > zero else nan))
+
+    return exp, exp_of_negative, log, log1p, tanh, sigmoid, softplus
 
 
 _single = _functions(np.float32, np.int32, 23, (0.693359375, -2.12194440054690583e-4), 7, 11)
 _double = _functions(np.float64, np.int64, 52, (0.69314718036912382, 1.90821492927058770e-10), 13, 21)
 
-# exp(x) for x <= 0; tanh(x); 1 / (1 + exp(-x)); log(1 + exp(x)).
-exp_of_negative, tanh, sigmoid, softplus = map(by_precision, _single, _double)
+# exp(x), and for x <= 0 only; log(x), log(1 + x); tanh(x); 1 / (1 + exp(-x)); log(1 + exp(x)).
+exp, exp_of_negative, log, log1p, tanh, sigmoid, softplus = map(by_precision, _single, _double)

@@ -17,6 +17,8 @@ from gradopt.box import Box
 from gradopt.called import Called, Interpreted, argument_types
 from gradopt.compiler import COMPILING, Packed, type_of
 from gradopt.problems import Problem
+from gradopt.problems.traced import traced
+from gradopt.tape.errors import TraceError
 
 _SOURCES = {"2-point": "2-point differences", "3-point": "3-point differences", "cs": "the complex step"}
 _MAKERS: dict[str, Callable[..., Any]] = {
@@ -30,6 +32,9 @@ _DEFAULT = "3-point"
 _DISAGREEMENT = 1e-3
 
 
+# Functions with what they were traced for -> why they can't be.
+_untraceable: dict[Any, str] = {}
+
 # What is known of functions, with the way to their gradients and the types of their data -> where the evaluator lies.
 _addresses: dict[Any, int] = {}
 
@@ -38,6 +43,28 @@ _addresses: dict[Any, int] = {}
 def _nothing() -> Packed:
     """The data of functions without any."""
     return Packed(((),))
+
+
+def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> Problem:
+    """The problem that a callable is: its trace, where that can be had and no other gradient is wanted.
+
+    The parameters are those of `Function`; jac may be "trace" too, which raises TraceError if that is not possible.
+    """
+    insists = isinstance(jac, str) and jac == "trace"
+    function = Function(fun, None if insists else jac, args, x0, box)
+    if jac is not None and not insists:
+        return function
+    kinds = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else user_code.identity(a) for a in function.args)
+    key = user_code.identity(fun), x0.shape, kinds
+    if insists or key not in _untraceable:
+        try:
+            return traced(fun, function.args, x0, function.value_at_start, calls=1)
+        except TraceError as reason:
+            if insists:
+                raise
+            _untraceable[key] = str(reason)
+    function.why_not_traced = _untraceable[key]
+    return function
 
 
 class Function(Problem):
@@ -65,7 +92,8 @@ class Function(Problem):
     def __init__(self, fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> None:
         if not (jac is None or jac is True or callable(jac) or (isinstance(jac, str) and jac in _SOURCES)):
             choices = "a function that returns the gradient, True if fun returns (value, gradient), None, or one of"
-            raise TypeError(f"jac must be {choices} {', '.join(map(repr, _SOURCES))}, got {validate.shown(jac)}")
+            ways = ", ".join(map(repr, ("trace", *_SOURCES)))
+            raise TypeError(f"jac must be {choices} {ways}, got {validate.shown(jac)}")
         self.fun, self._x0 = fun, x0
         self.jac: Any = _DEFAULT if jac is None else jac
         self.args = args if isinstance(args, tuple) else (args,)
@@ -73,8 +101,9 @@ class Function(Problem):
             infinite = np.full_like(x0, np.inf)
             self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
         started = time.perf_counter()
-        for part in self._python_parts()[: 1 + callable(jac)]:
-            part(x0.copy(), *self.args)
+        answers = [part(x0.copy(), *self.args) for part in self._python_parts()[: 1 + callable(jac)]]
+        self.value_at_start: Any = answers[0]
+        self.why_not_traced: str | None = None
         self._seconds = time.perf_counter() - started
         self._calls_before = 1
         self._twin: Any = None
@@ -92,7 +121,8 @@ class Function(Problem):
 
     @property
     def gradient_source(self) -> str | None:
-        return _SOURCES.get(self.jac) if isinstance(self.jac, str) else None
+        source = _SOURCES.get(self.jac) if isinstance(self.jac, str) else None
+        return source if self.why_not_traced is None else f"{source}, as it can't be traced: {self.why_not_traced}"
 
     @property
     def interpreted(self) -> bool:

@@ -46,6 +46,8 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
         What `optimize(..., state=...)` goes on from.
     compile_time : float
         Seconds of this call that went into compilation.
+    problem : Traced
+        Of a function that was traced: the problem, which `save` keeps with the result.
     """
 
     def save(self, path: Any) -> None:

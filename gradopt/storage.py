@@ -18,8 +18,10 @@ from gradopt import validate
 from gradopt.history import History
 from gradopt.methods import Method
 from gradopt.methods.base import method_named
+from gradopt.problems.traced import Traced
 from gradopt.schedules import FunctionOfCount, Schedule
 from gradopt.status import Status
+from gradopt.tape.graph import TooLong
 
 if TYPE_CHECKING:
     from gradopt.result import OptimizeResult
@@ -59,6 +61,9 @@ def save(path: Any, result: OptimizeResult) -> None:
             for i, slot in enumerate(state.pop("slots")):
                 arrays[f"state.slots.{i}"] = slot
             _sort("state.", state, arrays, facts)
+        elif key == "problem":
+            facts["problem"], parts = value.described()
+            arrays |= {f"problem.{name}": part for name, part in parts.items()}
         elif key == "history":
             facts["history"] = list(value)
             arrays |= {f"history.{name}": value[name] for name in value}
@@ -118,12 +123,18 @@ def load(path: Any) -> OptimizeResult:
     values = {**facts, **arrays}
     result = OptimizeResult()
     for key in values:
-        if "." not in key and key not in ("format", "version", "training", "history"):
+        if "." not in key and key not in ("format", "version", "training", "history", "problem"):
             result[key] = values[key]
     if "status" in result:
         result["status"] = Status(result["status"])  # type: ignore[call-arg]
     if "history" in facts:
         result["history"] = History(**{name: arrays[f"history.{name}"] for name in facts["history"]})
+    if "problem" in facts:
+        parts = {name.removeprefix("problem."): arrays[name] for name in arrays if name.startswith("problem.")}
+        try:
+            result["problem"] = Traced.made(facts["problem"], parts)
+        except (ValueError, KeyError, TypeError, IndexError, TooLong) as error:
+            raise ValueError(f"{path} holds no tape: {error}") from None
     state = {name.removeprefix("state."): value for name, value in values.items() if name.startswith("state.")}
     state["slots"] = tuple(state.pop(name) for name in sorted(n for n in state if n.startswith("slots.")))
     state["method"] = made(state["method"])

@@ -27,8 +27,8 @@ PACKAGE = Path(gradopt.__file__).parent
 LAYERS = [
     {"compiler", "validate", "status"},
     {"config", "protocol", "chunks"},
-    {"vectors", "elementary", "schedules", "losses", "steering", "called", "user_code"},
-    {"box", "line_search", "differences"},
+    {"vectors", "elementary", "schedules", "losses", "steering", "called", "user_code", "product"},
+    {"box", "line_search", "differences", "tape"},
     {"methods", "network"},
     {"problems"},
     {"loop", "epoch"},

@@ -331,7 +331,10 @@ class TestWithoutAGradient:
             assert grad[1] == pytest.approx(smooth_jac(np.array([0.3, 0.8]), *ARGS)[1], rel=1e-5)
             assert problem.calls(1)[0] == {"2-point": 3, "3-point": 4}[jac]
 
-    @pytest.mark.parametrize(("jac", "source"), [(None, "3-point differences"), ("cs", "the complex step")])
+    @pytest.mark.parametrize(
+        ("jac", "source"),
+        [(None, "reverse mode over its trace"), ("3-point", "3-point differences"), ("cs", "the complex step")],
+    )
     def test_the_message_says_how(self, jac, source):
         result = optimize(smooth, [0.3, 0.8], args=ARGS, jac=jac)
         assert result.message.endswith(f"; gradient by {source}")

@@ -11,7 +11,7 @@ from gradopt import Dense, Network, check_gradient, problems
 from gradopt.compiler import elementwise
 from gradopt.elementary import exp_of_negative, sigmoid, softplus, tanh
 from gradopt.network.activations import ACTIVATIONS
-from gradopt.network.product import product
+from gradopt.product import product
 
 import naive
 from conftest import COMPILING, compiled_only

@@ -45,6 +45,11 @@ def matrix(vector: Any, start: int, rows: int, columns: int) -> Any:
     return vector[start : start + rows * columns].reshape(rows, columns)
 
 
+def part(vector: Any, start: int, length: int) -> Any:
+    """The elements of a C-order vector from `start` on; without ownership or checks."""
+    return vector[start : start + length]
+
+
 def repeated(vector: Any, start: int, rows: int, columns: int) -> Any:
     """The matrix (rows, columns) each of whose rows is the part of a vector at `start`; to be read, by its strides."""
     if rows == 0:  # there may be no such part
@@ -193,6 +198,31 @@ def _lower_matrix(context: Any, builder: Any, signature: Any, arguments: Any) ->
 def _row_stride(context: Any, builder: Any, signature: Any, columns: Any, item_size: Any) -> Any:
     repeats = signature.return_type.layout == "A"
     return context.get_constant(types.intp, 0) if repeats else builder.mul(columns, item_size)
+
+
+@type_callable(part)
+def _part(context):
+    return lambda vector, start, length: vector
+
+
+@lower_builtin(part, types.Array, types.Integer, types.Integer)
+def _lower_part(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    vector_type = signature.args[0]
+    start, length = (
+        context.cast(builder, value, given, types.intp)
+        for value, given in zip(arguments[1:], signature.args[1:], strict=True)
+    )
+    item_size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(vector_type.dtype)))
+    array = make_array(signature.return_type)(context, builder)
+    populate_array(
+        array,
+        data=builder.gep(make_array(vector_type)(context, builder, arguments[0]).data, [start]),
+        shape=[length],
+        strides=[item_size],
+        itemsize=item_size,
+        meminfo=None,
+    )
+    return array._getvalue()
 
 
 @type_callable(keep)

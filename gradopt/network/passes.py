@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gradopt.compiler import elementwise, kernel, matrix, repeated
 from gradopt.network.activations import activate
-from gradopt.network.product import product
+from gradopt.product import product
 
 # Rows that are computed together at the most: what lies between the layers then stays in the cache.
 BLOCK_ROWS = 256

@@ -11,6 +11,7 @@ from gradopt.problems.regressor import Regressor
 from gradopt.problems.rosenbrock import Rosenbrock
 from gradopt.problems.rows import RowProblem
 from gradopt.problems.shape_classifier import shape_classifier
+from gradopt.problems.traced import Traced
 
 __all__ = [
     "MGH",
@@ -23,5 +24,6 @@ __all__ = [
     "Regressor",
     "Rosenbrock",
     "RowProblem",
+    "Traced",
     "shape_classifier",
 ]

@@ -1,0 +1,93 @@
+"""Which elements of an array stand where in a view of it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, ...]
+
+
+class Geometry(NamedTuple):
+    """Which elements of an array, taken as a C-order vector, stand where in a view of it.
+
+    Attributes
+    ----------
+    offset : int
+        The place of the view's first element.
+    strides : tuple of int, or None
+        How far apart neighbours of the view are, along each of its axes.
+    positions : Positions or None
+        The place of each element, where there are no such strides.
+    """
+
+    offset: int
+    strides: Shape | None
+    positions: Positions | None = None
+
+    @property
+    def first(self) -> int:
+        """The place of the first element."""
+        return self.offset if self.positions is None else int(self.positions.places.reshape(-1)[0])
+
+
+class Positions:
+    """An int64 array of places, compared by what is in it."""
+
+    def __init__(self, places: NDArray[np.int64]) -> None:
+        self.places = np.ascontiguousarray(places, np.int64)
+        self._key = hash(self.places.tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Positions) and np.array_equal(self.places, other.places)
+
+    def __hash__(self) -> int:
+        return self._key
+
+
+def steps(shape: Shape) -> Shape:
+    """The strides of an array in C order, in elements."""
+    result, step = [0] * len(shape), 1
+    for axis in range(len(shape) - 1, -1, -1):
+        result[axis], step = step, step * shape[axis]
+    return tuple(result)
+
+
+def contiguous(strides: Shape | None, shape: Shape) -> bool:
+    return strides is not None and all(
+        length == 1 or stride == step for length, stride, step in zip(shape, strides, steps(shape), strict=True)
+    )
+
+
+def places_of(geometry: Geometry, shape: Shape) -> NDArray[np.int64]:
+    """The place of each element of a view."""
+    if geometry.positions is not None:
+        return geometry.positions.places
+    assert geometry.strides is not None
+    places = np.full(shape, geometry.offset, np.int64)
+    for axis, stride in enumerate(geometry.strides):
+        if stride:
+            places += (stride * np.arange(shape[axis])).reshape([-1] + [1] * (len(shape) - axis - 1))
+    return places
+
+
+def collapsed(shape: Shape, strides: Shape) -> list[tuple[int, int]]:
+    """Lengths and strides of the same view with as few axes as can be, from the last to the first."""
+    axes: list[tuple[int, int]] = []
+    for length, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if length == 1:
+            continue
+        if axes and axes[-1][0] * axes[-1][1] == stride:
+            axes[-1] = axes[-1][0] * length, axes[-1][1]
+        else:
+            axes.append((length, stride))
+    return axes or [(1, 1)]
+
+
+def is_line(geometry: Geometry, shape: Shape) -> bool:
+    """Whether many elements stand next to each other, in their order."""
+    strides = geometry.strides
+    return strides is not None and math.prod(shape) > 1 and collapsed(shape, strides) == [(math.prod(shape), 1)]

@@ -1,0 +1,335 @@
+"""The graph that a trace writes down: what is computed from what, each thing once.
+
+A node is an array that some operation makes of other nodes. There are five kinds beside the elementwise operations:
+
+- x, and what is known before x is: constants, arguments, and what is made of these alone. These have a value.
+- `view`: elements of one node in another shape or order, by strides or by positions; its inverse is
+- `gather`... see `accumulate`: a new array, into the elements of which views of it are added, multiplied, or compared.
+  A sum is an accumulation into a view with strides of 0, a concatenation one into parts. The adjoint of a view is an
+  accumulation by the same geometry, and the other way round.
+- `matmul`, `cumsum` and `other_products`, which are no such thing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt.tape.geometry import Geometry, Positions, Shape, contiguous, places_of, steps
+from gradopt.tape.operations import OPERATIONS
+from gradopt.tape.simpler import power, simplified
+from gradopt.tape.twins import as_real, twin_of
+
+# Up to this size arrays are known by what is in them, larger ones by their identity.
+_SMALL = 4096
+
+
+class TooLong(Exception):
+    """The graph has more nodes than it may have."""
+
+
+class Node:
+    """An array within a graph.
+
+    Attributes
+    ----------
+    graph : Graph
+    number : int
+        Its place in `graph.nodes`; inputs have smaller ones.
+    operation : str
+    inputs : tuple of Node
+    extra : hashable
+        What the operation needs beside its inputs.
+    shape : tuple of int
+    size : int
+    value : ndarray or None
+        Where it does not depend on x.
+    fixed : bool
+        Whether it does not depend on the arguments either.
+    logical : bool
+        Whether it is made of true and false, as 1 and 0.
+    """
+
+    __slots__ = ("extra", "fixed", "graph", "inputs", "logical", "number", "operation", "shape", "size", "value")
+
+    def __init__(self, graph: Graph, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> None:
+        self.graph, self.operation, self.inputs, self.extra, self.shape = graph, operation, inputs, extra, shape
+        size = 1
+        for length in shape:
+            size *= length
+        self.size = size
+        self.value: NDArray[Any] | None = None
+        self.fixed = self.logical = False
+        self.number = len(graph.nodes)
+        if self.number >= graph.limit:
+            raise TooLong
+        graph.nodes.append(self)
+
+    def __add__(self, other: Any) -> Node:
+        return self.graph("add", self, other)
+
+    def __radd__(self, other: Any) -> Node:
+        return self.graph("add", other, self)
+
+    def __sub__(self, other: Any) -> Node:
+        return self.graph("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Node:
+        return self.graph("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Node:
+        return self.graph("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Node:
+        return self.graph("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Node:
+        return self.graph("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        return self.graph("divide", other, self)
+
+    def __neg__(self) -> Node:
+        return self.graph("negative", self)
+
+    def __pow__(self, other: Any) -> Node:
+        return power(self, self.graph.lifted(other))
+
+
+class Graph:
+    """Nodes in the order in which they were made.
+
+    Calling it applies an elementwise operation: graph("add", node, 1.0). What was computed before is not computed
+    again, what is known is computed at once, and what does nothing is left out.
+
+    Parameters
+    ----------
+    n : int
+        The length of x.
+    limit : int
+        Nodes at the most; one more raises `TooLong`.
+    """
+
+    def __init__(self, n: int, limit: int) -> None:
+        self.nodes: list[Node] = []
+        self.limit = limit
+        self._known: dict[Any, Node] = {}
+        self._memories: dict[int, NDArray[np.int8]] = {}
+        self._kept: list[Any] = []  # arrays that are known by their identity
+        self.x = Node(self, "x", (), None, (n,))
+
+    def same_as(self, other: Graph) -> bool:
+        """Whether the other graph was made by the same operations of the same numbers."""
+        if len(self.nodes) != len(other.nodes):
+            return False
+        for mine, its in zip(self.nodes, other.nodes, strict=True):
+            if mine.operation != its.operation or mine.shape != its.shape or mine.extra != its.extra:
+                return False
+            if [i.number for i in mine.inputs] != [i.number for i in its.inputs]:
+                return False
+            if mine.operation == "constant" and mine.value is not its.value:
+                real = mine.value.dtype.kind == "f"  # type: ignore[union-attr]
+                if not np.array_equal(mine.value, its.value, equal_nan=real):  # type: ignore[arg-type]
+                    return False
+        return True
+
+    # What is known.
+
+    def constant(self, value: Any) -> Node:
+        """A number or an array that never changes."""
+        kind = type(value)
+        if kind is float or kind is int or kind is bool:
+            key: Any = ("constant", kind(value), kind is bool, str(value) if value == 0 else None)
+            node = self._known.get(key)
+            if node is None:
+                node = self._known[key] = self._with_value("constant", np.asarray(value), None)
+                node.fixed = True
+            return node
+        array = np.asarray(value)
+        if array.size > _SMALL:
+            self._kept.append(array)
+            key = ("constant", id(array))
+        else:
+            key = ("constant", array.shape, array.dtype, array.tobytes())
+        node = self._known.get(key)
+        if node is None:
+            node = self._known[key] = self._with_value("constant", array, None)
+            node.fixed = True
+        return node
+
+    def argument(self, place: Any, array: NDArray[Any]) -> Node:
+        """An array that another may take the place of."""
+        return self._with_value("argument", array, place)
+
+    def _with_value(self, operation: str, value: NDArray[Any], extra: Any, inputs: tuple[Node, ...] = ()) -> Node:
+        node = Node(self, operation, inputs, extra, value.shape)
+        node.value, node.logical = value, value.dtype.kind == "b"
+        node.fixed = bool(inputs) and all(i.fixed for i in inputs)
+        return node
+
+    def lifted(self, value: Any) -> Node:
+        """A node as it is, anything else as a constant."""
+        return value if type(value) is Node else self.constant(value)
+
+    # What is computed.
+
+    def __call__(self, name: str, *inputs: Any) -> Node:
+        nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
+        key = (name, *[i.number for i in nodes])
+        node = self._known.get(key)
+        if node is None:
+            node = self._known[key] = self._elementwise(name, nodes)
+        return node
+
+    def _elementwise(self, name: str, nodes: tuple[Node, ...]) -> Node:
+        shape = nodes[0].shape
+        for node in nodes[1:]:
+            if node.shape != shape:
+                shape = np.broadcast_shapes(*[i.shape for i in nodes])
+                break
+        if all([i.value is not None for i in nodes]):
+            return self._folded(name, nodes)
+        simpler = simplified(self, name, nodes, shape)
+        if simpler is not None:
+            return simpler
+        size = 1
+        for length in shape:
+            size *= length
+        if size == 0:
+            return self.constant(np.zeros(shape))
+        # Numbers stand for all elements; other shapes are stretched by a view.
+        fitting = tuple([i if i.size == 1 or i.shape == shape else self.stretched(i, shape) for i in nodes])
+        made = Node(self, name, fitting, None, shape)
+        made.logical = OPERATIONS[name].logical
+        return made
+
+    def _folded(self, name: str, nodes: tuple[Node, ...]) -> Node:
+        with np.errstate(all="ignore"):
+            value = np.asarray(OPERATIONS[name].twin(*[as_real(i.value) for i in nodes]))
+        if all([i.fixed for i in nodes]):
+            return self.constant(value if value.ndim else value[()].item())
+        return self._with_value(name, value, None, nodes)
+
+    def other(self, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> Node:
+        """A node of another kind than elementwise."""
+        key = (operation, *[i.number for i in inputs], extra, shape)
+        node = self._known.get(key)
+        if node is None:
+            if 0 in shape:
+                node = self.constant(np.zeros(shape))
+            elif inputs and all([i.value is not None for i in inputs]):
+                value = twin_of(operation, extra, shape, *[as_real(i.value) for i in inputs])
+                if all([i.fixed for i in inputs]) and not (operation == "view" and value.size > _SMALL):
+                    node = self.constant(value if value.ndim else value[()].item())
+                else:
+                    node = self._with_value(operation, value, extra, inputs)
+            else:
+                node = Node(self, operation, inputs, extra, shape)
+            self._known[key] = node
+        return node
+
+    # Views.
+
+    def stretched(self, node: Node, shape: Shape) -> Node:
+        """The node as NumPy broadcasts it to a shape."""
+        if node.shape == shape:
+            return node
+        return self.moved(node, lambda array: np.broadcast_to(array, shape))
+
+    def view(self, base: Node, geometry: Geometry, shape: Shape) -> Node:
+        """Elements of a node that is no view itself, or one in C order."""
+        whole = base.shape == shape and geometry.positions is None and geometry.offset == 0
+        if whole and contiguous(geometry.strides, shape):
+            return base
+        if base.operation == "view":
+            inner = base.extra
+            if inner.positions is not None or not contiguous(inner.strides, base.shape):
+                base = self("copy", base)
+            else:
+                base, geometry = base.inputs[0], geometry._replace(offset=geometry.offset + inner.offset)
+                return self.view(base, geometry, shape)
+        node = self.other("view", (base,), geometry, shape)
+        node.logical = base.logical
+        return node
+
+    def moved(self, node: Node, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Node:
+        """What a function of NumPy's that only puts elements elsewhere makes of a node.
+
+        It is applied to an array of the same shape that has nothing in it, to see where the elements go.
+        """
+        if node.fixed and node.size <= _SMALL:
+            return self.constant(move(node.value))  # type: ignore[arg-type]
+        base = node.inputs[0] if node.operation == "view" else node
+        geometry = Geometry(0, steps(node.shape)) if base is node else node.extra
+        if geometry.positions is None and node.size:
+            memory = self._memory(base)
+            result = move(np.ndarray(node.shape, np.int8, memory, geometry.offset, geometry.strides))
+            offset = result.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+            if 0 <= offset < base.size and result.size:
+                return self.view(base, Geometry(offset, result.strides), result.shape)
+        places = np.asarray(move(places_of(geometry, node.shape)))
+        return self.view(base, Geometry(0, None, Positions(places)), places.shape)
+
+    def _memory(self, base: Node) -> NDArray[np.int8]:
+        memory = self._memories.get(base.number)
+        if memory is None:
+            memory = self._memories[base.number] = np.empty(max(base.size, 1), np.int8)
+        return memory
+
+    def accumulated(self, parts: list[tuple[Geometry, Node]], shape: Shape, how: str = "add") -> Node:
+        """A new array to which each part was added where its geometry says; or multiplied, or the largest, smallest."""
+        if len(parts) == 1:
+            (geometry, part) = parts[0]
+            if part.size == math.prod(shape) and geometry.offset == 0 and contiguous(geometry.strides, part.shape):
+                return self.reshaped(part, shape)
+        return self.other("accumulate", tuple([p for _, p in parts]), (how, tuple([g for g, _ in parts])), shape)
+
+    def product(self, a: Node, b: Node) -> Node:
+        """The product of matrices (m, k) and (k, n)."""
+        (m, k), (others, n) = a.shape, b.shape
+        if k != others:
+            raise ValueError(f"matrices of shapes {a.shape} and {b.shape} have no product")
+        if k == 1 and m * n > 1:
+            return a * b
+        if k == 0:
+            return self.constant(np.zeros((m, n)))
+        return self.other("matmul", (self._matrix(a), self._matrix(b)), None, (m, n))
+
+    def _matrix(self, node: Node) -> Node:
+        """The node, or a copy that stands in C order; it may be the transpose of what does."""
+        if node.operation != "view":
+            return node
+        strides = node.extra.strides
+        plain = strides is not None and (contiguous(strides, node.shape) or contiguous(strides[::-1], node.shape[::-1]))
+        return node if plain else self("copy", node)
+
+    def along_lines(self, operation: str, node: Node) -> Node:
+        """`cumsum` or `other_products` along the last axis."""
+        if node.operation == "view":
+            strides = node.extra.strides
+            if strides is None or (len(strides) > 2 and not contiguous(strides, node.shape)):
+                node = self("copy", node)
+        return self.other(operation, (node,), None, node.shape)
+
+    def total(self, node: Node) -> Node:
+        """The sum of all elements."""
+        if node.size == 1:
+            return self.reshaped(node, ())
+        return self.accumulated([(Geometry(0, (0,) * len(node.shape)), node)], ())
+
+    def reshaped(self, node: Node, shape: Shape) -> Node:
+        return node if node.shape == shape else self.moved(node, lambda array: array.reshape(shape))
+
+
+def is_elementwise(node: Node) -> bool:
+    """Whether a node is computed element by element, in each run."""
+    return node.value is None and node.operation in OPERATIONS
+
+
+def space(node: Node) -> Shape:
+    """The shape of the arrays that a node is computed with; () for numbers."""
+    return () if node.size == 1 else node.shape

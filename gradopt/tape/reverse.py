@@ -1,0 +1,125 @@
+"""The gradient of a graph's result, as more nodes of the same graph: reverse mode, one node at a time.
+
+The adjoint of a node is the derivative of the result by it. From the last node to the first, each hands on what it
+contributes to the adjoints of its inputs (A. Griewank and A. Walther, Evaluating Derivatives, 2008, section 3.2). A
+single number may stand for an adjoint that is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradopt.tape.geometry import Geometry, Shape, steps
+from gradopt.tape.graph import Graph, Node
+from gradopt.tape.operations import OPERATIONS
+
+
+def gradient(graph: Graph, result: Node) -> Node:
+    """The node for the derivative of `result`, which has one element, by x: it has the shape of x."""
+    direct = {result.number: graph.constant(1.0)}
+    parts: dict[int, list[tuple[Geometry, Node]]] = {}  # contributions to views of a node
+    for node in reversed([node for node in needed(result) if node.value is None]):
+        d = direct.pop(node.number, None)
+        if node.number in parts:
+            d = _with_parts(graph, d, parts.pop(node.number), node.shape)
+        if node is graph.x and d is not None:
+            return _spread(graph, d, node.shape)
+        if d is None or node is graph.x:
+            continue
+        if node.operation == "view":
+            base = node.inputs[0]
+            parts.setdefault(base.number, []).append((node.extra, _spread(graph, d, node.shape)))
+            continue
+        for position, i in enumerate(node.inputs):
+            if i.value is None:
+                contribution = _contribution(graph, node, position, d)
+                if contribution is not None:
+                    before = direct.get(i.number)
+                    direct[i.number] = contribution if before is None else before + contribution
+    return graph.constant(np.zeros(graph.x.shape))
+
+
+def needed(*results: Node) -> list[Node]:
+    """The nodes on which some results depend, and these, in their order."""
+    found, waiting = {result.number: result for result in results}, list(results)
+    while waiting:
+        for i in waiting.pop().inputs:
+            if i.number not in found:
+                found[i.number] = i
+                waiting.append(i)
+    return [found[number] for number in sorted(found)]
+
+
+def _with_parts(graph: Graph, d: Node | None, parts: list[tuple[Geometry, Node]], shape: Shape) -> Node:
+    """An adjoint to whose elements some parts contribute, beside what contributes to all."""
+    whole = Geometry(0, steps(shape))
+    for geometry, part in parts:
+        if geometry == whole and part.shape == shape:
+            d = part if d is None else d + part
+    parts = [(geometry, part) for geometry, part in parts if not (geometry == whole and part.shape == shape)]
+    if d is not None:
+        parts.insert(0, (whole, _spread(graph, d, shape)))
+    return graph.accumulated(parts, shape)
+
+
+def _spread(graph: Graph, d: Node, shape: Shape) -> Node:
+    """An adjoint with all its elements."""
+    if d.shape == shape:
+        return d
+    return graph.stretched(graph.reshaped(d, ()), shape) if math.prod(shape) > 1 else graph.reshaped(d, shape)
+
+
+def _contribution(graph: Graph, node: Node, position: int, d: Node) -> Node | None:
+    """What a node contributes to the adjoint of one of its inputs; None for nothing."""
+    i = node.inputs[position]
+    operation = OPERATIONS.get(node.operation)
+    if operation is not None:
+        derivative = operation.derivatives[position] if operation.derivatives else None
+        if derivative is None:
+            return None
+        contribution = derivative(d, node, *node.inputs)
+        if i.size == 1 and node.size > 1:  # i stands for many
+            return contribution * float(node.size) if contribution.size == 1 else graph.total(contribution)
+        return contribution
+    if node.operation == "accumulate":
+        return _of_accumulation(graph, node, position, d)
+    d = _spread(graph, d, node.shape)
+    if node.operation == "matmul":
+        a, b = node.inputs
+        if position == 0:
+            return graph.product(d, graph.moved(b, np.transpose))
+        return graph.product(graph.moved(a, np.transpose), d)
+    assert node.operation == "cumsum"
+    turned = graph.moved(d, lambda a: np.flip(a, -1))
+    return graph.moved(graph.along_lines("cumsum", turned), lambda a: np.flip(a, -1))
+
+
+def _of_accumulation(graph: Graph, node: Node, position: int, d: Node) -> Node:
+    how, geometries = node.extra
+    geometry, i = geometries[position], node.inputs[position]
+
+    def seen(result: Node) -> Node:
+        """Of each element of the input what it went to."""
+        return result if result.size == 1 else graph.view(result, geometry, i.shape)
+
+    if how == "add":
+        return seen(d)
+    if how == "multiply":
+        return seen(d) * _other_products(graph, i, geometry)
+    winners = graph("equal", i, seen(node))
+    count = graph.accumulated([(geometry, winners)], node.shape)
+    return seen(d / count) * winners
+
+
+def _other_products(graph: Graph, node: Node, geometry: Geometry) -> Node:
+    """For each element the product of the others that went to the same place."""
+    assert geometry.strides is not None
+    last = [axis for axis, stride in enumerate(geometry.strides) if stride == 0]
+    order = [axis for axis in range(len(node.shape)) if axis not in last] + last
+    many = math.prod(node.shape[axis] for axis in last)
+    lines = graph.moved(node, lambda a: a.transpose(order).reshape(-1, many))
+    products = graph.along_lines("other_products", lines)
+    turned = tuple(node.shape[axis] for axis in order)
+    return graph.moved(products, lambda a: a.reshape(turned).transpose(np.argsort(order)))

@@ -1,0 +1,92 @@
+"""Simpler nodes for what gives the same numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradopt.tape.geometry import Shape
+
+if TYPE_CHECKING:
+    from gradopt.tape.graph import Graph, Node
+
+_WHOLE_POWERS = 4
+
+
+def _is(node: Node, number: float) -> bool:
+    return node.fixed and node.size == 1 and node.value is not None and float(node.value.item()) == number
+
+
+def _factor(node: Node) -> float | None:
+    """The number by which a node multiplies, if it does."""
+    if node.operation == "multiply" and node.inputs[0].fixed and node.inputs[0].size == 1:
+        return float(node.inputs[0].value.item())  # type: ignore[union-attr]
+    return None
+
+
+def simplified(graph: Graph, name: str, nodes: tuple[Node, ...], shape: Shape) -> Node | None:
+    """A node that is the same number for number, if there is a simpler one."""
+    a = nodes[0]
+    if name == "add":
+        b = nodes[1]
+        if _is(a, 0.0) and b.shape == shape:
+            return b
+        if _is(b, 0.0) and a.shape == shape:
+            return a
+        if a is b:
+            return 2.0 * a
+        if b.operation == "negative":
+            return a - b.inputs[0]
+        if a.operation == "negative":
+            return b - a.inputs[0]
+    elif name == "subtract":
+        b = nodes[1]
+        if _is(b, 0.0) and a.shape == shape:
+            return a
+        if b.operation == "negative":
+            return a + b.inputs[0]
+    elif name == "multiply":
+        b = nodes[1]
+        if b.fixed and not a.fixed:
+            return b * a  # numbers first
+        if not (a.fixed and a.size == 1):
+            return None
+        factor, inner = float(a.value.item()), _factor(b)  # type: ignore[union-attr]
+        if factor == 1.0 and b.shape == shape:
+            return b
+        if inner is not None and abs(factor) in (0.25, 0.5, 1.0, 2.0, 4.0) and 1e-100 < abs(inner) < 1e100:
+            return (factor * inner) * b.inputs[1]
+        if factor == -1.0 and b.shape == shape:
+            return -b
+    elif name == "divide":
+        if _is(nodes[1], 1.0) and a.shape == shape:
+            return a
+    elif name == "negative":
+        if a.operation == "negative":
+            return a.inputs[0]
+        inner = _factor(a)
+        if inner is not None:
+            return (-inner) * a.inputs[1]
+    elif name == "copy" and a.operation != "view":
+        return a
+    return None
+
+
+def power(a: Node, b: Node) -> Node:
+    """a**b, by multiplications where b is a small whole number."""
+    if b.fixed and b.size == 1 and a.value is None:
+        exponent = float(b.value.item())  # type: ignore[union-attr]
+        if exponent == 0.5:
+            return a.graph("sqrt", a)
+        if exponent == int(exponent) if np.isfinite(exponent) else False:
+            count = int(abs(exponent))
+            if 1 <= count <= _WHOLE_POWERS:
+                square = a if count == 1 else a * a
+                result = {1: a, 2: square, 3: square, 4: square}[count]
+                if count == 3:
+                    result = square * a
+                elif count == 4:
+                    result = square * square
+                return result if exponent > 0 else 1.0 / result
+    return a.graph("power", a, b)

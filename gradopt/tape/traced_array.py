@@ -1,0 +1,381 @@
+"""What a function is given in place of an array while it is traced: it looks like one, and writes down what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt.tape.errors import refused
+from gradopt.tape.geometry import Geometry
+from gradopt.tape.graph import Graph, Node
+from gradopt.tape.simpler import power
+
+# NumPy's functions -> what they are for traced arrays; filled by `tape.functions`.
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+# Ufuncs that are elementwise operations under another name.
+_ALIASES = {
+    "true_divide": "divide",
+    "abs": "absolute",
+    "fabs": "absolute",
+    "arctan2": "arctan2",
+    "fmax": "maximum",
+    "fmin": "minimum",
+    "positive": "copy",
+    "conjugate": "copy",
+    "bitwise_and": "logical_and",
+    "bitwise_or": "logical_or",
+    "invert": "logical_not",
+}
+_SAME = {
+    *("add", "subtract", "multiply", "divide", "negative", "maximum", "minimum", "less", "less_equal", "greater"),
+    *("greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not", "absolute", "sign", "floor"),
+    *("ceil", "trunc", "rint", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arcsin", "arccos"),
+    *("arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "expit", "logaddexp", "erf"),
+}
+_UFUNCS = {name: name for name in _SAME} | _ALIASES
+
+
+class Trace:
+    """A trace in progress: its graph, and which arguments it has looked into."""
+
+    def __init__(self, n: int, limit: int) -> None:
+        self.graph = Graph(n, limit)
+        self.frozen: set[Any] = set()  # the places of arguments whose numbers became part of the graph
+
+    def value_of(self, node: Node) -> NDArray[Any]:
+        """The numbers of a node that is known; from now on they are part of the graph."""
+        assert node.value is not None
+        below = [node]
+        while below:
+            one = below.pop()
+            below += one.inputs
+            if one.operation == "argument":
+                self.frozen.add(one.extra)
+        return node.value
+
+
+class TracedArray:
+    """An array whose numbers are not known yet, or those of an argument."""
+
+    __slots__ = ("_trace", "node")
+    __array_priority__ = 1000.0
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, trace: Trace, node: Node) -> None:
+        self._trace, self.node = trace, node
+
+    def __repr__(self) -> str:
+        return f"<traced array of shape {self.node.shape}>"
+
+    # What is known of it.
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.node.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.node.shape)
+
+    @property
+    def size(self) -> int:
+        return self.node.size
+
+    @property
+    def dtype(self) -> Any:
+        if self.node.value is not None:
+            return self.node.value.dtype
+        return np.dtype(bool if self.node.logical else np.float64)
+
+    def __len__(self) -> int:
+        if not self.node.shape:
+            raise TypeError("len() of unsized object")
+        return self.node.shape[0]
+
+    # What would need its numbers.
+
+    def _numbers(self, what: str, remedy: str) -> NDArray[Any]:
+        if self.node.value is None:
+            raise refused(what, remedy)
+        return self._trace.value_of(self.node)
+
+    def __bool__(self) -> bool:
+        remedy = "take np.where(condition, a, b), or another jac"
+        return bool(self._numbers("a branch or loop on what depends on x", remedy))
+
+    def __float__(self) -> float:
+        remedy = "take np.sin and its like in place of math's, np.stack to put numbers together, or another jac"
+        return float(self._numbers("a number made of what depends on x", remedy))
+
+    def __int__(self) -> int:
+        return int(self._numbers("an integer made of what depends on x", "take another jac"))
+
+    def __index__(self) -> int:
+        return self._numbers("an index or a count that depends on x", "take another jac").__index__()
+
+    def __complex__(self) -> complex:
+        raise refused("a complex number", "take real arithmetic, or another jac")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        if self.node.value is not None:
+            return np.array(self._trace.value_of(self.node), dtype)
+        if dtype is not None and np.dtype(dtype) != np.dtype(object):
+            raise refused(f"an array of {np.dtype(dtype)} made of what depends on x", "leave the dtype out")
+        elements = np.empty(self.node.shape, object)
+        for index in np.ndindex(self.node.shape):
+            elements[index] = self[index]
+        return elements
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise refused("assignment into an array", "put the parts together by np.stack, np.concatenate or np.where")
+
+    def item(self, *index: int) -> Any:
+        return float(self[index] if index else self)
+
+    def tolist(self) -> Any:
+        return list(self) if self.node.shape else self
+
+    # Elements.
+
+    def __getitem__(self, key: Any) -> Any:
+        node = self.node
+        if len(node.shape) == 1 and node.value is None:
+            kind, length = type(key), node.shape[0]
+            if kind is int:
+                if not -length <= key < length:
+                    raise IndexError(f"index {key} is out of bounds for axis 0 with size {length}")
+                return self._element(key % length)
+            if kind is slice:
+                start, stop, step = key.indices(length)
+                count = len(range(start, stop, step))
+                if count:
+                    return self._line(start, step, count)
+        keys = tuple(_plain(k, self._trace) for k in key) if isinstance(key, tuple) else (_plain(key, self._trace),)
+        if not any(k is Ellipsis for k in keys):
+            keys = (*keys, Ellipsis)
+        return self._made(self._trace.graph.moved(node, lambda array: array[keys]))
+
+    def _element(self, i: int) -> TracedArray:
+        return self._view(Geometry(i, ()), ())
+
+    def _line(self, start: int, step: int, count: int) -> TracedArray:
+        return self._view(Geometry(start, (step,)), (count,))
+
+    def _view(self, geometry: Geometry, shape: tuple[int, ...]) -> TracedArray:
+        node, graph = self.node, self._trace.graph
+        if node.operation == "view":
+            inner = node.extra
+            if inner.positions is not None:
+                return self._made(graph.moved(node, lambda array: _viewed(array, geometry, shape)))
+            step = inner.strides[0]
+            geometry = Geometry(inner.offset + geometry.offset * step, tuple(s * step for s in geometry.strides or ()))
+            node = node.inputs[0]
+        return self._made(graph.view(node, geometry, shape))
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.node.shape:
+            raise TypeError("iteration over a 0-d array")
+        return iter([self[i] for i in range(self.node.shape[0])])
+
+    # Operations.
+
+    def _made(self, node: Node) -> TracedArray:
+        return TracedArray(self._trace, node)
+
+    def operand(self, value: Any) -> Node:
+        """What stands on the other side of an operation, as a node."""
+        kind = type(value)
+        if kind is TracedArray:
+            return value.node  # type: ignore[no-any-return]
+        if kind is float or kind is int:
+            return self._trace.graph.constant(value)
+        return node_of(self._trace, value)
+
+    def _binary(self, name: str, other: Any) -> Any:
+        if not _may_operate(other):
+            return NotImplemented
+        return TracedArray(self._trace, self._trace.graph(name, self.node, self.operand(other)))
+
+    def _reflected(self, name: str, other: Any) -> Any:
+        if not _may_operate(other):
+            return NotImplemented
+        return TracedArray(self._trace, self._trace.graph(name, self.operand(other), self.node))
+
+    def __pow__(self, other: Any) -> Any:
+        return self._made(power(self.node, self.operand(other))) if _may_operate(other) else NotImplemented
+
+    def __rpow__(self, other: Any) -> Any:
+        return self._made(power(self.operand(other), self.node)) if _may_operate(other) else NotImplemented
+
+    def __neg__(self) -> TracedArray:
+        return self._made(self._trace.graph("negative", self.node))
+
+    def __pos__(self) -> TracedArray:
+        return self
+
+    def __abs__(self) -> TracedArray:
+        return self._made(self._trace.graph("absolute", self.node))
+
+    def __invert__(self) -> Any:
+        return np.logical_not(self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return np.matmul(self, other)  # type: ignore[call-overload]
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return np.matmul(other, self)  # type: ignore[call-overload]
+
+    # NumPy's protocols.
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **keywords: Any) -> Any:
+        name = ufunc.__name__
+        keywords = {key: value for key, value in keywords.items() if key != "dtype" or value not in (float, np.float64)}
+        if out is not None:
+            raise refused(f"np.{name} with an array to put the result into", "write a = a + b in place of a += b")
+        plain = method == "__call__" and keywords.pop("where", True) is True and not keywords
+        if plain and name in _UFUNCS:
+            if _UFUNCS[name].startswith("logical"):
+                self._require_logical(inputs)
+            return self._made(self._trace.graph(_UFUNCS[name], *[self.operand(i) for i in inputs]))
+        if plain and ufunc in FUNCTIONS:
+            return FUNCTIONS[ufunc](self._trace, *inputs)
+        if method == "reduce" and name in ("add", "multiply", "maximum", "minimum"):
+            function = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}[name]
+            keywords.setdefault("axis", 0)
+            return FUNCTIONS[function](self._trace, *inputs, **keywords)
+        return self._as_numpy_would(
+            f"np.{name}" + ("" if method == "__call__" else f".{method}"), getattr(ufunc, method), inputs, keywords
+        )
+
+    def _require_logical(self, inputs: Any) -> None:
+        for i in inputs:
+            if self.operand(i).size and not self.operand(i).logical:
+                raise refused(
+                    "logic with numbers that are neither True nor False", "compare them first, or take another jac"
+                )
+
+    def __array_function__(self, function: Any, types: Any, inputs: Any, keywords: Any) -> Any:
+        implementation = FUNCTIONS.get(function)
+        if implementation is not None:
+            try:
+                return implementation(self._trace, *inputs, **keywords)
+            except _NotSupported as reason:
+                what = f"np.{function.__name__} {reason}"
+                return self._as_numpy_would(what, function, inputs, keywords)
+        return self._as_numpy_would(f"np.{function.__name__}", function, inputs, keywords)
+
+    def _as_numpy_would(self, what: str, function: Any, inputs: Any, keywords: Any) -> Any:
+        """The function itself, where nothing depends on x."""
+        inputs, keywords = _numbers_of((inputs, keywords), self._trace, what)
+        return function(*inputs, **keywords)
+
+
+class _NotSupported(Exception):
+    """Some way of calling a function of NumPy's that its twin here does not know."""
+
+
+def not_supported(how: str) -> Exception:
+    return _NotSupported(how)
+
+
+def _may_operate(other: Any) -> bool:
+    return type(other) in _PLAIN or isinstance(other, (np.ndarray, np.generic, TracedArray))
+
+
+_PLAIN = (float, int, TracedArray, bool)
+
+
+def node_of(trace: Trace, value: Any) -> Node:
+    """A number, an array, or a sequence with traced numbers in it, as a node."""
+    if isinstance(value, TracedArray):
+        return value.node
+    array = np.asarray(value)
+    if array.dtype == object:
+        return _together(trace, array)
+    if array.dtype.kind not in "biuf":
+        raise refused(f"an array of {array.dtype}", "take real numbers, or another jac")
+    return trace.graph.constant(array if array.ndim else array[()].item())
+
+
+def _together(trace: Trace, array: NDArray[Any]) -> Node:
+    """The node for an array whose elements are traced numbers and others."""
+    graph = trace.graph
+    nodes = [node_of(trace, element) for element in array.reshape(-1)]
+    if any(node.size != 1 for node in nodes):
+        raise refused("an array of arrays", "put them together by np.stack or np.concatenate")
+    if not array.ndim:
+        return nodes[0]
+    bases = {
+        node.inputs[0].number if node.operation == "view" and node.extra.positions is None else -1 for node in nodes
+    }
+    if len(bases) == 1 and -1 not in bases:  # elements of one array
+        offsets = [node.extra.offset for node in nodes]
+        steps = {after - before for before, after in pairwise(offsets)}
+        if len(steps) <= 1:
+            step = steps.pop() if steps else 1
+            line = graph.view(nodes[0].inputs[0], Geometry(offsets[0], (step,)), (len(nodes),))
+            return graph.reshaped(line, array.shape)
+    parts = [(Geometry(i, ()), graph.reshaped(node, ())) for i, node in enumerate(nodes)]
+    return graph.reshaped(graph.accumulated(parts, (len(nodes),)), array.shape)
+
+
+def _viewed(array: NDArray[Any], geometry: Geometry, shape: tuple[int, ...]) -> NDArray[Any]:
+    if not shape:
+        return np.asarray(array[geometry.offset])
+    step = geometry.strides[0]  # type: ignore[index]
+    return array[np.arange(geometry.offset, geometry.offset + step * shape[0], step)]
+
+
+def _plain(key: Any, trace: Trace) -> Any:
+    """Part of an index, as NumPy takes it."""
+    if isinstance(key, TracedArray):
+        if key.node.value is None:
+            raise refused("an index that depends on x", "take np.where, or another jac")
+        return trace.value_of(key.node)
+    if isinstance(key, slice):
+        return slice(*(None if part is None else part.__index__() for part in (key.start, key.stop, key.step)))
+    return key
+
+
+def _numbers_of(value: Any, trace: Trace, what: str) -> Any:
+    if isinstance(value, TracedArray):
+        if value.node.value is None:
+            raise refused(what, "take functions that can be, or another jac")
+        return trace.value_of(value.node)
+    if isinstance(value, (tuple, list)):
+        return type(value)([_numbers_of(item, trace, what) for item in value])
+    if isinstance(value, dict):
+        return {key: _numbers_of(item, trace, what) for key, item in value.items()}
+    return value
+
+
+def _add_operators() -> None:
+    """The operators that are elementwise operations, and the methods of arrays that are functions of NumPy's."""
+    for name, operation in {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide"}.items():
+        setattr(TracedArray, f"__{name}__", lambda self, other, operation=operation: self._binary(operation, other))
+        setattr(TracedArray, f"__r{name}__", lambda self, other, operation=operation: self._reflected(operation, other))
+    comparisons = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}
+    for name, operation in (comparisons | {"eq": "equal", "ne": "not_equal"}).items():
+        setattr(TracedArray, f"__{name}__", lambda self, other, operation=operation: self._binary(operation, other))
+    ufuncs = {
+        "and": np.logical_and,
+        "or": np.logical_or,
+        "xor": np.not_equal,
+        "mod": np.mod,
+        "floordiv": np.floor_divide,
+    }
+    for name, ufunc in ufuncs.items():
+        setattr(TracedArray, f"__{name}__", lambda self, other, ufunc=ufunc: ufunc(self, other))
+        setattr(TracedArray, f"__r{name}__", lambda self, other, ufunc=ufunc: ufunc(other, self))
+    # Arrays of objects, such as np.array([x[0], x[1]]), ask their elements for methods of these names.
+    for name in sorted({*_UFUNCS, "square", "reciprocal", "log2", "log10"}):
+        if hasattr(np, name):
+            setattr(TracedArray, name, lambda self, name=name: getattr(np, name)(self))
+
+
+_add_operators()
