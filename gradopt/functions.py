@@ -54,17 +54,22 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
     function = Function(fun, None if insists else jac, args, x0, box)
     if jac is not None and not insists:
         return function
-    kinds = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else user_code.identity(a) for a in function.args)
-    key = user_code.identity(fun), x0.shape, kinds
-    if insists or key not in _untraceable:
+    reason = _untraceable.get(_case(function)) if _untraceable and not insists else None
+    if reason is None:
         try:
             return traced(fun, function.args, x0, function.value_at_start, calls=1)
-        except TraceError as reason:
+        except TraceError as error:
             if insists:
                 raise
-            _untraceable[key] = str(reason)
-    function.why_not_traced = _untraceable[key]
+            reason = _untraceable[_case(function)] = str(error)
+    function.why_not_traced = reason
     return function
+
+
+def _case(function: Function) -> Any:
+    """What decides on whether a function can be traced."""
+    args = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else user_code.identity(a) for a in function.args)
+    return user_code.identity(function.fun), function.n, args
 
 
 class Function(Problem):

@@ -135,10 +135,10 @@ def fun(x):
     for i in range(1000):
         total += ((x - 1) ** 2).sum() * 1e-4
     return total
-gradopt.optimize(fun, np.zeros(5), max_iter=0)
+gradopt.optimize(fun, np.zeros(5), jac="3-point", max_iter=0)
 threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
-    gradopt.optimize(fun, np.zeros(300))
+    gradopt.optimize(fun, np.zeros(300), jac="3-point")
 except KeyboardInterrupt:
     print("interrupted")
 """

@@ -13,6 +13,7 @@ import numpy as np
 from gradopt import elementary
 from gradopt.compiler import borrowed, elementwise, kernel, one_copy
 from gradopt.tape.operations import OPERATIONS
+from gradopt.tape.program import FROM, MINUS, OVER, PLUS, TIMES
 
 (
     _COPY,
@@ -223,6 +224,30 @@ def cheaply(operation, out, a, b, c) -> None:
     else:
         for i in range(out.size):
             out[i] = of_number(operation, a[i], b[i], c[i], zero, half, one)
+
+
+@kernel(separate=True)
+def with_number(operation, out, a, number) -> None:
+    """An operation of each element and a number; out does not overlap a."""
+    out, a = borrowed(out), borrowed(a)
+    if operation == PLUS:
+        for i in range(out.size):
+            out[i] = a[i] + number
+    elif operation == TIMES:
+        for i in range(out.size):
+            out[i] = a[i] * number
+    elif operation == MINUS:
+        for i in range(out.size):
+            out[i] = a[i] - number
+    elif operation == FROM:
+        for i in range(out.size):
+            out[i] = number - a[i]
+    elif operation == OVER:
+        for i in range(out.size):
+            out[i] = a[i] / number
+    else:
+        for i in range(out.size):
+            out[i] = number / a[i]
 
 
 @elementwise

@@ -52,9 +52,14 @@ class Node:
         Whether it does not depend on the arguments either.
     logical : bool
         Whether it is made of true and false, as 1 and 0.
+    elementwise : bool
+        Whether it is computed element by element, in each run.
     """
 
-    __slots__ = ("extra", "fixed", "graph", "inputs", "logical", "number", "operation", "shape", "size", "value")
+    __slots__ = (
+        *("elementwise", "extra", "fixed", "graph", "inputs", "logical", "number", "operation", "shape", "size"),
+        "value",
+    )
 
     def __init__(self, graph: Graph, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> None:
         self.graph, self.operation, self.inputs, self.extra, self.shape = graph, operation, inputs, extra, shape
@@ -63,7 +68,7 @@ class Node:
             size *= length
         self.size = size
         self.value: NDArray[Any] | None = None
-        self.fixed = self.logical = False
+        self.fixed = self.logical = self.elementwise = False
         self.number = len(graph.nodes)
         if self.number >= graph.limit:
             raise TooLong
@@ -126,6 +131,8 @@ class Graph:
         """Whether the other graph was made by the same operations of the same numbers."""
         if len(self.nodes) != len(other.nodes):
             return False
+        if list(self._known) == list(other._known):  # large arrays may be others there, with the same numbers
+            return True
         for mine, its in zip(self.nodes, other.nodes, strict=True):
             if mine.operation != its.operation or mine.shape != its.shape or mine.extra != its.extra:
                 return False
@@ -204,7 +211,7 @@ class Graph:
         # Numbers stand for all elements; other shapes are stretched by a view.
         fitting = tuple([i if i.size == 1 or i.shape == shape else self.stretched(i, shape) for i in nodes])
         made = Node(self, name, fitting, None, shape)
-        made.logical = OPERATIONS[name].logical
+        made.logical, made.elementwise = OPERATIONS[name].logical, True
         return made
 
     def _folded(self, name: str, nodes: tuple[Node, ...]) -> Node:
@@ -323,11 +330,6 @@ class Graph:
 
     def reshaped(self, node: Node, shape: Shape) -> Node:
         return node if node.shape == shape else self.moved(node, lambda array: array.reshape(shape))
-
-
-def is_elementwise(node: Node) -> bool:
-    """Whether a node is computed element by element, in each run."""
-    return node.value is None and node.operation in OPERATIONS
 
 
 def space(node: Node) -> Shape:

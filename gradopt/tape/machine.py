@@ -23,7 +23,7 @@ from numba.extending import overload
 
 from gradopt.compiler import borrowed, elementwise, kernel, matrix, part, summation, type_of, unpacking
 from gradopt.product import product
-from gradopt.tape.elements import DEAR, cheaply, dearly, of_number
+from gradopt.tape.elements import DEAR, cheaply, dearly, of_number, with_number
 from gradopt.tape.program import (
     CLEAR,
     CUMSUM,
@@ -40,6 +40,7 @@ from gradopt.tape.program import (
     MULTIPLY,
     NUMBERS,
     PIECES,
+    PLUS,
     PUT,
     RESULT,
     START,
@@ -100,6 +101,8 @@ def pieces(program, first, end, size, length, tables, arrays) -> None:
                     cheaply(operation, out, u, v, w)
                 else:
                     dearly(operation, out, u, v)
+            elif operation >= PLUS:
+                with_number(operation, part(work, _place(o, begin), m), part(work, _place(a, begin), m), work[b])
             elif operation == FILL:
                 if begin == 0:
                     fill(part(work, o, min(length, size)), work[a])

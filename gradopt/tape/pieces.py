@@ -36,6 +36,13 @@ class PieceRows:
         memory.release(self._taken)
 
     def _compute(self, node: Node) -> None:
+        if node.operation in program.WITH_NUMBER and self._group[1]:
+            for position, (number, other) in enumerate((node.inputs, node.inputs[::-1])):
+                place = self._number_in_work(number)
+                if place is not None:
+                    piece, instruction = self._piece(other), program.WITH_NUMBER[node.operation][position]
+                    self.rows.append((instruction, self._target(node), piece, place, 0))
+                    return
         places = [self._piece(i) for i in node.inputs]
         places += [places[0]] * (3 - len(places))
         self.rows.append((OPERATIONS[node.operation].number, self._target(node), *places))
@@ -80,6 +87,11 @@ class PieceRows:
             by_places, table = self._memory.table(base, node.extra, node.shape)
             self.rows.append((program.LOAD_AT if by_places else program.LOAD_VIEW, place, base.array, table, 0))
         return place
+
+    def _number_in_work(self, node: Node) -> int | None:
+        """The place in `work` of a node that is one number."""
+        where = self._memory.where_number(node) if node.size == 1 else None
+        return where.place if where is not None and where.array == program.WORK else None
 
     def _number(self, node: Node) -> int:
         """The place of a piece full of one number."""

@@ -39,6 +39,15 @@ START, NUMBERS, PIECES, CLEAR, MATMUL, CUMSUM, OTHER_PRODUCTS, RESULT = range(8)
 # Instructions beyond the elementwise operations. Those of pieces: by elements in a line, by a geometry, by places.
 GET, PUT, ADD_TO, FILL, LOAD, STORE, LOAD_VIEW, STORE_VIEW, LOAD_AT, STORE_AT = range(100, 110)
 
+# Of a piece and a number, which stands at the second place; and which number is meant by which input.
+PLUS, TIMES, MINUS, FROM, OVER, UNDER = range(110, 116)
+WITH_NUMBER = {
+    "add": (PLUS, PLUS),
+    "multiply": (TIMES, TIMES),
+    "subtract": (FROM, MINUS),
+    "divide": (UNDER, OVER),
+}
+
 # How a store combines with what is there, as `twins.HOW` counts; the last one replaces it.
 ADD, MULTIPLY, MAXIMUM, MINIMUM, REPLACE = range(5)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradopt.tape import memory, program
 from gradopt.tape.geometry import Geometry, Shape, is_line, places_of, steps
-from gradopt.tape.graph import Node, is_elementwise, space
+from gradopt.tape.graph import Node, space
 from gradopt.tape.memory import Memory, Place
 from gradopt.tape.operations import OPERATIONS
 from gradopt.tape.twins import HOW
@@ -88,7 +88,10 @@ class Schedule:
 
     def level(self, node: Node) -> int:
         """When an elementwise node is computed; of another one, when it is there."""
-        levels, waiting = self._levels, [node]
+        levels = self._levels
+        if node.number in levels:
+            return levels[node.number]
+        waiting = [node]
         while waiting:
             one = waiting[-1]
             missing = [i for i in one.inputs if i.value is None and i.number not in levels]
@@ -102,15 +105,17 @@ class Schedule:
     def _own_level(self, node: Node) -> int:
         if node.value is not None:
             return 0
+        if node.elementwise:
+            shape, level = space(node), 0
+            for i in node.inputs:
+                if i.value is None:
+                    # Numbers and arrays of another shape must be there before.
+                    level = max(level, self._levels[i.number] + (i.elementwise and space(i) != shape))
+            return level
         inputs = [i for i in node.inputs if i.value is None]
-        if is_elementwise(node):
-            shape = space(node)
-            # Numbers and arrays of another shape must be there before.
-            levels = [self._levels[i.number] + (is_elementwise(i) and space(i) != shape) for i in inputs]
-            return max(levels, default=0)
         if node.operation == "accumulate":  # of elementwise nodes in their own groups
             return max([self._levels[i.number] for i in inputs], default=0) + 1
-        there = max([self._levels[i.number] + is_elementwise(i) for i in inputs], default=0)
+        there = max([self._levels[i.number] + i.elementwise for i in inputs], default=0)
         return there if node.operation in ("x", "view") else there + 1
 
     def _home(self, node: Node) -> Group:
@@ -132,7 +137,7 @@ class Schedule:
         self._whole.add(node.number)
         if node.operation == "view":
             self._waiting.append((node.inputs[0], None))
-        elif is_elementwise(node):
+        elif node.elementwise:
             self._waiting.append((node, self._home(node)))
         elif node.operation == "accumulate":
             self._accumulate(node, Place(program.WORK, self._memory.own_place(node)))
@@ -146,7 +151,7 @@ class Schedule:
             return
         self.members[group][node.number] = node
         for i in node.inputs:
-            fused = is_elementwise(i) and space(i) == group[1] and (self.level(i) == group[0] or self._is_cheap(i))
+            fused = i.elementwise and space(i) == group[1] and (self.level(i) == group[0] or self._is_cheap(i))
             self._waiting.append((i, group if fused else None))
 
     def _is_cheap(self, node: Node) -> bool:
@@ -159,7 +164,7 @@ class Schedule:
             left -= 1
             if left < 0 or OPERATIONS[one.operation].dear:
                 return False
-            below += [i for i in one.inputs if i.size > 1 and is_elementwise(i) and i.number not in self._whole]
+            below += [i for i in one.inputs if i.size > 1 and i.elementwise and i.number not in self._whole]
         return True
 
     def _accumulate(self, node: Node, place: Place) -> None:
@@ -194,7 +199,7 @@ class Schedule:
     def _output(self, output: Output) -> None:
         group = self._home(output.node)
         self.outputs[group].append(output)
-        self._waiting.append((output.node, group if is_elementwise(output.node) else None))
+        self._waiting.append((output.node, group if output.node.elementwise else None))
 
 
 def group_order(group: Group) -> tuple[int, int, Shape]:
