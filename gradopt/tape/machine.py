@@ -6,7 +6,7 @@ A row is an instruction: its number, the place of the result, and those of its i
 - A stage of numbers has rows that take a number each.
 - A stage of pieces goes through arrays of one size piece by piece, all its rows for one piece before the next piece, so
   that what lies between the first row and the last stays in the cache. A place is that of a piece, and is used again
-  for the next one; or, from IN_MEMORY on, that of an array of which each piece is a part.
+  for the next one; or, from IN_MEMORY on, that of an array of which each piece is a part, and from IN_X on one in x.
 - The other stages clear accumulators, multiply matrices, and take running sums and products.
 
 The arrays of all kernels: program uint32 (rows, 5), stages and tables int64, as `Program` says, read; constants float
@@ -31,6 +31,7 @@ from gradopt.tape.program import (
     GET,
     GRAD,
     IN_MEMORY,
+    IN_X,
     LOAD,
     LOAD_AT,
     LOAD_VIEW,
@@ -93,16 +94,16 @@ def pieces(program, first, end, size, length, tables, arrays) -> None:
             if operation < GET:
                 out = part(work, _place(o, begin), m)
                 u, v, w = (
-                    part(work, _place(a, begin), m),
-                    part(work, _place(b, begin), m),
-                    part(work, _place(program[row, 4], begin), m),
+                    _input(a, begin, m, work, x),
+                    _input(b, begin, m, work, x),
+                    _input(program[row, 4], begin, m, work, x),
                 )
                 if operation < DEAR:
                     cheaply(operation, out, u, v, w)
                 else:
                     dearly(operation, out, u, v)
             elif operation >= PLUS:
-                with_number(operation, part(work, _place(o, begin), m), part(work, _place(a, begin), m), work[b])
+                with_number(operation, part(work, _place(o, begin), m), _input(a, begin, m, work, x), work[b])
             elif operation == FILL:
                 if begin == 0:
                     fill(part(work, o, min(length, size)), work[a])
@@ -123,6 +124,14 @@ def pieces(program, first, end, size, length, tables, arrays) -> None:
                 else:
                     store_at(how, array, piece, part(tables, b + begin, m))
         begin += length
+
+
+@kernel(inline=True)
+def _input(place, begin, m, work, x):
+    """A piece, of `work` or of x."""
+    if place < IN_X:
+        return part(work, _place(place, begin), m)
+    return part(x, place - IN_X + begin, m)
 
 
 @kernel(inline=True)

@@ -69,8 +69,8 @@ class Memory:
     def space(self, size: int) -> int:
         place = self.work_size
         self.work_size += size
-        if self.work_size >= program.IN_MEMORY:
-            raise MemoryError("the tape needs more than 2**31 numbers of memory")
+        if self.work_size > program.PLACES:
+            raise MemoryError("the tape needs more than 2**30 numbers of memory")
         return place
 
     def own_place(self, node: Node) -> int:

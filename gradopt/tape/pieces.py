@@ -78,6 +78,8 @@ class PieceRows:
         where = self._memory.where(node)
         if where is not None and where.array == program.WORK:
             return where.place + (0 if self._small else program.IN_MEMORY)
+        if where is not None and where.array == program.X and where.place < program.PLACES:
+            return where.place + program.IN_X
         place = self._register()
         self._own.add(node.number)
         if where is not None:

@@ -51,4 +51,5 @@ WITH_NUMBER = {
 # How a store combines with what is there, as `twins.HOW` counts; the last one replaces it.
 ADD, MULTIPLY, MAXIMUM, MINIMUM, REPLACE = range(5)
 
-IN_MEMORY = 1 << 31
+# Places of pieces from here on are those of arrays in `work`, and in x; PLACES there are of each.
+IN_MEMORY, IN_X, PLACES = 2 << 30, 3 << 30, 1 << 30

@@ -32,12 +32,13 @@ def gradient(graph: Graph, result: Node) -> Node:
             base = node.inputs[0]
             parts.setdefault(base.number, []).append((node.extra, _spread(graph, d, node.shape)))
             continue
+        own: dict[int, Node] = {}  # together, where an input stands twice: x x has the adjoint 2 d x
         for position, i in enumerate(node.inputs):
-            if i.value is None:
-                contribution = _contribution(graph, node, position, d)
-                if contribution is not None:
-                    before = direct.get(i.number)
-                    direct[i.number] = contribution if before is None else before + contribution
+            contribution = _contribution(graph, node, position, d) if i.value is None else None
+            if contribution is not None:
+                own[i.number] = own[i.number] + contribution if i.number in own else contribution
+        for number, contribution in own.items():
+            direct[number] = direct[number] + contribution if number in direct else contribution
     return graph.constant(np.zeros(graph.x.shape))
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gradopt.tape.graph import Graph, Node
 
 _WHOLE_POWERS = 4
+_POWERS_OF_TWO = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def _is(node: Node, number: float) -> bool:
@@ -19,10 +20,16 @@ def _is(node: Node, number: float) -> bool:
 
 
 def _factor(node: Node) -> float | None:
-    """The number by which a node multiplies, if it does."""
-    if node.operation == "multiply" and node.inputs[0].fixed and node.inputs[0].size == 1:
-        return float(node.inputs[0].value.item())  # type: ignore[union-attr]
-    return None
+    """The number by which a node multiplies, if it does, and if that may become another power of two."""
+    if node.operation != "multiply" or node.value is not None or not node.inputs[0].fixed or node.inputs[0].size > 1:
+        return None
+    number = float(node.inputs[0].value.item())  # type: ignore[union-attr]
+    return number if 1e-30 < abs(number) < 1e30 else None
+
+
+def _scaled(factor: float, number: Node) -> Node:
+    """A known number times a power of two, which loses no digit."""
+    return number.graph("multiply", factor, number)
 
 
 def simplified(graph: Graph, name: str, nodes: tuple[Node, ...], shape: Shape) -> Node | None:
@@ -52,11 +59,16 @@ def simplified(graph: Graph, name: str, nodes: tuple[Node, ...], shape: Shape) -
             return b * a  # numbers first
         if not (a.fixed and a.size == 1):
             return None
-        factor, inner = float(a.value.item()), _factor(b)  # type: ignore[union-attr]
+        factor = float(a.value.item())  # type: ignore[union-attr]
         if factor == 1.0 and b.shape == shape:
             return b
-        if inner is not None and abs(factor) in (0.25, 0.5, 1.0, 2.0, 4.0) and 1e-100 < abs(inner) < 1e100:
-            return (factor * inner) * b.inputs[1]
+        if abs(factor) in _POWERS_OF_TWO and b.operation == "multiply" and b.shape == shape:
+            inner, outer = b.inputs
+            if _factor(b) is not None:
+                return graph("multiply", _scaled(factor, inner), outer)
+            for one, other in ((inner, outer), (outer, inner)):
+                if _factor(one) is not None and one.shape == shape:
+                    return graph("multiply", graph("multiply", _scaled(factor, one.inputs[0]), one.inputs[1]), other)
         if factor == -1.0 and b.shape == shape:
             return -b
     elif name == "divide":
@@ -65,9 +77,8 @@ def simplified(graph: Graph, name: str, nodes: tuple[Node, ...], shape: Shape) -
     elif name == "negative":
         if a.operation == "negative":
             return a.inputs[0]
-        inner = _factor(a)
-        if inner is not None:
-            return (-inner) * a.inputs[1]
+        if _factor(a) is not None:
+            return graph("multiply", _scaled(-1.0, a.inputs[0]), a.inputs[1])
     elif name == "copy" and a.operation != "view":
         return a
     return None
