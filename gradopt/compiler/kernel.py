@@ -17,7 +17,8 @@ from typing import Any
 import numba
 import numpy as np
 from numba import njit, types
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.serialize import dumps
 from numba.extending import lower_builtin, type_callable
 
 from gradopt.compiler.apart import apart
@@ -45,6 +46,22 @@ def _source_stamp() -> str:
 _STAMP = _source_stamp()
 
 
+class _CacheFiles(IndexDataCacheFile):
+    """Numba's index of a function's machine code, with a file of its own for each key.
+
+    Numba numbers the files. Of two processes that fill the cache at once each may give a number to another overload, or
+    to another function that a factory made; the index of the one then names what the other wrote.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        overloads = self._load_index()
+        if key not in overloads:
+            digest = hashlib.sha256(dumps(key)).hexdigest()[:24]
+            overloads[key] = self._index_name.removesuffix("nbi") + digest + ".nbc"
+            self._save_index(overloads)
+        self._save_data(overloads[key], data)
+
+
 class _StampedCache(FunctionCache):
     """Numba's disk cache with the sources of the whole package in the key, for the package's own classes.
 
@@ -53,6 +70,11 @@ class _StampedCache(FunctionCache):
     functions and configuration classes, is compiled in each process.
     """
 
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        place = self._impl.locator
+        self._cache_file = _CacheFiles(self._cache_path, self._impl.filename_base, place.get_source_stamp())
+
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (*super()._index_key(sig, codegen), _STAMP)
 
@@ -60,10 +82,7 @@ class _StampedCache(FunctionCache):
         if not all(map(_is_of_this_package, sig)):
             return None
         try:
-            loaded = super().load_overload(sig, target_context)
-            # Two processes that fill the cache at once may give one file name to two overloads.
-            fits = loaded is None or tuple(loaded.signature.args) == tuple(sig)
-            return loaded if fits else None
+            return super().load_overload(sig, target_context)
         except Exception:  # the file names classes of another version of the package, or is damaged
             self.flush()
             return None
