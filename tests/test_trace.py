@@ -384,6 +384,15 @@ class TestArguments:
             with pytest.raises(ValueError, match="trace again"):
                 problem.with_args(*changed)
 
+    def test_integers_stay_integers(self):
+        def f(x, order, mask):
+            last = order[0] + 1
+            return x[order[1]] * x[last] * (order[2] // 2) + np.sum(x[mask]) + 2.0 ** order[1]
+
+        order, mask = np.array([0, 2, 5]), np.array([True, False, True])
+        x = np.array([2.0, 3.0, 5.0])
+        assert trace(f, x, (order, mask)).value(x) == f(x, order, mask)
+
     def test_functions_of_arguments_alone_may_be_any(self):
         problem = trace(lambda x, a: np.sum(x * np.sort(a)), np.ones(3), (np.array([3.0, 1.0, 2.0]),))
         np.testing.assert_array_equal(problem.grad(np.ones(3)), [1.0, 2.0, 3.0])

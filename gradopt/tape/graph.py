@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gradopt.tape.geometry import Geometry, Positions, Shape, contiguous, places_of, steps
 from gradopt.tape.operations import OPERATIONS
 from gradopt.tape.simpler import power, simplified
-from gradopt.tape.twins import as_real, twin_of
+from gradopt.tape.twins import twin_of
 
 # Up to this size arrays are known by what is in them, larger ones by their identity.
 _SMALL = 4096
@@ -216,7 +216,7 @@ class Graph:
 
     def _folded(self, name: str, nodes: tuple[Node, ...]) -> Node:
         with np.errstate(all="ignore"):
-            value = np.asarray(OPERATIONS[name].twin(*[as_real(i.value) for i in nodes]))
+            value = np.asarray(OPERATIONS[name].twin(*[i.value for i in nodes]))
         if all([i.fixed for i in nodes]):
             return self.constant(value if value.ndim else value[()].item())
         return self._with_value(name, value, None, nodes)
@@ -229,7 +229,7 @@ class Graph:
             if 0 in shape:
                 node = self.constant(np.zeros(shape))
             elif inputs and all([i.value is not None for i in inputs]):
-                value = twin_of(operation, extra, shape, *[as_real(i.value) for i in inputs])
+                value = twin_of(operation, extra, shape, *[i.value for i in inputs])
                 if all([i.fixed for i in inputs]) and not (operation == "view" and value.size > _SMALL):
                     node = self.constant(value if value.ndim else value[()].item())
                 else:

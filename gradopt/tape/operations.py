@@ -77,7 +77,7 @@ def _power_by_exponent(d: Node, result: Node, a: Node, b: Node) -> Node:
     return d * result * a.graph("log", a.graph("where", positive, a, 1.0))
 
 
-_cheap("copy", np.positive, lambda d, result, a: d)
+_cheap("copy", np.copy, lambda d, result, a: d)
 _cheap("add", np.add, lambda d, result, a, b: d, lambda d, result, a, b: d)
 _cheap("subtract", np.subtract, lambda d, result, a, b: d, lambda d, result, a, b: -d)
 _cheap("multiply", np.multiply, lambda d, result, a, b: d * b, lambda d, result, a, b: d * a)

@@ -14,7 +14,7 @@ from gradopt.tape.memory import Known
 from gradopt.tape.plan import Plan
 from gradopt.tape.program import CONSTANTS, PIECES, WORK, Program
 from gradopt.tape.reverse import gradient
-from gradopt.tape.twins import as_real, twin_of
+from gradopt.tape.twins import twin_of
 
 
 class Tape:
@@ -77,6 +77,6 @@ class Tape:
             if node.operation == "argument":
                 result[node.number] = arguments[node.extra]
             elif node.inputs:
-                inputs = [as_real(result.get(i.number, i.value)) for i in node.inputs]
+                inputs = [result.get(i.number, i.value) for i in node.inputs]
                 result[node.number] = twin_of(node.operation, node.extra, node.shape, *inputs)
         return result

@@ -52,8 +52,3 @@ def _other_products(array: NDArray[Any]) -> NDArray[Any]:
     result[..., 1:] = np.cumprod(array[..., :-1], axis=-1)
     result[..., :-1] *= np.cumprod(array[..., :0:-1], axis=-1)[..., ::-1]
     return result
-
-
-def as_real(value: Any) -> Any:
-    """Integers as floating-point numbers, as the machine has them."""
-    return value if value.dtype.kind in "fb" else value.astype(np.float64)
