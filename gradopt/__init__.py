@@ -13,10 +13,11 @@ trace             a function of NumPy arrays as a problem with an exact gradient
 check_gradient    a gradient against finite differences
 every, checkpoint a callback for each n-th update; one that saves the run; load reads it
 compiled, descend the loop as a function for one's own compiled code
+plot              pictures of runs, problems and schedules (needs matplotlib)
 OptimizeResult    what `optimize` returns; its `status` is a Status, its `history` a History
 """
 
-from gradopt import problems
+from gradopt import plot, problems
 from gradopt.callbacks import checkpoint, every
 from gradopt.check import GradientCheck, check_gradient
 from gradopt.driver import optimize
@@ -107,6 +108,7 @@ __all__ = [
     "load",
     "optimize",
     "per_epoch",
+    "plot",
     "problems",
     "trace",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,18 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
     problem : Traced
         Of a function that was traced: the problem, which `save` keeps with the result.
     """
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        shown = {
+            "message": self.get("message"),
+            "objective": self.get("fun"),
+            "x": np.array2string(np.asarray(self.get("x")), precision=6, threshold=10, edgeitems=3),
+            "updates": self.get("nit"),
+            "evaluations": self.get("nfev"),
+        }
+        rows = (f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in shown.items())
+        return f"<table>{''.join(rows)}</table>"
 
     def save(self, path: Any) -> None:
         """Write the result to a file from which `load` gives it back.

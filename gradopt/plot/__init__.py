@@ -1,0 +1,13 @@
+"""Pictures of runs, problems and schedules, drawn by matplotlib, which is imported when the first one is.
+
+history    objective, gradient norm and rate of runs
+path       the way of runs over one or two parameters
+landscape  the objective along two directions, of any number of parameters
+fit        data and model, at several moments of a run
+schedule   the rates of a schedule
+"""
+
+from gradopt.plot.curves import fit, history, schedule
+from gradopt.plot.planes import landscape, path
+
+__all__ = ["fit", "history", "landscape", "path", "schedule"]

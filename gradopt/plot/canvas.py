@@ -1,0 +1,58 @@
+"""What all pictures need: matplotlib, axes to draw on, and runs to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.result import OptimizeResult
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot, or an ImportError that says how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise ImportError("gradopt.plot needs matplotlib: pip install 'gradopt[plot]'") from None
+    return plt
+
+
+def axes_or_new(ax: Any) -> Any:
+    """The axes that are given, or those of a new figure."""
+    if ax is None:
+        return pyplot().figure(layout="constrained").add_subplot()
+    if not hasattr(ax, "plot"):
+        raise TypeError(f"ax must be matplotlib Axes, got {validate.shown(ax)}")
+    return ax
+
+
+def with_labels(results: Sequence[Any], labels: Sequence[str] | None) -> list[tuple[Any, str | None]]:
+    """Results and what to call them."""
+    for result in results:
+        if not isinstance(result, OptimizeResult) or "history" not in result:
+            raise TypeError(f"results must be what optimize returns, got {validate.shown(result)}")
+    if not results:
+        raise TypeError("a result must be given")
+    if labels is None:
+        return [(result, f"run {i + 1}" if len(results) > 1 else None) for i, result in enumerate(results)]
+    if len(labels) != len(results):
+        raise ValueError(f"labels must be as many as results, {len(results)}, got {len(labels)}")
+    return list(zip(results, labels, strict=True))
+
+
+def iterates(result: Any) -> NDArray[Any]:
+    """The recorded x of a run, (records, n)."""
+    if "x" not in result.history or len(result.history.x) == 0:
+        raise ValueError('the result has no iterates: run optimize with record="x"')
+    return np.asarray(result.history.x)
+
+
+def spreads(values: Any) -> bool:
+    """Whether a logarithmic scale helps: positive numbers over two decades."""
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    return bool(known.size and known.min() > 0 and known.max() > 100 * known.min())

@@ -1,0 +1,182 @@
+"""Pictures of curves: histories, fits, schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.plot.canvas import axes_or_new, iterates, pyplot, spreads, with_labels
+from gradopt.problems import CurveFit, PolynomialFit, Regressor
+from gradopt.schedules.base import inner_schedule
+
+# Column of a history, column beside it from validation rows, title.
+_PANELS = (
+    ("fun", "val_fun", "objective"),
+    ("grad_norm", None, "gradient norm"),
+    ("learning_rate", None, "learning rate"),
+    ("val_accuracy", None, "accuracy on validation rows"),
+)
+
+
+def history(*results: Any, labels: Sequence[str] | None = None, figure: Any = None) -> Any:
+    """Draw what runs recorded: objective, gradient norm and learning rate over the updates.
+
+    Parameters
+    ----------
+    *results : OptimizeResult
+        One or more runs. Of training runs validation stands beside training, dashed.
+    labels : sequence of str, optional
+        What to call them.
+    figure : matplotlib Figure or SubFigure, optional
+        Where to draw; a new figure unless given.
+
+    Returns
+    -------
+    Figure
+        With a panel for each quantity. Scales are logarithmic where numbers are positive and span two decades.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    TypeError, ValueError
+        A result is none, or recorded nothing.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> problem = gradopt.problems.Rosenbrock()
+    >>> runs = [gradopt.optimize(problem, method=name, max_iter=200) for name in ("lbfgs", "adam")]
+    >>> figure = gradopt.plot.history(*runs, labels=["L-BFGS", "Adam"])
+    >>> [axes.get_title() for axes in figure.axes]
+    ['objective', 'gradient norm', 'learning rate']
+    """
+    runs = with_labels(results, labels)
+    for result, _ in runs:
+        if len(result.history) == 0:
+            raise ValueError("the result has no history: run optimize with record='scalars'")
+    panels = [panel for panel in _PANELS if any(panel[0] in result.history for result, _ in runs)]
+    if figure is None:
+        figure = pyplot().figure(figsize=(4 * len(panels), 3.4), layout="constrained")
+    for axes, (column, beside, title) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        drawn: list[Any] = []
+        for i, (result, label) in enumerate(runs):
+            for name, style in ((column, "-"), (beside, "--")):
+                if name in result.history:
+                    name_of = label if name == column else f"{label or 'training'}, validation"
+                    axes.plot(result.history.nit, result.history[name], style, color=f"C{i}", label=name_of)
+                    drawn.extend(result.history[name])
+        axes.set(title=title, xlabel="update", yscale="log" if spreads(drawn) else "linear")
+    if len(runs) > 1 or any("val_fun" in result.history for result, _ in runs):
+        figure.axes[-len(panels)].legend()
+    return figure
+
+
+def schedule(schedule: Any, n: int, ax: Any = None, label: str | None = None) -> Any:
+    """Draw the learning rates of updates 0 to n - 1.
+
+    Parameters
+    ----------
+    schedule : float, Schedule or callable
+        As a method takes it, a pure function of the update count k.
+    n : int
+        How many, >= 1.
+    ax : matplotlib Axes, optional
+        Where to draw; those of a new figure unless given.
+    label : str, optional
+        For the legend.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    TypeError, ValueError
+        It is no schedule, or one that depends on the run, as ReduceOnPlateau does.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> axes = gradopt.plot.schedule(gradopt.OneCycle(0.1, steps=100), 120)
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('update', 'learning rate')
+    """
+    count = validate.integer("n", n, 1)
+    rates = np.broadcast_to(inner_schedule("schedule", schedule)(np.arange(count)), count)
+    axes = axes_or_new(ax)
+    axes.plot(rates, label=label)
+    axes.set(xlabel="update", ylabel="learning rate")
+    return axes
+
+
+def fit(problem: Any, result: Any, ax: Any = None, moments: int = 4) -> Any:
+    """Draw data and the model at several moments of a run.
+
+    Parameters
+    ----------
+    problem : PolynomialFit, CurveFit or Regressor
+        With one t, or one input and one output.
+    result : OptimizeResult
+        With record="x", to see more than the end.
+    ax : matplotlib Axes, optional
+        Where to draw; those of a new figure unless given.
+    moments : int
+        How many curves, >= 1: the last one, the first, and others at growing distances between.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    TypeError, ValueError
+        The problem is no fit of one variable, or an argument is wrong.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> problem = gradopt.problems.PolynomialFit([0.0, 1.0, 2.0], [1.0, 2.0, 5.0])
+    >>> result = gradopt.optimize(problem, record="x")
+    >>> axes = gradopt.plot.fit(problem, result)
+    >>> axes.get_legend_handles_labels()[1][0]
+    'data'
+    """
+    t, y, model = _points(problem)
+    with_labels([result], None)
+    count = validate.integer("moments", moments, 1)
+    axes = axes_or_new(ax)
+    axes.plot(t, y, "o", color="0.6", markersize=3, label="data")
+    fine = np.linspace(t.min(), t.max(), 300)
+    if "x" in result.history:
+        last = len(result.history) - 1
+        rows = np.unique(np.append(np.geomspace(1, last + 1, count)[:-1].astype(int) - 1, last))
+        curves = [(iterates(result)[row], result.history.nit[row], result.history.fun[row]) for row in rows]
+    else:
+        curves = [(result.x, result.nit, result.fun)]
+    for i, (x, nit, fun) in enumerate(curves):
+        color = pyplot().get_cmap("viridis")(i / max(len(curves) - 1, 1) * 0.9)
+        axes.plot(fine, model(x, fine), color=color, label=f"update {nit}: {fun:.3g}")
+    axes.set(xlabel="t", ylabel="y")
+    axes.legend()
+    return axes
+
+
+def _points(problem: Any) -> tuple[NDArray[Any], NDArray[Any], Callable[[Any, Any], NDArray[Any]]]:
+    """Data and model(x, t) of a fit of one variable."""
+    if isinstance(problem, PolynomialFit):
+        return problem.t, problem.y, lambda x, t: np.asarray(np.polyval(x, t))
+    if isinstance(problem, CurveFit) and problem.t.ndim == 1:
+        return problem.t, problem.y, problem.predict
+    if isinstance(problem, Regressor) and problem.X.shape[1] == 1 and problem.y.size == len(problem.X):
+        return problem.X[:, 0], problem.y.ravel(), lambda x, t: problem.predict(x, t[:, None]).ravel()
+    wanted = "a PolynomialFit, a CurveFit of one t, or a Regressor with one input and one output"
+    raise TypeError(f"plot.fit draws {wanted}, got {validate.shown(problem)}")

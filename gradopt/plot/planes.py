@@ -1,0 +1,214 @@
+"""Pictures of objectives over one or two directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.plot.canvas import axes_or_new, iterates, spreads, with_labels
+from gradopt.problems import Problem
+
+_POINTS = 81  # of a grid, along each axis
+_ARROWS = 15
+
+
+def path(
+    problem: Problem,
+    *results: Any,
+    ax: Any = None,
+    labels: Sequence[str] | None = None,
+    quiver: bool = False,
+    window: Any = None,
+) -> Any:
+    """Draw the way of runs: over contours for two parameters, on the curve of the objective for one.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of one or two parameters.
+    *results : OptimizeResult
+        Runs with record="x".
+    ax : matplotlib Axes, optional
+        Where to draw; those of a new figure unless given.
+    labels : sequence of str, optional
+        What to call the runs.
+    quiver : bool
+        Draw the directions of steepest descent too.
+    window : sequence of (low, high), optional
+        What to show, for each parameter; unless given what the runs saw, and the minimizer where it is known.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    TypeError, ValueError
+        The problem has more than two parameters, see `landscape`; a run recorded no iterates.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> problem = gradopt.problems.Rosenbrock()
+    >>> result = gradopt.optimize(problem, record="x")
+    >>> axes = gradopt.plot.path(problem, result, quiver=True)
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('x[0]', 'x[1]')
+    """
+    runs = with_labels(results, labels)
+    ways = [iterates(result) for result, _ in runs]
+    n = ways[0].shape[1]
+    if n > 2:
+        raise ValueError(f"plot.path draws one or two parameters, got {n}; plot.landscape draws any number")
+    if any(way.shape[1] != n for way in ways):
+        raise ValueError("the results must have the same number of parameters")
+    sides = _window(window, np.vstack(ways), problem)
+    axes = axes_or_new(ax)
+    if n == 1:
+        _curve(axes, problem, np.zeros(1), np.ones(1), np.linspace(*sides[0], 4 * _POINTS))
+    else:
+        _contours(axes, problem, np.zeros(2), np.eye(2), sides)
+        if quiver:
+            _steepest_descent(axes, problem, sides)
+    for i, ((result, label), way) in enumerate(zip(runs, ways, strict=True)):
+        points = way.T if n == 2 else (way[:, 0], result.history.fun)
+        axes.plot(*points, ".-", color=f"C{i}", markersize=3, linewidth=0.8, label=label)
+        axes.plot(*(coordinate[-1:] for coordinate in points), "o", color=f"C{i}", markersize=5)
+    if problem.minimizer is not None and problem.minimum is not None:
+        axes.plot(*([*problem.minimizer, problem.minimum][:2]), "k*", markersize=9)
+    axes.set(xlim=sides[0], xlabel=problem.parameter_name(0))
+    if n == 2:
+        axes.set(ylim=sides[1], ylabel=problem.parameter_name(1))
+    else:
+        axes.set(ylabel="objective")
+    if len(runs) > 1:
+        axes.legend()
+    return axes
+
+
+def landscape(
+    problem: Problem, x: Any, ax: Any = None, directions: Any = None, span: float | None = None, rng: Any = 0
+) -> Any:
+    """Draw the objective around a point, along two directions; along one where there is but one parameter.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of any number of parameters.
+    x : array_like (n,)
+        The point in the middle, such as a result's x.
+    ax : matplotlib Axes, optional
+        Where to draw; those of a new figure unless given.
+    directions : array_like (1, n) or (2, n), optional
+        Along which; unless given two random ones, orthogonal and of length 1.
+    span : float, optional
+        How far to go to each side, in units of the directions, > 0; unless given half the norm of x, or 1 at 0.
+    rng : None, int or numpy.random.Generator
+        The source of random directions.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    TypeError, ValueError
+        An argument is wrong.
+
+    Examples
+    --------
+    >>> import gradopt, numpy as np
+    >>> problem = gradopt.trace(lambda x: np.sum(np.cosh(x)), np.ones(50))
+    >>> axes = gradopt.plot.landscape(problem, np.zeros(50))
+    >>> axes.get_xlabel()
+    'along direction 1'
+
+    Notes
+    -----
+    A slice through many dimensions shows little of them: what looks like a bowl may be a valley or a saddle elsewhere.
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a Problem, such as what gradopt.trace makes, got {validate.shown(problem)}")
+    middle = problem.checked("x", x).astype(np.float64)
+    if directions is None:
+        draws = validate.generator("rng", rng).normal(size=(middle.size, min(2, middle.size)))
+        along = np.linalg.qr(draws)[0].T
+    else:
+        along = validate.array("directions", directions, 2)
+    if along.shape not in ((1, middle.size), (2, middle.size)):
+        raise ValueError(f"directions must have the shape (1, {middle.size}) or (2, {middle.size}), got {along.shape}")
+    reach = (
+        (0.5 * float(np.linalg.norm(middle)) or 1.0) if span is None else validate.number("span", span, 0, above=True)
+    )
+    axes = axes_or_new(ax)
+    if len(along) == 1:
+        _curve(axes, problem, middle, along[0], np.linspace(-reach, reach, 4 * _POINTS))
+        axes.plot(0.0, problem.value(middle), "o")
+        axes.set(ylabel="objective")
+    else:
+        drawn = _contours(axes, problem, middle, along, [(-reach, reach)] * 2, filled=True)
+        axes.figure.colorbar(drawn, ax=axes, label="objective")
+        axes.plot(0.0, 0.0, "o", color="w", markeredgecolor="k")
+        axes.set(ylabel="along direction 2")
+    axes.set(xlabel="along direction 1")
+    return axes
+
+
+def _window(window: Any, seen: NDArray[Any], problem: Problem) -> list[tuple[float, float]]:
+    """What to show along each axis."""
+    n = seen.shape[1]
+    if window is not None:
+        sides = validate.array("window", window, 2)
+        if sides.shape != (n, 2) or (sides[:, 0] >= sides[:, 1]).any():
+            raise ValueError(f"window must be {n} pairs (low, high), got {validate.shown(window)}")
+        return [(float(low), float(high)) for low, high in sides]
+    if problem.minimizer is not None:
+        seen = np.vstack([seen, problem.minimizer])
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    margin = 0.15 * np.maximum(high - low, 0.1 * np.maximum((high - low).max(), 1e-3))
+    return [(float(a), float(b)) for a, b in zip(low - margin, high + margin, strict=True)]
+
+
+def _curve(axes: Any, problem: Problem, middle: NDArray[Any], along: NDArray[Any], steps: NDArray[Any]) -> None:
+    with np.errstate(all="ignore"):
+        axes.plot(steps, [problem.value(middle + step * along) for step in steps], color="0.6")
+
+
+def _contours(
+    axes: Any, problem: Problem, middle: NDArray[Any], along: NDArray[Any], sides: Any, filled: bool = False
+) -> Any:
+    u, v = (np.linspace(low, high, _POINTS) for low, high in sides)
+    with np.errstate(all="ignore"):
+        heights = np.array([[problem.value(middle + a * along[0] + b * along[1]) for a in u] for b in v])
+    heights = np.ma.masked_invalid(heights)
+    if heights.count() == 0:
+        raise ValueError("the objective is finite nowhere in the window")
+    low, high = float(heights.min()), float(heights.max())
+    above = heights.compressed() - low
+    if high <= low:
+        levels: Any = 2
+    elif spreads(above[above > 0]):  # a valley: lines that get closer to its bottom
+        levels = low + np.geomspace(1e-4, 1.0, 14) * (high - low)
+    else:
+        levels = np.linspace(low, high, 14)
+    if filled:
+        from matplotlib.colors import PowerNorm
+
+        return axes.contourf(u, v, heights, levels=levels, norm=PowerNorm(0.3, low, high))
+    return axes.contour(u, v, heights, levels=levels, colors="0.7", linewidths=0.8)
+
+
+def _steepest_descent(axes: Any, problem: Problem, sides: Any) -> None:
+    u, v = np.meshgrid(*(np.linspace(low, high, _ARROWS + 2)[1:-1] for low, high in sides))
+    with np.errstate(all="ignore"):
+        down = -np.array([problem.grad(point) for point in zip(u.flat, v.flat, strict=True)])
+        down = down / np.linalg.norm(down, axis=1, keepdims=True)
+    axes.quiver(u.ravel(), v.ravel(), *down.T, color="0.6", angles="xy", scale=2.2 * _ARROWS, width=0.004)

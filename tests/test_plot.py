@@ -1,0 +1,215 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import gradopt
+from gradopt import SGD, Adam, Network, optimize, problems
+
+plt = pytest.importorskip("matplotlib.pyplot")
+
+VALLEY = problems.Rosenbrock(b=1.0)
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def run():
+    return optimize(VALLEY, [2.0, 2.0], method=SGD(0.1), max_iter=20, record="x")
+
+
+def lines_of(axes):
+    return [line.get_xydata() for line in axes.get_lines()]
+
+
+def test_without_matplotlib_the_extra_is_named():
+    code = (
+        "import sys; sys.modules['matplotlib'] = sys.modules['matplotlib.pyplot'] = None\n"
+        "import gradopt\n"
+        "try: gradopt.plot.schedule(0.1, 5)\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "gradopt.plot needs matplotlib: pip install 'gradopt[plot]'"
+
+
+def test_importing_gradopt_imports_no_matplotlib():
+    code = "import sys, gradopt; print('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+class TestHistory:
+    def test_has_what_was_recorded(self, run):
+        figure = gradopt.plot.history(run)
+        np.testing.assert_array_equal(lines_of(figure.axes[0])[0].T, [run.history.nit, run.history.fun])
+        assert figure.axes[0].get_yscale() == "log"  # from 5 to 0.01
+        assert figure.axes[2].get_yscale() == "linear"  # all 0.1
+
+    def test_several_runs_are_told_apart(self, run):
+        figure = gradopt.plot.history(run, run, labels=["one", "other"])
+        assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["one", "other"]
+        assert len(lines_of(figure.axes[0])) == 2
+
+    def test_validation_stands_beside_training(self, rng):
+        X = rng.normal(size=(40, 3))
+        problem = problems.Classifier(Network.mlp([3, 4, 2]), X, (X[:, 0] > 0).astype(int))
+        result = optimize(problem, method=Adam(0.01), epochs=3, batch_size=8, rng=0, validation=(X, problem.y))
+        figure = gradopt.plot.history(result)
+        titles = ["objective", "gradient norm", "learning rate", "accuracy on validation rows"]
+        assert [axes.get_title() for axes in figure.axes] == titles
+        np.testing.assert_array_equal(lines_of(figure.axes[0])[1][:, 1], result.history.val_fun)
+
+    def test_draws_where_it_is_told(self, run):
+        figure, other = plt.figure(), plt.figure()
+        assert gradopt.plot.history(run, figure=figure) is figure
+        assert len(figure.axes) == 3
+        assert not other.axes
+
+    @pytest.mark.parametrize(
+        ("results", "labels", "message"),
+        [
+            ((), None, "a result must be given"),
+            ((3,), None, "results must be what optimize returns, got 3"),
+            ((None, None), ["a"], "results must be"),
+        ],
+    )
+    def test_bad_arguments(self, results, labels, message):
+        with pytest.raises(TypeError, match=message):
+            gradopt.plot.history(*results, labels=labels)
+
+    def test_nothing_recorded(self):
+        with pytest.raises(ValueError, match="run optimize with record='scalars'"):
+            gradopt.plot.history(optimize(VALLEY, [2.0, 2.0], record=None))
+
+    def test_too_few_labels(self, run):
+        with pytest.raises(ValueError, match="labels must be as many as results, 2, got 1"):
+            gradopt.plot.history(run, run, labels=["one"])
+
+
+class TestPath:
+    def test_two_parameters(self, run):
+        axes = gradopt.plot.path(VALLEY, run, quiver=True)
+        np.testing.assert_array_equal(lines_of(axes)[0], run.history.x)
+        assert axes.get_xlim()[0] < 1.0 < 2.0 < axes.get_xlim()[1]
+
+    def test_one_parameter(self):
+        wells = problems.DoubleWell()
+        run = optimize(wells, [2.0], method=SGD(0.01), max_iter=30, record="x")
+        axes = gradopt.plot.path(wells, run)
+        np.testing.assert_array_equal(lines_of(axes)[1].T, [run.history.x[:, 0], run.history.fun])
+
+    def test_a_window_and_axes_of_ones_own(self, run):
+        _, axes = plt.subplots()
+        assert gradopt.plot.path(VALLEY, run, run, labels=["a", "b"], ax=axes, window=[(-2, 3), (0, 4)]) is axes
+        assert axes.get_ylim() == (0, 4)
+
+    def test_traced_functions(self):
+        problem = gradopt.trace(lambda x: np.log(1.0 + x @ x), [2.0, 1.0])
+        assert gradopt.plot.path(problem, optimize(problem, record="x")).get_xlabel() == "x[0]"
+
+    def test_where_the_objective_is_not_defined(self):
+        problem = gradopt.trace(lambda x: x[0] * np.log(x[0]) + x[1] ** 2, [2.0, 1.0])
+        gradopt.plot.path(problem, optimize(problem, record="x"), window=[(-1, 2), (-1, 1)])
+        with pytest.raises(ValueError, match="finite nowhere"):
+            gradopt.plot.path(problem, optimize(problem, record="x"), window=[(-2, -1), (-1, 1)])
+
+    @pytest.mark.parametrize(
+        ("keywords", "message"),
+        [
+            ({"window": [(0, 1)]}, r"window must be 2 pairs"),
+            ({"window": [(0, 1), (1, 0)]}, r"window must be 2 pairs"),
+        ],
+    )
+    def test_bad_arguments(self, run, keywords, message):
+        with pytest.raises(ValueError, match=message):
+            gradopt.plot.path(VALLEY, run, **keywords)
+
+    def test_says_why_not(self, run):
+        with pytest.raises(ValueError, match='record="x"'):
+            gradopt.plot.path(VALLEY, optimize(VALLEY, [2.0, 2.0]))
+        many = problems.Rosenbrock(n=5)
+        with pytest.raises(ValueError, match="one or two parameters, got 5; plot.landscape"):
+            gradopt.plot.path(many, optimize(many, np.zeros(5), max_iter=2, record="x"))
+        with pytest.raises(TypeError, match="ax must be matplotlib Axes, got 3"):
+            gradopt.plot.path(VALLEY, run, ax=3)
+
+
+class TestLandscape:
+    def test_is_the_objective_along_the_directions(self):
+        problem = problems.Rosenbrock(n=3)
+        axes = gradopt.plot.landscape(problem, np.ones(3), directions=[[1.0, 0.0, 0.0]], span=1.0)
+        steps, heights = lines_of(axes)[0].T
+        np.testing.assert_allclose(heights, [problem.value([1 + step, 1, 1]) for step in steps])
+
+    def test_of_networks(self, rng):
+        X = rng.normal(size=(20, 3))
+        problem = problems.Classifier(Network.mlp([3, 4, 2]), X, (X[:, 0] > 0).astype(int))
+        assert gradopt.plot.landscape(problem, problem.start(0)).get_ylabel() == "along direction 2"
+
+    @pytest.mark.parametrize(
+        ("keywords", "message"),
+        [
+            ({"directions": np.ones((3, 2))}, r"directions must have the shape \(1, 2\) or \(2, 2\)"),
+            ({"span": 0.0}, "span must be finite and > 0"),
+            ({"x": [1.0]}, "x must have 2 elements"),
+        ],
+    )
+    def test_bad_arguments(self, keywords, message):
+        with pytest.raises(ValueError, match=message):
+            gradopt.plot.landscape(VALLEY, **{"x": [1.0, 1.0]} | keywords)
+
+    def test_a_function_is_to_be_traced_first(self):
+        with pytest.raises(TypeError, match="such as what gradopt.trace makes"):
+            gradopt.plot.landscape(lambda x: x[0], [1.0])
+
+
+class TestFit:
+    @pytest.mark.parametrize(
+        ("problem", "start"),
+        [
+            (problems.PolynomialFit([0.0, 1.0, 2.0], [1.0, 2.0, 5.0]), None),
+            (problems.CurveFit(lambda t, p: p[0] * t, [1.0, 2.0], [2.0, 4.0]), [0.0]),
+            (problems.Regressor(Network.mlp([1, 2, 1]), np.array([[0.0], [1.0]]), np.array([0.0, 1.0])), np.ones(7)),
+        ],
+        ids=["polynomial", "curve", "network"],
+    )
+    def test_draws_data_and_model(self, problem, start):
+        result = optimize(problem, start, method=SGD(0.05), max_iter=30, record="x")
+        axes = gradopt.plot.fit(problem, result, moments=3)
+        labels = axes.get_legend_handles_labels()[1]
+        assert labels[0] == "data"
+        assert labels[1].startswith("update 0:")
+        assert labels[-1].startswith(f"update {result.nit}:")
+
+    def test_without_iterates_the_end(self):
+        problem = problems.PolynomialFit([0.0, 1.0, 2.0], [1.0, 2.0, 5.0])
+        assert len(lines_of(gradopt.plot.fit(problem, optimize(problem)))) == 2
+
+    def test_says_why_not(self, run):
+        with pytest.raises(TypeError, match="plot.fit draws a PolynomialFit, a CurveFit.*got Rosenbrock"):
+            gradopt.plot.fit(VALLEY, run)
+
+
+class TestSchedule:
+    def test_draws_the_rates(self):
+        axes = gradopt.plot.schedule(gradopt.StepDecay(0.4, every=2), 5)
+        np.testing.assert_allclose(lines_of(axes)[0][:, 1], [0.4, 0.4, 0.04, 0.04, 0.004])
+        np.testing.assert_array_equal(lines_of(gradopt.plot.schedule(0.1, 3))[0][:, 1], [0.1] * 3)
+
+    def test_says_why_not(self):
+        with pytest.raises(ValueError, match="must be a pure function of the update count"):
+            gradopt.plot.schedule(gradopt.ReduceOnPlateau(0.1), 10)
+        with pytest.raises(ValueError, match="n must be an integer >= 1"):
+            gradopt.plot.schedule(0.1, 0)
+
+
+def test_results_show_themselves_in_notebooks(run):
+    table = run._repr_html_()
+    assert table.startswith("<table><tr><th>message</th>")
+    assert "max_iter=20" in table
+    assert "<script" not in optimize(VALLEY, [2.0, 2.0])._repr_html_()
