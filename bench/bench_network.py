@@ -198,12 +198,18 @@ def products_alone(sizes, rows, dtype, repeats, dot):
 STEPS = EPOCHS * -(-1437 // 32)
 
 
+def operations(widths, rows):
+    """Of the five products of a two-layer network and their like, forward and backward."""
+    return 6 * rows * sum(a * b for a, b in pairwise(widths))
+
+
 def pair_of_epochs(pair, ours, their_epoch, what, aim):
     def theirs():
         for _ in range(EPOCHS):
             value = their_epoch()
         return value
 
+    pair.needs(operations=operations([64, 32, 10], 1437), real="float32")
     pair(ours, theirs, what, aim, rounds=9, units=EPOCHS, unit="epoch")
 
 
@@ -254,12 +260,14 @@ def test_digits_against_scikit_learn(pair, digits):
 def test_digits_against_the_products_alone(pair, digits):
     ours = our_digits(digits)
     theirs = products_alone([64, 32, 10], 32, np.float32, STEPS, dot=True)
+    pair.needs(operations=operations([64, 32, 10], 32), real="float32")
     pair(ours, theirs, "the same against its five matrix products by np.dot", ">= 0.56", units=STEPS, unit="step")
 
 
 def test_true_sgd_against_torch(pair, digits):
     X, y = digits
     ours, theirs = our_epochs([64, 32, 10], "relu", X, y, 1), torch_epochs([64, 32, 10], "ReLU", X, y, 1)
+    pair.needs(operations=operations([64, 32, 10], 1437), real="float32")
     pair(ours, theirs, "64-32-10, relu, batch 1, against torch eager", ">= 100", rounds=5, unit="epoch")
 
 
@@ -317,6 +325,7 @@ def test_one_gradient_against_the_products_alone(pair):
     repeats = 1000
     ours, _, _ = one_gradient(repeats)
     theirs = products_alone([24, 8, 2], 200, np.float64, repeats, dot=True)
+    pair.needs(operations=operations([24, 8, 2], 200))
     pair(ours, theirs, "the same against its five matrix products by np.dot", ">= 0.4", units=repeats)
 
 

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import report
 
 SOLVE = """
 import gradopt
@@ -22,6 +24,76 @@ from numba import njit
 def double(x):
     return x[0] * 2.0
 """
+
+
+# What a user waits for who minimises a function of two numbers: the import, a first call, calls after that.
+CLOCK = """
+import time
+started = time.perf_counter()
+import numpy as np
+def fun(x):
+    return 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2
+x0 = np.array([-1.2, 1.0])
+{imports}
+imported = time.perf_counter()
+{solve}
+first = time.perf_counter()
+times = []
+for _ in range(20):
+    begin = time.perf_counter()
+    {solve}
+    times.append(time.perf_counter() - begin)
+print(imported - started, first - imported, sorted(times)[10])
+"""
+SCIPY = "from scipy.optimize import minimize\n"
+WAYS = {
+    "gradopt.optimize(fun, x0)": ("import gradopt", "gradopt.optimize(fun, x0)"),
+    "the same, compiled: jac='3-point'": ("import gradopt", "gradopt.optimize(fun, x0, jac='3-point')"),
+    "scipy's minimize(fun, x0)": (SCIPY, "minimize(fun, x0)"),
+    "scipy, fun compiled by Numba": (SCIPY + "import numba\nfun = numba.njit(fun)", "minimize(fun, x0)"),
+    "scipy, value and gradient by jax.jit": (
+        SCIPY + "import jax\nboth = jax.jit(jax.value_and_grad(fun))",
+        "minimize(both, x0, jac=True)",
+    ),
+    "scipy, value and gradient by torch": (
+        SCIPY
+        + "import torch\n"
+        + "def both(x):\n"
+        + "    x = torch.tensor(x, requires_grad=True)\n"
+        + "    f = fun(x)\n"
+        + "    f.backward()\n"
+        + "    return f.item(), x.grad.numpy()\n",
+        "minimize(both, x0, jac=True)",
+    ),
+}
+
+
+def test_from_nothing_to_a_minimum(benchmark, table, tmp_path):
+    """Each way in processes of its own; medians of five, of three where nothing is compiled before."""
+    lines = [
+        "| Rosenbrock's function, no gradient given | import | first call, empty cache | first call | later |",
+        "|---|---|---|---|---|",
+    ]
+
+    def seen(code, caches):
+        outputs = []
+        for cache in caches:
+            environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+            done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+            outputs.append([float(part) for part in done.stdout.split()])
+        return np.median(outputs, axis=0) if all(outputs) else None
+
+    for way, (imports, solve) in WAYS.items():
+        code = CLOCK.format(imports=imports, solve=solve)
+        folder = tmp_path / str(len(lines))
+        cold = seen(code, [folder / f"cold {i}" for i in range(3)])
+        warm = seen(code, [folder / "cold 0"] * 5)
+        if warm is not None and cold is not None:  # else the peer is not installed
+            numbers = (warm[0], cold[1], warm[1], warm[2])
+            lines.append(f"| {way} | " + " | ".join(report.seconds(number) for number in numbers) + " |")
+    table(lines)
+    benchmark.pedantic(lambda: None, rounds=1)
+    assert len(lines) >= 6
 
 
 def run(code, cache):

@@ -70,7 +70,7 @@ def torchs(fun, x):
     return run
 
 
-def compare(pair, fun, x, peer, what, aim, times, rounds=15):
+def compare(pair, fun, x, peer, what, aim, times, moved=0):
     """Times : evaluations a measurement, (ours, theirs)"""
     from bench_descent import pair_of_equal_work
 
@@ -79,6 +79,7 @@ def compare(pair, fun, x, peer, what, aim, times, rounds=15):
     value, wanted = theirs(1)
     assert ours(1) == pytest.approx(value, rel=1e-9)
     np.testing.assert_allclose(grad, wanted, rtol=1e-7, atol=1e-9 * np.abs(wanted).max())
+    pair.needs(moved)
     many, few = times[0] // times[1], times[1]
     pair_of_equal_work(pair, lambda: ours(many * few), lambda: theirs(few), many, few, what, aim, "call")
 
@@ -98,20 +99,13 @@ def test_rosenbrock(pair):
 @pytest.mark.parametrize(("n", "times", "aim"), [(1000, (1000, 200), ">= 2"), (1_000_000, (2, 2), ">= 0.77")])
 def test_array_form(pair, n, times, aim):
     x = np.random.default_rng(0).normal(size=n)
-    compare(
-        pair,
-        array_form,
-        x,
-        jaxs,
-        f"extended Rosenbrock as array operations, n = {n:_}, traced, against jax.jit".replace("_", " "),
-        aim,
-        times,
-    )
+    what = f"extended Rosenbrock as array operations, n = {n:_}, traced, against jax.jit".replace("_", " ")
+    compare(pair, array_form, x, jaxs, what, aim, times, 24 * n)
 
 
 def test_array_form_beside_torch(pair):
     x = np.random.default_rng(0).normal(size=1_000_000)
-    compare(pair, array_form, x, torchs, "the same, n = 1 000 000, against torch eager", ">= 4", (2, 2))
+    compare(pair, array_form, x, torchs, "the same, n = 1 000 000, against torch eager", ">= 4", (2, 2), 24e6)
 
 
 def test_logistic_regression(pair):
@@ -122,7 +116,7 @@ def test_logistic_regression(pair):
         return np.mean(np.log1p(np.exp(-y * (X @ w))))
 
     what = "logistic regression, 10 000 rows by 100, X @ w, traced, against jax.jit"
-    compare(pair, loss, 0.1 * rng.normal(size=100), jaxs, what, ">= 0.83", (20, 20))
+    compare(pair, loss, 0.1 * rng.normal(size=100), jaxs, what, ">= 0.83", (20, 20), 2 * X.nbytes)
 
 
 def test_from_a_new_function_to_its_minimum(pair):

@@ -1,6 +1,7 @@
-"""`python -m pytest bench` prints a table of ratios: two things timed in turn, in one run."""
+"""`python -m pytest bench` prints a table of ratios: two things timed in turn, in one run; --report writes it down."""
 
 import os
+import re
 
 # One thread each, before any of the peers is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -8,14 +9,29 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import report
 
-_ROWS = []
+_ROWS, _TABLES = [], []
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--report",
+        action="store_true",
+        help="write bench/report.md, .json and .png, and the tables of the README",
+    )
+
+
+def _section(request):
+    """What a file of benchmarks is about: the beginning of its docstring."""
+    return re.split("[,:.]", request.module.__doc__)[0]
 
 
 @dataclass
@@ -23,13 +39,21 @@ class Pair:
     """Times two functions in turn (A B A B ...) and keeps the medians and the spread of the ratio."""
 
     benchmark: object
+    section: str
+    needed: dict = field(default_factory=dict)
 
-    def __call__(self, ours, theirs, what, aim, rounds=15, units=1, unit="call"):
+    def needs(self, bytes=0, operations=0, real="float64"):
+        """Say what a unit of the work moves from and to memory, and computes, at the least."""
+        self.needed = {"bytes": bytes, "operations": operations, "real": real}
+        return self
+
+    def __call__(self, ours, theirs, what, aim, rounds=15, units=1, unit="call", outcome=""):
         """Measure `ours` against `theirs`.
 
         what : what is compared with what
         aim : the ratio theirs / ours that is wanted, as text such as ">= 2"
         units : how many units of work one call does; times are given per unit
+        outcome : what both arrived at
         """
         ours(), theirs()  # compile and warm up outside the clock
         times = {ours: [], theirs: []}
@@ -38,9 +62,9 @@ class Pair:
                 started = time.perf_counter()
                 function()
                 times[function].append((time.perf_counter() - started) / units)
-        return self.record(ours, np.array(times[ours]), np.array(times[theirs]), what, aim, unit)
+        return self.record(ours, np.array(times[ours]), np.array(times[theirs]), what, aim, unit, outcome)
 
-    def record(self, ours, our_times, their_times, what, aim, unit):
+    def record(self, ours, our_times, their_times, what, aim, unit, outcome=""):
         """Keep a row of the table, of times that were taken in turn."""
         # Once more under pytest-benchmark, for its own table and its --benchmark-* options.
         self.benchmark.pedantic(ours, rounds=3, iterations=1)
@@ -48,30 +72,26 @@ class Pair:
         row = {"what": what, "aim": aim, "unit": unit, "ratio": ratio, "low": low, "high": high}
         row |= {"ours": float(np.median(our_times)), "theirs": float(np.median(their_times))}
         self.benchmark.extra_info.update(row)
-        _ROWS.append(row)
+        _ROWS.append({"section": self.section, "outcome": outcome, "bytes": 0, "operations": 0, **row, **self.needed})
 
 
 @pytest.fixture
-def pair(benchmark):
+def pair(benchmark, request):
     """Time two functions in turn and store their ratio with the benchmark."""
-    return Pair(benchmark)
+    return Pair(benchmark, _section(request))
 
 
-def _seconds(value):
-    for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if value * scale >= 1.0:
-            return f"{value * scale:.3g} {unit}"
-    return f"{value * 1e9:.3g} ns"
+@pytest.fixture
+def table(request):
+    """Keep a table of another form, a list of lines in Markdown."""
+    return lambda lines: _TABLES.append({"section": _section(request), "lines": lines})
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Print the table, ready for the README."""
-    if not _ROWS:
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the tables, ready for the README."""
+    if not _ROWS and not _TABLES:
         return
     terminalreporter.section("ratios: the other's time over ours, medians, quartiles in brackets")
-    lines = ["| work | ours | other | other / ours | aim |", "|---|---|---|---|---|"]
-    for row in _ROWS:
-        ratio = f"**{row['ratio']:.3g}** ({row['low']:.3g} to {row['high']:.3g})"
-        what = f"{row['what']}, {'an' if row['unit'][0] in 'aeiou' else 'a'} {row['unit']}"
-        lines.append(f"| {what} | {_seconds(row['ours'])} | {_seconds(row['theirs'])} | {ratio} | {row['aim']} |")
-    terminalreporter.write_line("\n".join(lines))
+    terminalreporter.write_line(report.markdown(_ROWS, _TABLES, report.machine()))
+    if config.getoption("--report"):
+        terminalreporter.write_line(f"\nwritten: {report.write(_ROWS, _TABLES)}")

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 
-from gradopt import SGD, CosineDecay, Network, optimize, per_epoch, problems
+from gradopt import SGD, CosineDecay, Network, optimize, per_epoch, plot, problems
 
 EPOCHS = 30
 
@@ -29,14 +29,10 @@ accuracy = problem.score(result.x, X[held_out], y[held_out])
 print(f"{network.n} weights, {result.nit} updates; once compiled, {EPOCHS} epochs take {1e3 * seconds:.1f} ms")
 print(f"held-out rows: {accuracy:.1%} right, loss {result.best_fun:.4f} in the best epoch")
 
-history, epochs = result.history, np.arange(1, EPOCHS + 1)
-figure, axes = plt.subplot_mosaic([["loss", "accuracy"], ["wrong", "wrong"]], figsize=(10, 7), layout="constrained")
-axes["loss"].semilogy(epochs, history.fun, label="training")
-axes["loss"].semilogy(epochs, history.val_fun, label="held out")
-axes["loss"].set(title="cross-entropy", xlabel="epoch")
-axes["loss"].legend()
-axes["accuracy"].plot(epochs, history.val_accuracy, color="C1")
-axes["accuracy"].set(title=f"accuracy on held-out rows, at last {accuracy:.1%}", xlabel="epoch", ylim=(0.85, 1.0))
+figure = plt.figure(figsize=(13, 7), layout="constrained")
+above, below = figure.subfigures(2, 1)
+plot.history(result, figure=above)
+axes = below.add_subplot()
 
 predicted = problem.predict(result.x, X[held_out])
 wrong = np.flatnonzero(predicted != y[held_out])[:10]
@@ -44,9 +40,9 @@ grid = np.ones((12, 10 * len(wrong)))
 for place, i in enumerate(wrong):
     grid[1:9, 10 * place + 1 : 10 * place + 9] = 1 - X[held_out][i].reshape(8, 8)
     text = f"{y[held_out][i]} taken\nfor {predicted[i]}"
-    axes["wrong"].text(10 * place + 4.5, 11.5, text, ha="center", va="top", fontsize=9)
-axes["wrong"].imshow(grid, cmap="gray", vmin=0, vmax=1)
-axes["wrong"].set(title="what it gets wrong", ylim=(14, -0.5))
-axes["wrong"].axis("off")
+    axes.text(10 * place + 4.5, 11.5, text, ha="center", va="top", fontsize=9)
+axes.imshow(grid, cmap="gray", vmin=0, vmax=1)
+axes.set(title="what it gets wrong", ylim=(14, -0.5))
+axes.axis("off")
 figure.savefig("digits.png", dpi=100)
 print("wrote digits.png")

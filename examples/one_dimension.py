@@ -3,20 +3,17 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gradopt import SGD, optimize, problems
+from gradopt import SGD, optimize, plot, problems
 
 bowl = problems.Quadratic(2.0)  # x**2
 wells = problems.DoubleWell()
 
 
-def draw(axes, problem, run, curve, title):
+def draw(axes, problem, run, reach, title):
     """The steps of a run on the curve of its objective."""
-    axes.plot(curve, [problem.value([x]) for x in curve], color="0.6")
-    x, y = run.history.x[:, 0], run.history.fun
-    axes.plot(x, y, ".-", color="C3", linewidth=0.7, markersize=4)
-    axes.plot(x[-1], y[-1], "o", color="C0")
-    axes.set(title=title, xlabel="x")
-    print(f"{title:34} x = {x[-1]: .4g} after {run.nit} steps")
+    plot.path(problem, run, ax=axes, window=[(-reach, reach)])
+    axes.set(title=title)
+    print(f"{title:34} x = {run.x[0]: .4g} after {run.nit} steps")
 
 
 figure, axes = plt.subplots(2, 4, figsize=(14, 6.5), layout="constrained")
@@ -28,9 +25,8 @@ for panel, rate, title in zip(
 ):
     run = optimize(bowl, [-1.5], method=SGD(rate), max_iter=20, gtol=0, record="x")
     reach = max(2.0, np.abs(run.history.x).max())
-    draw(panel, bowl, run, np.linspace(-reach, reach, 200), title)
+    draw(panel, bowl, run, reach, title)
 
-curve = np.linspace(-2.05, 2.05, 300)
 for panel, problem, method, title in zip(
     axes[1],
     (bowl, bowl, wells, wells),
@@ -44,6 +40,6 @@ for panel, problem, method, title in zip(
     strict=True,
 ):
     run = optimize(problem, [2.0], method=method, max_iter=300, gtol=1e-4, record="x")
-    draw(panel, problem, run, curve, title)
+    draw(panel, problem, run, 2.05, title)
 figure.savefig("one_dimension.png", dpi=100)
 print("wrote one_dimension.png")

@@ -7,7 +7,7 @@ c: the loss falls steeply and then hardly at all. Writes quadratic_fit.png.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gradopt import SGD, optimize, problems
+from gradopt import SGD, optimize, plot, problems
 
 t = np.arange(20.0)
 speed = 0.5 * (t - 9.5) ** 2 + 1 + np.random.default_rng(7).normal(size=t.size)
@@ -33,19 +33,14 @@ for loss in ("mae", "rmse"):
     best = np.poly1d(fit.best_x)(np.poly1d([1 / 9.5, -1])).coeffs
     print(f"{loss:26} a, b, c = {best.round(4)}  {loss} {fit.best_fun:.4f}")
 
-figure, axes = plt.subplots(2, 3, figsize=(11, 6.5), layout="constrained")
-axes = axes.ravel()
-fine = np.linspace(0, 19, 200)
-for panel, k in zip(axes, (0, 1, 3, 9), strict=False):
-    panel.plot(t, speed, "o", markersize=3)
-    panel.plot(fine, np.polyval(run.history.x[k], fine))
-    panel.set(title=f"plain descent, step {k}: loss {run.history.fun[k]:.0f}", xlabel="t", ylim=(-5, 60))
-axes[4].plot(t, speed, "o", markersize=3)
-axes[4].plot(fine, np.polyval(momentum.x, fine))
-axes[4].set(title=f"with momentum, step {momentum.nit}: loss {momentum.fun:.2f}", xlabel="t", ylim=(-5, 60))
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+plot.fit(problem, run, ax=left)
+left.set(title="plain descent", ylim=(-5, 60))
+plot.fit(problem, momentum, ax=middle)
+middle.set(title="with momentum", ylim=(-5, 60))
 for label, history in (("plain", run.history), ("momentum", momentum.history), ("scaled t", scaled.history)):
-    axes[5].loglog(history.nit + 1, history.fun, label=label)
-axes[5].set(title="loss", xlabel="step + 1")
-axes[5].legend(loc="lower left")
+    right.loglog(history.nit + 1, history.fun, label=label)
+right.set(title="loss", xlabel="step + 1")
+right.legend(loc="lower left")
 figure.savefig("quadratic_fit.png", dpi=110)
 print("wrote quadratic_fit.png")

@@ -65,11 +65,18 @@ def history(*results: Any, labels: Sequence[str] | None = None, figure: Any = No
     for axes, (column, beside, title) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         drawn: list[Any] = []
         for i, (result, label) in enumerate(runs):
-            for name, style in ((column, "-"), (beside, "--")):
-                if name in result.history:
-                    name_of = label if name == column else f"{label or 'training'}, validation"
-                    axes.plot(result.history.nit, result.history[name], style, color=f"C{i}", label=name_of)
-                    drawn.extend(result.history[name])
+            validated = beside in result.history
+            axes.plot(
+                result.history.nit,
+                result.history[column],
+                color=f"C{i}",
+                label=label or ("training" if validated else None),
+            )
+            drawn.extend(result.history[column])
+            if validated:
+                name = f"{label}, validation" if label else "validation"
+                axes.plot(result.history.nit, result.history[beside], "--", color=f"C{i}", label=name)
+                drawn.extend(result.history[beside])
         axes.set(title=title, xlabel="update", yscale="log" if spreads(drawn) else "linear")
     if len(runs) > 1 or any("val_fun" in result.history for result, _ in runs):
         figure.axes[-len(panels)].legend()
