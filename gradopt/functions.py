@@ -196,12 +196,7 @@ class Function(Problem):
     def _maker(self) -> Any:
         """What makes an evaluator of the parts."""
         if isinstance(self.jac, str):
-            ways = {
-                "2-point": differences.two_point,
-                "3-point": differences.three_point,
-                "cs": differences.complex_step,
-            }
-            return ways[self.jac]
+            return _MAKERS[self.jac]
         return differences.together if self.jac is True else differences.given
 
     def _data(self) -> tuple[Any, ...]:

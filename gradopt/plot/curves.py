@@ -65,6 +65,8 @@ def history(*results: Any, labels: Sequence[str] | None = None, figure: Any = No
     for axes, (column, beside, title) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         drawn: list[Any] = []
         for i, (result, label) in enumerate(runs):
+            if column not in result.history:
+                continue
             validated = beside in result.history
             axes.plot(
                 result.history.nit,
