@@ -54,10 +54,11 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
     function = Function(fun, None if insists else jac, args, x0, box)
     if jac is not None and not insists:
         return function
+    inside = None if box is None else lambda x: np.clip(x, box.low, box.high)
     reason = _untraceable.get(_case(function)) if _untraceable and not insists else None
     if reason is None:
         try:
-            return traced(fun, function.args, x0, function.value_at_start, calls=1)
+            return traced(fun, function.args, x0, function.value_at_start, calls=1, inside=inside)
         except TraceError as error:
             if insists:
                 raise

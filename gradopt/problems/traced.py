@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 from numpy.typing import NDArray
 
@@ -15,8 +16,8 @@ from gradopt.called import Called, Interpreted, argument_types
 from gradopt.compiler import COMPILING, Packed, address_of
 from gradopt.problems.base import Problem
 from gradopt.tape import archive, machine
-from gradopt.tape.errors import TraceError, where_asked
-from gradopt.tape.graph import Node, TooLong
+from gradopt.tape.errors import TraceError, forget, refusal, where_raised
+from gradopt.tape.graph import Copies, Node, TooLong
 from gradopt.tape.tape import Tape
 from gradopt.tape.traced_array import Trace, TracedArray, node_of
 
@@ -154,6 +155,7 @@ class Traced(Problem):
                 )
             arrays[i] = array
         values = self.tape.values(arrays)
+        args = tuple(arrays.get(i, new) for i, new in enumerate(args))
         return Traced(self.tape, self._x0, args, self._frozen, self._name, values)
 
     def described(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -233,67 +235,85 @@ def trace(fun: Callable[..., Any], x0: Any, args: Any = ()) -> Traced:
         return traced(fun, args, x0, _plain_value(fun, x0, args))
 
 
-def traced(fun: Callable[..., Any], args: tuple[Any, ...], x0: NDArray[Any], value: float, calls: int = 0) -> Traced:
-    """The same for checked arguments; value : of the function at x0; calls : of it that were made to know that."""
-    args = tuple(_leaf(i, argument) if _is_leaf(argument) else argument for i, argument in enumerate(args))
-    first, result = _traced(fun, x0.size, args)
-    second, _ = _traced(fun, x0.size, args)
+def traced(
+    fun: Callable[..., Any],
+    args: tuple[Any, ...],
+    x0: NDArray[Any],
+    value: float,
+    *,
+    calls: int = 0,
+    inside: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+) -> Traced:
+    """The same for checked arguments.
+
+    value : of the function at x0
+    calls : of the function that were made to know that
+    inside : moves a point to where the function may be evaluated
+    """
     name = getattr(fun, "__name__", repr(fun))
+    taken = tuple(_leaf(i, argument) if _is_leaf(argument) else argument for i, argument in enumerate(args))
+    copies = Copies()
+    first, result = _traced(fun, x0.size, taken, copies)
+    second, _ = _traced(fun, x0.size, taken, copies)
     if not first.graph.same_as(second.graph):
         raise TraceError(
             f"{name} does not do the same at each call: random numbers, or side effects. Draw them before, and pass"
             " them in args"
         )
-    problem = Traced(Tape(result), x0, args, frozenset(first.frozen), name)
-    problem._calls_before = calls
-    if not _agrees(problem.value(x0), value, x0.dtype):
-        # Cancellation may hide all digits at one point, but hardly at another.
-        x = x0 * 1.01 + np.asarray(0.01, x0.dtype)
-        ours, its = problem.value(x), _plain_value(fun, x, args)
-        if not _agrees(ours, its, x0.dtype):
+    try:
+        problem = Traced(Tape(result), x0, taken, frozenset(first.frozen), name)
+    except Exception as error:
+        raise TraceError(
+            f"no gradient could be made of the trace of {name}: {type(error).__name__}: {error}"
+        ) from error
+    # At x0 much may be 0 that is not elsewhere. The slope is small enough for where the function is defined.
+    other = x0 + (0.01 * np.maximum(1.0, np.abs(x0)) * (1.0 + 0.5 * np.sin(np.arange(x0.size)))).astype(x0.dtype)
+    points = [(x0, value)]
+    try:
+        other = other if inside is None else inside(other)
+        points.append((other, _plain_value(fun, other, args)))
+        calls += 1
+    except Exception:
+        pass  # the function is not defined there
+    scale = max((abs(wanted) for _, wanted in points if np.isfinite(wanted)), default=0.0)
+    for x, wanted in points:
+        ours = problem.value(x)
+        if not _agrees(ours, wanted, scale, x0.dtype):
             raise TraceError(
-                f"{name} is {its:.10g} where its trace gives {ours:.10g}: it treats arrays otherwise than their"
+                f"{name} is {wanted:.10g} where its trace gives {ours:.10g}: it treats arrays otherwise than their"
                 " stand-ins, or changes arrays in place"
             )
+    problem._calls_before = calls
     return problem
 
 
-def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...]) -> tuple[Trace, Node]:
+def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copies) -> tuple[Trace, Node]:
     """A trace of the function, and the node of its result."""
     function = fun.py_func if is_jitted(fun) else fun  # type: ignore[attr-defined]
-    trace = Trace(n, _LIMIT)
+    trace = Trace(n, _LIMIT, copies)
     given = [
         TracedArray(trace, trace.graph.argument(i, argument)) if _is_leaf(argument) else argument
         for i, argument in enumerate(args)
     ]
+    forget()
     try:
-        returned = function(TracedArray(trace, trace.graph.x), *given)
-        result = node_of(trace, returned)
+        result = node_of(trace, function(TracedArray(trace, trace.graph.x), *given))
     except TooLong:
         raise TraceError(f"the trace has more than {_LIMIT} operations; write loops as operations on arrays") from None
-    except TraceError:
-        raise
     except Exception as error:
-        cause: Any = error
-        while cause is not None and not isinstance(cause, TraceError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is not None:
-            raise cause from None
-        raise TraceError(f"{_line_of(error)}: {type(error).__name__}: {error}") from error
+        reason = refusal()
+        if reason is None and isinstance(error, NumbaError):
+            where = where_raised(error)
+            reason = TraceError(f"{where}: a function that Numba compiled can't be traced; leave its @njit out")
+        if reason is None:
+            reason = TraceError(f"{where_raised(error)}: {type(error).__name__}: {error}")
+        raise reason from (None if reason is error else error)
+    reason = refusal()
+    if reason is not None:  # which the function has caught
+        raise reason
     if result.shape != ():
         raise TraceError(f"fun must return a number, got an array of shape {result.shape}")
     return trace, result
-
-
-def _line_of(error: BaseException) -> str:
-    """The line of the user's in which an exception came up."""
-    step, line = error.__traceback__, where_asked()
-    while step is not None:
-        name = step.tb_frame.f_code.co_filename
-        if "gradopt" not in name and "numpy" not in name:
-            line = f"line {step.tb_lineno} of {name.rpartition('/')[2]}"
-        step = step.tb_next
-    return line
 
 
 def _plain_value(fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> float:
@@ -304,18 +324,20 @@ def _plain_value(fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]
     return float(number)
 
 
-def _agrees(a: float, b: float, dtype: Any) -> bool:
+def _agrees(a: float, b: float, scale: float, dtype: Any) -> bool:
+    """Whether two values are the same, to rounding; scale : of values elsewhere, where these cancel."""
     if a == b or (a != a and b != b):
         return True
-    return bool(abs(a - b) <= _TOLERANCE[dtype] * max(abs(a), abs(b)))
+    tolerance = _TOLERANCE[dtype]
+    return bool(abs(a - b) <= tolerance * max(abs(a), abs(b), 1e-3 * scale))
 
 
 def _is_leaf(argument: Any) -> bool:
-    return isinstance(argument, np.ndarray) and argument.dtype.kind in "biuf"
+    return type(argument) in (np.ndarray, np.memmap) and argument.dtype.kind in "biuf"
 
 
 def _leaf(i: int, argument: Any) -> NDArray[Any]:
-    array = np.asarray(argument)
+    array = np.array(argument)  # the owner may change it
     if array.dtype.kind not in "biuf":
         raise ValueError(f"args[{i}] must be an array of real numbers, got {validate.shown(argument)}")
     return array

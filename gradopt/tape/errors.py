@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import linecache
 import sys
+import sysconfig
+import threading
 from pathlib import Path
+from types import CodeType
 
 import numpy as np
 
 _PACKAGE = str(Path(__file__).parents[1])
-_NUMPY = str(Path(np.__file__).parent)
+# Code that is nobody's own: this package, NumPy, Python and what is installed beside them.
+_LIBRARIES = (_PACKAGE, str(Path(np.__file__).parent), *{sysconfig.get_paths()[name] for name in ("purelib", "stdlib")})
 
 
 class TraceError(TypeError):
@@ -26,19 +30,53 @@ class TraceError(TypeError):
     """
 
 
-def where_asked() -> str:
-    """The line of the user's that is being run."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith((_PACKAGE, _NUMPY)):
-            line = linecache.getline(name, frame.f_lineno).strip()
-            shown = f", `{line}`" if line else ""
-            return f"line {frame.f_lineno} of {Path(name).name}{shown}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return "the function"
+class _Latest(threading.local):
+    error: TraceError | None = None
+
+
+_latest = _Latest()
+
+
+def forget() -> None:
+    """Begin a trace: nothing was refused so far."""
+    _latest.error = None
+
+
+def refusal() -> TraceError | None:
+    """What was refused since; the function may have caught it, and gone another way than it goes with numbers."""
+    return _latest.error
 
 
 def refused(what: str, remedy: str) -> TraceError:
     """The error for something that a tape can't hold."""
-    return TraceError(f"{where_asked()}: {what} can't be traced; {remedy}")
+    _latest.error = TraceError(f"{where_asked()}: {what} can't be traced; {remedy}")
+    return _latest.error
+
+
+def where_asked() -> str:
+    """The line of the user's that is being run."""
+    frames, frame = [], sys._getframe(1)
+    while frame is not None:
+        frames.append((frame.f_code, frame.f_lineno))
+        frame = frame.f_back  # type: ignore[assignment]
+    return _users(frames)
+
+
+def where_raised(error: BaseException) -> str:
+    """The line of the user's in which an exception came up."""
+    frames, step = [], error.__traceback__
+    while step is not None:
+        frames.append((step.tb_frame.f_code, step.tb_lineno))
+        step = step.tb_next
+    return _users(frames[::-1])
+
+
+def _users(frames: list[tuple[CodeType, int]]) -> str:
+    """The first line of a user's among some, the innermost first; if all are libraries', the first not of this one."""
+    for libraries in (_LIBRARIES, (_PACKAGE,)):
+        for code, number in frames:
+            name = code.co_filename
+            if not name.startswith(libraries):
+                line = linecache.getline(name, number).strip()
+                return f"line {number} of {Path(name).name}" + (f", `{line}`" if line else "")
+    return "the function"

@@ -24,6 +24,9 @@ from gradopt.tape.operations import OPERATIONS
 from gradopt.tape.simpler import power, simplified
 from gradopt.tape.twins import twin_of
 
+# What sums and products of true and false are.
+_OF_TRUTH = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and"}
+
 # Up to this size arrays are known by what is in them, larger ones by their identity.
 _SMALL = 4096
 
@@ -105,6 +108,22 @@ class Node:
         return power(self, self.graph.lifted(other))
 
 
+class Copies:
+    """Copies of large arrays, which their owners may change later; one of each, as long as they don't."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {}
+
+    def of(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A copy of the array as it is now."""
+        source, copy = self._copies.get(id(array), (None, None))
+        if source is not array or not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):  # type: ignore[arg-type]
+            copy = array.copy()
+            self._copies[id(array)] = array, copy
+        assert copy is not None
+        return copy
+
+
 class Graph:
     """Nodes in the order in which they were made.
 
@@ -117,14 +136,16 @@ class Graph:
         The length of x.
     limit : int
         Nodes at the most; one more raises `TooLong`.
+    copies : Copies, optional
+        Of large constants, those of an earlier trace.
     """
 
-    def __init__(self, n: int, limit: int) -> None:
+    def __init__(self, n: int, limit: int, copies: Copies | None = None) -> None:
         self.nodes: list[Node] = []
         self.limit = limit
         self._known: dict[Any, Node] = {}
         self._memories: dict[int, NDArray[np.int8]] = {}
-        self._kept: list[Any] = []  # arrays that are known by their identity
+        self._copies = copies or Copies()
         self.x = Node(self, "x", (), None, (n,))
 
     def same_as(self, other: Graph) -> bool:
@@ -158,9 +179,10 @@ class Graph:
             return node
         array = np.asarray(value)
         if array.size > _SMALL:
-            self._kept.append(array)
+            array = self._copies.of(array)
             key = ("constant", id(array))
         else:
+            array = array.copy()
             key = ("constant", array.shape, array.dtype, array.tobytes())
         node = self._known.get(key)
         if node is None:
@@ -186,6 +208,8 @@ class Graph:
 
     def __call__(self, name: str, *inputs: Any) -> Node:
         nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
+        if name in _OF_TRUTH and all([i.logical for i in nodes]):
+            name = _OF_TRUTH[name]  # as for NumPy: True + True is True
         key = (name, *[i.number for i in nodes])
         node = self._known.get(key)
         if node is None:
@@ -216,7 +240,9 @@ class Graph:
 
     def _folded(self, name: str, nodes: tuple[Node, ...]) -> Node:
         with np.errstate(all="ignore"):
-            value = np.asarray(OPERATIONS[name].twin(*[i.value for i in nodes]))
+            # Python's numbers take the type of the arrays beside them.
+            given = [i.value.item() if i.operation == "constant" and i.shape == () else i.value for i in nodes]  # type: ignore[union-attr]
+            value = np.asarray(OPERATIONS[name].twin(*given))
         if all([i.fixed for i in nodes]):
             return self.constant(value if value.ndim else value[()].item())
         return self._with_value(name, value, None, nodes)
@@ -279,6 +305,8 @@ class Graph:
             if 0 <= offset < base.size and result.size:
                 return self.view(base, Geometry(offset, result.strides), result.shape)
         places = np.asarray(move(places_of(geometry, node.shape)))
+        if places.dtype != np.int64 or (places.size and not 0 <= places.min() <= places.max() < base.size):
+            raise TypeError("elements are not only moved, but made of something else")
         return self.view(base, Geometry(0, None, Positions(places)), places.shape)
 
     def _memory(self, base: Node) -> NDArray[np.int8]:

@@ -71,6 +71,14 @@ def _expit(a: Any) -> Any:
     return np.where(np.greater_equal(a, 0), 1.0, e) / (1.0 + e)
 
 
+def _power_by_base(d: Node, result: Node, a: Node, b: Node) -> Node:
+    if b.fixed and b.value.all():  # type: ignore[union-attr]
+        return d * (b * a ** (b - 1.0))
+    # a**0 is 1 for all a, 0 included, where a**-1 is infinite.
+    some = b.graph("not_equal", b, 0.0)
+    return d * (b * a ** b.graph("where", some, b - 1.0, 1.0))
+
+
 def _power_by_exponent(d: Node, result: Node, a: Node, b: Node) -> Node:
     # a**b log(a) goes to 0 with a, for b > 0. Where a is negative the power is real for whole b only, and has no slope.
     positive = a.graph("greater", a, 0.0)
@@ -121,7 +129,7 @@ _logical("logical_and", np.logical_and)
 _logical("logical_or", np.logical_or)
 _logical("logical_not", np.logical_not)
 
-_dear("power", np.power, lambda d, result, a, b: d * (b * a ** (b - 1.0)), _power_by_exponent)
+_dear("power", np.power, _power_by_base, _power_by_exponent)
 _dear("exp", np.exp, lambda d, result, a: d * result)
 _dear("expm1", np.expm1, lambda d, result, a: d * (result + 1.0))
 _dear("log", np.log, lambda d, result, a: d / a)

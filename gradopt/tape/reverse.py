@@ -36,6 +36,8 @@ def gradient(graph: Graph, result: Node) -> Node:
         for position, i in enumerate(node.inputs):
             contribution = _contribution(graph, node, position, d) if i.value is None else None
             if contribution is not None:
+                if contribution.size == 1:  # for all elements
+                    contribution = graph.reshaped(contribution, i.shape if i.size == 1 else ())
                 own[i.number] = own[i.number] + contribution if i.number in own else contribution
         for number, contribution in own.items():
             direct[number] = direct[number] + contribution if number in direct else contribution

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from gradopt.tape.errors import refused
 from gradopt.tape.geometry import Geometry
-from gradopt.tape.graph import Graph, Node
+from gradopt.tape.graph import Copies, Graph, Node
 from gradopt.tape.simpler import power
 
-# NumPy's functions -> what they are for traced arrays; filled by `tape.functions`.
+# np.asarray gives an array of so many traced numbers at the most.
+_ELEMENTS = 10_000
+
+# NumPy's functions -> what they are for traced arrays; filled by `tape.numpy_functions`.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 # Ufuncs that are elementwise operations under another name.
@@ -23,12 +26,11 @@ _ALIASES = {
     "abs": "absolute",
     "fabs": "absolute",
     "arctan2": "arctan2",
-    "fmax": "maximum",
-    "fmin": "minimum",
     "positive": "copy",
     "conjugate": "copy",
     "bitwise_and": "logical_and",
     "bitwise_or": "logical_or",
+    "bitwise_xor": "not_equal",
     "invert": "logical_not",
 }
 _SAME = {
@@ -43,8 +45,8 @@ _UFUNCS = {name: name for name in _SAME} | _ALIASES
 class Trace:
     """A trace in progress: its graph, and which arguments it has looked into."""
 
-    def __init__(self, n: int, limit: int) -> None:
-        self.graph = Graph(n, limit)
+    def __init__(self, n: int, limit: int, copies: Copies) -> None:
+        self.graph = Graph(n, limit, copies)
         self.frozen: set[Any] = set()  # the places of arguments whose numbers became part of the graph
 
     def value_of(self, node: Node) -> NDArray[Any]:
@@ -109,7 +111,7 @@ class TracedArray:
         return bool(self._numbers("a branch or loop on what depends on x", remedy))
 
     def __float__(self) -> float:
-        remedy = "take np.sin and its like in place of math's, np.stack to put numbers together, or another jac"
+        remedy = "leave float() out, take np.sin in place of math.sin, np.stack to put numbers together, or another jac"
         return float(self._numbers("a number made of what depends on x", remedy))
 
     def __int__(self) -> int:
@@ -126,10 +128,27 @@ class TracedArray:
             return np.array(self._trace.value_of(self.node), dtype)
         if dtype is not None and np.dtype(dtype) != np.dtype(object):
             raise refused(f"an array of {np.dtype(dtype)} made of what depends on x", "leave the dtype out")
+        if self.node.size > _ELEMENTS:
+            raise refused("np.asarray of what depends on x", "leave it out: x is an array already")
         elements = np.empty(self.node.shape, object)
         for index in np.ndindex(self.node.shape):
             elements[index] = self[index]
         return elements
+
+    def __copy__(self) -> TracedArray:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> TracedArray:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if self.node.value is not None:
+            return getattr(self._trace.value_of(self.node), name)
+        raise refused(
+            f"the attribute {name} of what depends on x", "take functions of NumPy that can be, or another jac"
+        )
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise refused("assignment into an array", "put the parts together by np.stack, np.concatenate or np.where")
@@ -222,7 +241,7 @@ class TracedArray:
         return self._made(self._trace.graph("absolute", self.node))
 
     def __invert__(self) -> Any:
-        return np.logical_not(self)
+        return np.invert(self)
 
     def __matmul__(self, other: Any) -> Any:
         return np.matmul(self, other)  # type: ignore[call-overload]
@@ -234,12 +253,17 @@ class TracedArray:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **keywords: Any) -> Any:
         name = ufunc.__name__
+        elementwise = name in _SAME and method == "__call__" and not keywords
+        if self._is_for_numpy((*inputs, out, *keywords.values()), elementwise):
+            return self._as_numpy_would(
+                name, getattr(ufunc, method), inputs, {**keywords, **({"out": out} if out else {})}
+            )
         keywords = {key: value for key, value in keywords.items() if key != "dtype" or value not in (float, np.float64)}
         if out is not None:
             raise refused(f"np.{name} with an array to put the result into", "write a = a + b in place of a += b")
         plain = method == "__call__" and keywords.pop("where", True) is True and not keywords
         if plain and name in _UFUNCS:
-            if _UFUNCS[name].startswith("logical"):
+            if name.startswith(("logical", "bitwise", "invert")):
                 self._require_logical(inputs)
             return self._made(self._trace.graph(_UFUNCS[name], *[self.operand(i) for i in inputs]))
         if plain and ufunc in FUNCTIONS:
@@ -247,10 +271,19 @@ class TracedArray:
         if method == "reduce" and name in ("add", "multiply", "maximum", "minimum"):
             function = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}[name]
             keywords.setdefault("axis", 0)
-            return FUNCTIONS[function](self._trace, *inputs, **keywords)
-        return self._as_numpy_would(
-            f"np.{name}" + ("" if method == "__call__" else f".{method}"), getattr(ufunc, method), inputs, keywords
-        )
+            return self.__array_function__(function, (), inputs, keywords)
+        shown = f"np.{name}" if hasattr(np, name) else name
+        called = "" if method == "__call__" else f".{method}"
+        return self._as_numpy_would(shown + called, getattr(ufunc, method), inputs, keywords)
+
+    def _is_for_numpy(self, given: Any, elementwise: bool) -> bool:
+        """Whether nothing depends on x, and what is to be done is done best by NumPy: to integers, to given arrays."""
+        arrays = [item for item in _items(given) if isinstance(item, TracedArray)]
+        if any(array.node.value is None for array in arrays):
+            return False
+        whole = all(array.node.value.dtype.kind in "biu" for array in arrays)  # type: ignore[union-attr]
+        written = any(isinstance(item, np.ndarray) for item in _items(given)) and not elementwise
+        return (whole and not elementwise) or written
 
     def _require_logical(self, inputs: Any) -> None:
         for i in inputs:
@@ -260,19 +293,27 @@ class TracedArray:
                 )
 
     def __array_function__(self, function: Any, types: Any, inputs: Any, keywords: Any) -> Any:
-        implementation = FUNCTIONS.get(function)
-        if implementation is not None:
-            try:
-                return implementation(self._trace, *inputs, **keywords)
-            except _NotSupported as reason:
-                what = f"np.{function.__name__} {reason}"
-                return self._as_numpy_would(what, function, inputs, keywords)
-        return self._as_numpy_would(f"np.{function.__name__}", function, inputs, keywords)
+        implementation, shown = FUNCTIONS.get(function), f"{function.__module__}.{function.__name__}"
+        shown = shown.replace("numpy.", "np.", 1)
+        if implementation is None or self._is_for_numpy((*inputs, *keywords.values()), False):
+            return self._as_numpy_would(shown, function, inputs, keywords)
+        try:
+            return implementation(self._trace, *inputs, **keywords)
+        except _NotSupported as reason:
+            return self._as_numpy_would(f"{shown} {reason}", function, inputs, keywords)
 
     def _as_numpy_would(self, what: str, function: Any, inputs: Any, keywords: Any) -> Any:
         """The function itself, where nothing depends on x."""
         inputs, keywords = _numbers_of((inputs, keywords), self._trace, what)
         return function(*inputs, **keywords)
+
+
+def _items(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            yield from _items(value)
+        else:
+            yield value
 
 
 class _NotSupported(Exception):
@@ -284,7 +325,7 @@ def not_supported(how: str) -> Exception:
 
 
 def _may_operate(other: Any) -> bool:
-    return type(other) in _PLAIN or isinstance(other, (np.ndarray, np.generic, TracedArray))
+    return type(other) in _PLAIN or isinstance(other, (np.ndarray, np.generic, list, tuple))
 
 
 _PLAIN = (float, int, TracedArray, bool)
@@ -294,6 +335,8 @@ def node_of(trace: Trace, value: Any) -> Node:
     """A number, an array, or a sequence with traced numbers in it, as a node."""
     if isinstance(value, TracedArray):
         return value.node
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        raise refused(f"a {type(value).__name__}", "take plain arrays, or another jac")
     array = np.asarray(value)
     if array.dtype == object:
         return _together(trace, array)
@@ -362,20 +405,15 @@ def _add_operators() -> None:
     comparisons = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}
     for name, operation in (comparisons | {"eq": "equal", "ne": "not_equal"}).items():
         setattr(TracedArray, f"__{name}__", lambda self, other, operation=operation: self._binary(operation, other))
-    ufuncs = {
-        "and": np.logical_and,
-        "or": np.logical_or,
-        "xor": np.not_equal,
-        "mod": np.mod,
-        "floordiv": np.floor_divide,
-    }
+    ufuncs = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "mod": np.mod}
+    ufuncs |= {"floordiv": np.floor_divide, "lshift": np.left_shift, "rshift": np.right_shift}
     for name, ufunc in ufuncs.items():
         setattr(TracedArray, f"__{name}__", lambda self, other, ufunc=ufunc: ufunc(self, other))
         setattr(TracedArray, f"__r{name}__", lambda self, other, ufunc=ufunc: ufunc(other, self))
     # Arrays of objects, such as np.array([x[0], x[1]]), ask their elements for methods of these names.
     for name in sorted({*_UFUNCS, "square", "reciprocal", "log2", "log10"}):
         if hasattr(np, name):
-            setattr(TracedArray, name, lambda self, name=name: getattr(np, name)(self))
+            setattr(TracedArray, name, lambda self, *others, name=name: getattr(np, name)(self, *others))
 
 
 _add_operators()

@@ -26,7 +26,7 @@ def twin_of(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[A
     """What an operation makes of NumPy's arrays."""
     with np.errstate(all="ignore"):
         if operation == "view":
-            line = np.asarray(inputs[0]).reshape(-1)
+            line = np.ascontiguousarray(inputs[0]).reshape(-1)
             if extra.positions is not None:
                 return np.asarray(line[extra.positions.places])
             return as_strided(line[extra.offset :], shape, [stride * line.itemsize for stride in extra.strides])

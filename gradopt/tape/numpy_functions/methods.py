@@ -17,7 +17,7 @@ def method(name: str, function: Any) -> None:
 
 for _name in (
     *("sum", "prod", "mean", "var", "std", "max", "min", "cumsum", "ravel", "swapaxes", "squeeze", "repeat", "take"),
-    *("diagonal", "trace", "clip", "copy"),
+    *("diagonal", "trace", "clip"),
 ):
     method(_name, getattr(np, _name))
 method("dot", np.dot)
@@ -26,6 +26,10 @@ method("flatten", np.ravel)
 
 def _reshape_method(self: TracedArray, *shape: Any, order: str = "C") -> Any:
     return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)  # type: ignore[call-overload]
+
+
+def _copy_method(self: TracedArray, order: str = "C") -> Any:
+    return self if self.node.value is None else np.array(self)  # which may be written to
 
 
 def _transpose_method(self: TracedArray, *axes: Any) -> Any:
@@ -41,6 +45,7 @@ def _astype_method(self: TracedArray, dtype: Any, **keywords: Any) -> TracedArra
 
 
 TracedArray.reshape = _reshape_method  # type: ignore[attr-defined]
+TracedArray.copy = _copy_method  # type: ignore[attr-defined]
 TracedArray.transpose = _transpose_method  # type: ignore[attr-defined]
 TracedArray.astype = _astype_method  # type: ignore[attr-defined]
 TracedArray.T = property(np.transpose)  # type: ignore[attr-defined]

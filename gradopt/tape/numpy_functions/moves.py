@@ -16,7 +16,7 @@ from gradopt.tape.traced_array import FUNCTIONS, Trace, TracedArray, node_of
 _MOVES = (
     *(np.transpose, np.swapaxes, np.moveaxis, np.squeeze, np.expand_dims, np.broadcast_to, np.flip, np.fliplr),
     *(np.flipud, np.roll, np.rot90, np.take, np.repeat, np.tile, np.diagonal, np.take_along_axis, np.delete, np.ravel),
-    *(np.atleast_1d, np.atleast_2d, np.rollaxis, np.resize, np.compress, np.extract),
+    *(np.rollaxis, np.resize),
 )
 
 
@@ -32,6 +32,30 @@ for _function in _MOVES:
     implements(_function)(_moves(_function))
 
 
+def _at_least(function: Any) -> Callable[..., Any]:
+    def at_least(trace: Trace, *arrays: Any) -> Any:
+        made = [TracedArray(trace, trace.graph.moved(node_of(trace, array), function)) for array in arrays]
+        return made[0] if len(made) == 1 else tuple(made)
+
+    return at_least
+
+
+FUNCTIONS |= {f: _at_least(f) for f in (np.atleast_1d, np.atleast_2d)}
+
+
+@implements(np.compress)
+def _compress(trace: Trace, condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Node:
+    refuse_others(out=out)
+    chosen = known(condition, trace)
+    return trace.graph.moved(node_of(trace, a), lambda v: np.compress(chosen, v, axis))
+
+
+@implements(np.extract)
+def _extract(trace: Trace, condition: Any, arr: Any) -> Node:
+    chosen = known(condition, trace)
+    return trace.graph.moved(node_of(trace, arr), lambda v: np.extract(chosen, v))
+
+
 @implements(np.reshape)
 def _reshape(trace: Trace, array: Any, shape: Any, order: Any = "C", copy: Any = None) -> Node:
     shape = known(shape, trace)
@@ -45,7 +69,7 @@ def _copy(trace: Trace, array: Any, **keywords: Any) -> Node:
 
 def _splits(function: Any) -> Callable[..., Any]:
     def split(trace: Trace, array: Any, *arguments: Any, **keywords: Any) -> list[TracedArray]:
-        node = node_of(trace, array)
+        node, (arguments, keywords) = node_of(trace, array), known((arguments, keywords), trace)
         count = len(function(np.empty(node.shape, np.int8), *arguments, **keywords))
 
         def part(i: int) -> Node:

@@ -123,7 +123,9 @@ def _norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: boo
         return reduced(trace, size, axis, keepdims, "add")
     if not isinstance(ord, (int, float)) or ord <= 0:
         raise not_supported(f"with ord={ord!r}")
-    return power(reduced(trace, power(size, graph.constant(ord)), axis, keepdims, "add"), graph.constant(1.0 / ord))
+    total = reduced(trace, power(size, graph.constant(ord)), axis, keepdims, "add")
+    some = graph("greater", total, 0.0)  # as `root`, for slopes where all is 0
+    return graph("where", some, power(graph("where", some, total, 1.0), graph.constant(1.0 / ord)), total)
 
 
 @implements(np.einsum)
@@ -138,7 +140,7 @@ def _einsum(trace: Trace, subscripts: Any, *operands: Any, **rest: Any) -> Node:
     if not arrow:
         wanted = "".join(sorted(c for c in set(given) if given.count(c) == 1 and c != ","))
     nodes = [node_of(trace, operand) for operand in operands]
-    np.einsum(text, *[np.broadcast_to(np.int8(0), node.shape) for node in nodes])  # NumPy's own complaints
+    _require_fitting(terms, nodes, wanted)
     pairs = [_one_each(trace, term, node) for term, node in zip(terms, nodes, strict=True)]
     labels, node = pairs[0]
     for position, (others, factor) in enumerate(pairs[1:], 2):
@@ -148,6 +150,21 @@ def _einsum(trace: Trace, subscripts: Any, *operands: Any, **rest: Any) -> Node:
     node = reduced(trace, node, summed, None, "add") if summed else node
     labels = "".join(label for label in labels if label in wanted)
     return trace.graph.moved(node, lambda a: a.transpose([labels.index(label) for label in wanted]))
+
+
+def _require_fitting(terms: list[str], nodes: list[Node], wanted: str) -> None:
+    """A ValueError where subscripts and operands do not fit together."""
+    lengths: dict[str, int] = {}
+    if len(terms) != len(nodes) or not set(wanted) <= set("".join(terms)) or len(set(wanted)) < len(wanted):
+        raise ValueError(f"einsum: {','.join(terms)}->{wanted} does not fit {len(nodes)} operands")
+    for term, node in zip(terms, nodes, strict=True):
+        if len(term) != len(node.shape):
+            raise ValueError(f"einsum: {term} does not fit an operand of shape {node.shape}")
+        for label, length in zip(term, node.shape, strict=True):
+            if lengths.setdefault(label, length) != length:
+                if 1 in (length, lengths[label]):
+                    raise not_supported("with lengths of 1 that are stretched")
+                raise ValueError(f"einsum: {label} is {lengths[label]} and {length}")
 
 
 def _one_each(trace: Trace, labels: str, node: Node) -> tuple[str, Node]:

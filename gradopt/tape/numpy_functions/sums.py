@@ -13,7 +13,7 @@ from gradopt.tape.geometry import Geometry, steps
 from gradopt.tape.graph import Node
 from gradopt.tape.numpy_functions.moves import diff
 from gradopt.tape.numpy_functions.registry import implements, refuse_others, require_real
-from gradopt.tape.traced_array import Trace, node_of, not_supported
+from gradopt.tape.traced_array import Trace, TracedArray, node_of, not_supported
 
 
 def axes_of(node: Node, axis: Any) -> tuple[int, ...]:
@@ -40,7 +40,8 @@ def reduced(trace: Trace, node: Node, axis: Any, keepdims: Any, how: str) -> Nod
         result = node
     else:
         result = trace.graph.accumulated([(Geometry(0, strides), node)], rest, how)
-    return trace.graph.reshaped(result, kept) if keepdims is True else result
+    keeps = keepdims is not None and keepdims is not np._NoValue and bool(keepdims)  # type: ignore[attr-defined]
+    return trace.graph.reshaped(result, kept) if keeps else result
 
 
 def _reduction(how: str) -> Callable[..., Node]:
@@ -143,5 +144,10 @@ def _trapezoid(trace: Trace, y: Any, x: Any = None, dx: float = 1.0, axis: int =
     node, graph = node_of(trace, y), trace.graph
     line = graph.moved(node, lambda a: np.moveaxis(a, axis, -1))
     after, before = graph.moved(line, lambda a: a[..., 1:]), graph.moved(line, lambda a: a[..., :-1])
-    step = node_of(trace, dx) if x is None else diff(trace, x)
+    step = node_of(trace, dx)
+    if x is not None:
+        places = node_of(trace, x)
+        if len(places.shape) > 1:
+            places = graph.moved(places, lambda a: np.moveaxis(a, axis, -1))
+        step = diff(trace, TracedArray(trace, places))
     return reduced(trace, step * (after + before) / 2.0, -1, None, "add")
