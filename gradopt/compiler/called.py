@@ -93,9 +93,25 @@ class Packed:
         if not COMPILING:
             return
         self.type: Any = type_of(value)
-        self._memory = np.zeros(_size(self.type), np.int64)
-        _store(self._memory, value)
+        words = _words(value)
+        self._memory = np.array(words) if words is not None else np.zeros(_size(self.type), np.int64)
+        if words is None:
+            _store(self._memory, value)
         self.address = self._memory.__array_interface__["data"][0]
+
+
+def _words(value: tuple[Any, ...]) -> list[int] | None:
+    """A tuple of arrays as compiled code holds it, word by word; None of other tuples, which `_store` knows.
+
+    An array is the owner and the parent, which are left out, its number of elements, their size, the address, shape and
+    strides.
+    """
+    words: list[int] = []
+    for array in value:
+        if type(array) is not np.ndarray or array.dtype.kind not in "biufc":
+            return None
+        words += [0, 0, array.size, array.itemsize, array.__array_interface__["data"][0], *array.shape, *array.strides]
+    return words
 
 
 def unpacking(packed_type: Any) -> Callable[[int], tuple[Any, ...]]:

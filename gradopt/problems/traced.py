@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,7 @@ class Traced(Problem):
         self.tape, self._x0, self._args, self._frozen, self._name = tape, x0, args, frozen, name
         self._values = values or {}
         self._calls_before = 0
+        self._programs: dict[Any, Any] = {}
 
     def __repr__(self) -> str:
         return f"the traced function {self._name}"
@@ -102,14 +104,19 @@ class Traced(Problem):
     def workspace(self, dtype: Any) -> Any:
         return self.tape.workspace(np.dtype(dtype), self._values)
 
+    def _program(self, dtype: Any) -> Any:
+        """What the machine is given; made once."""
+        if dtype not in self._programs:
+            self._programs[dtype] = self.tape.program(dtype, self._values)
+        return self._programs[dtype]
+
     def _lowered(self, dtype: Any) -> Any:
-        program = self.tape.program(dtype, self._values)
+        program = self._program(dtype)
         if not COMPILING:
             return Interpreted.Compiled(lambda grad, work, x: machine.run(program, grad, work, x), None)
         packed = Packed(program)
         self.__dict__.setdefault("_packed", []).append(packed)  # lives as long as the problem
-        address = address_of(machine.evaluate, argument_types(np.dtype(dtype)))
-        return Called.Compiled(address, 0, packed.address)
+        return Called.Compiled(_evaluate(np.dtype(dtype)), 0, packed.address)
 
     def with_args(self, *args: Any) -> Traced:
         """The same function with other arrays in `args`, without tracing it again.
@@ -175,6 +182,12 @@ class Traced(Problem):
         if x0.size != result.graph.x.size:
             raise ValueError("x0 is not that of the tape")
         return Traced(Tape(result), x0, args, frozenset(facts["frozen"]), str(facts["name"]))
+
+
+@functools.cache
+def _evaluate(dtype: Any) -> int:
+    """Where the machine code of `machine.evaluate` lies."""
+    return address_of(machine.evaluate, argument_types(dtype))
 
 
 def _plain(argument: Any) -> Any:
@@ -260,6 +273,7 @@ def traced(
             f"{name} does not do the same at each call: random numbers, or side effects. Draw them before, and pass"
             " them in args"
         )
+    second.graph.dissolve()
     try:
         problem = Traced(Tape(result), x0, taken, frozenset(first.frozen), name)
     except Exception as error:
@@ -276,8 +290,9 @@ def traced(
     except Exception:
         pass  # the function is not defined there
     scale = max((abs(wanted) for _, wanted in points if np.isfinite(wanted)), default=0.0)
+    program, work, grad = problem._program(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0)
     for x, wanted in points:
-        ours = problem.value(x)
+        ours = machine.run(program, grad, work, x)
         if not _agrees(ours, wanted, scale, x0.dtype):
             raise TraceError(
                 f"{name} is {wanted:.10g} where its trace gives {ours:.10g}: it treats arrays otherwise than their"

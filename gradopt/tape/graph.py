@@ -13,6 +13,7 @@ A node is an array that some operation makes of other nodes. There are five kind
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,14 @@ from gradopt.tape.twins import twin_of
 
 # What sums and products of true and false are.
 _OF_TRUTH = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and"}
+
+# What needs no NumPy for numbers.
+_OF_NUMBERS: dict[str, Callable[..., float]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "negative": operator.neg,
+}
 
 # Up to this size arrays are known by what is in them, larger ones by their identity.
 _SMALL = 4096
@@ -57,11 +66,13 @@ class Node:
         Whether it is made of true and false, as 1 and 0.
     elementwise : bool
         Whether it is computed element by element, in each run.
+    literal : float, int, bool or None
+        The number, of a constant that is one.
     """
 
     __slots__ = (
-        *("elementwise", "extra", "fixed", "graph", "inputs", "logical", "number", "operation", "shape", "size"),
-        "value",
+        *("elementwise", "extra", "fixed", "graph", "inputs", "literal", "logical", "number", "operation"),
+        *("shape", "size", "value"),
     )
 
     def __init__(self, graph: Graph, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> None:
@@ -71,6 +82,7 @@ class Node:
             size *= length
         self.size = size
         self.value: NDArray[Any] | None = None
+        self.literal: Any = None
         self.fixed = self.logical = self.elementwise = False
         self.number = len(graph.nodes)
         if self.number >= graph.limit:
@@ -165,17 +177,25 @@ class Graph:
                     return False
         return True
 
+    def dissolve(self) -> None:
+        """Take the graph apart, for the memory of its nodes to be free at once: they know it, and it knows them."""
+        for node in self.nodes:
+            node.inputs = ()
+        self.nodes.clear()
+        self._known.clear()
+        del self.x
+
     # What is known.
 
     def constant(self, value: Any) -> Node:
         """A number or an array that never changes."""
         kind = type(value)
         if kind is float or kind is int or kind is bool:
-            key: Any = ("constant", kind(value), kind is bool, str(value) if value == 0 else None)
+            key: Any = (kind, value) if value else (kind, str(value))  # 0.0 and -0.0 are two
             node = self._known.get(key)
             if node is None:
-                node = self._known[key] = self._with_value("constant", np.asarray(value), None)
-                node.fixed = True
+                node = self._known[key] = Node(self, "constant", (), None, ())
+                node.value, node.logical, node.fixed, node.literal = np.asarray(value), kind is bool, True, value
             return node
         array = np.asarray(value)
         if array.size > _SMALL:
@@ -208,8 +228,6 @@ class Graph:
 
     def __call__(self, name: str, *inputs: Any) -> Node:
         nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
-        if name in _OF_TRUTH and all([i.logical for i in nodes]):
-            name = _OF_TRUTH[name]  # as for NumPy: True + True is True
         key = (name, *[i.number for i in nodes])
         node = self._known.get(key)
         if node is None:
@@ -217,11 +235,12 @@ class Graph:
         return node
 
     def _elementwise(self, name: str, nodes: tuple[Node, ...]) -> Node:
+        if nodes[0].logical and name in _OF_TRUTH and nodes[1].logical:
+            return self(_OF_TRUTH[name], *nodes)  # as for NumPy: True + True is True
         shape = nodes[0].shape
         for node in nodes[1:]:
-            if node.shape != shape:
-                shape = np.broadcast_shapes(*[i.shape for i in nodes])
-                break
+            if node.shape != shape and node.shape != ():
+                shape = np.broadcast_shapes(*[i.shape for i in nodes]) if shape != () else node.shape
         if all([i.value is not None for i in nodes]):
             return self._folded(name, nodes)
         simpler = simplified(self, name, nodes, shape)
@@ -239,9 +258,11 @@ class Graph:
         return made
 
     def _folded(self, name: str, nodes: tuple[Node, ...]) -> Node:
+        if name in _OF_NUMBERS and type(nodes[0].literal) is type(nodes[-1].literal) is float:
+            return self.constant(_OF_NUMBERS[name](*[i.literal for i in nodes]))
         with np.errstate(all="ignore"):
             # Python's numbers take the type of the arrays beside them.
-            given = [i.value.item() if i.operation == "constant" and i.shape == () else i.value for i in nodes]  # type: ignore[union-attr]
+            given = [i.value if i.literal is None else i.literal for i in nodes]
             value = np.asarray(OPERATIONS[name].twin(*given))
         if all([i.fixed for i in nodes]):
             return self.constant(value if value.ndim else value[()].item())

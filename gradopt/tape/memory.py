@@ -56,6 +56,7 @@ class Memory:
         self.work_size = self.constants_size = 0
         self.tables: list[int] = []
         self._places: dict[int, Place] = {}  # of nodes
+        self._numbers: dict[int, Place] = {}  # of those that are numbers, views among them
         self._filled: dict[tuple[int, int], int] = {}  # known numbers and how often they stand -> where
         self._registers: list[int] = []  # places of pieces that are free
         self._geometries: dict[Any, int] = {}
@@ -132,11 +133,14 @@ class Memory:
 
     def where_number(self, node: Node) -> Place:
         """Where a number stands."""
-        where = self.where(node)
-        if where is None:  # at a position
-            base = self.base(node)
-            where = base._replace(place=base.place + node.extra.first)
-        return where
+        found = self._numbers.get(node.number)
+        if found is None:
+            found = self.where(node)
+            if found is None:  # at a position
+                base = self.base(node)
+                found = base._replace(place=base.place + node.extra.first)
+            self._numbers[node.number] = found
+        return found
 
     def filled(self, node: Node, times: int) -> int:
         """The place in `work` where a known number stands many times."""

@@ -10,6 +10,7 @@ from gradopt.tape.graph import Node
 from gradopt.tape.memory import Memory, Place
 from gradopt.tape.operations import OPERATIONS
 from gradopt.tape.pieces import PieceRows
+from gradopt.tape.reverse import needed
 from gradopt.tape.schedule import Group, Schedule, group_order
 from gradopt.tape.twins import HOW
 
@@ -35,6 +36,7 @@ class Plan:
 
         if self.memory.x_is_copied:
             self._stage(program.START, x.size)
+        self.schedule.compute_numbers(needed(result, gradient), gradient)
         self.schedule.write(gradient, Place(program.GRAD, 0))
         answer = self._answer(result)
         self._emit()

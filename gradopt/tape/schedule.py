@@ -68,6 +68,18 @@ class Schedule:
         self._whole: set[int] = set()  # nodes that are wanted by other groups than their own
         self._waiting: list[tuple[Node, Group | None]] = []  # nodes to compute in a group, or to have as a whole
 
+    def compute_numbers(self, nodes: list[Node], gradient: Node) -> None:
+        """Where but numbers are computed, have all of them in one group, in their order: what follows finds them there.
+
+        nodes : those on which objective and gradient depend
+        """
+        computed = [node for node in nodes if node.value is None and node.operation not in ("x", "view")]
+        if gradient.value is None and gradient.operation == "accumulate":
+            computed.remove(gradient)
+        if all([node.size == 1 and node.elementwise for node in computed]):
+            self._levels = dict.fromkeys([node.number for node in nodes], 0)
+            self.members[0, ()] = {node.number: node for node in computed}
+
     def require(self, node: Node) -> None:
         """See that a node is there as a whole when its level is over."""
         self._waiting.append((node, None))

@@ -16,14 +16,14 @@ _POWERS_OF_TWO = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def _is(node: Node, number: float) -> bool:
-    return node.fixed and node.size == 1 and node.value is not None and float(node.value.item()) == number
+    return node.literal is not None and node.literal == number
 
 
 def _factor(node: Node) -> float | None:
     """The number by which a node multiplies, if it does, and if that may become another power of two."""
-    if node.operation != "multiply" or node.value is not None or not node.inputs[0].fixed or node.inputs[0].size > 1:
+    if node.operation != "multiply" or node.inputs[0].literal is None or node.value is not None:
         return None
-    number = float(node.inputs[0].value.item())  # type: ignore[union-attr]
+    number = float(node.inputs[0].literal)
     return number if 1e-30 < abs(number) < 1e30 else None
 
 
@@ -57,9 +57,9 @@ def simplified(graph: Graph, name: str, nodes: tuple[Node, ...], shape: Shape) -
         b = nodes[1]
         if b.fixed and not a.fixed:
             return b * a  # numbers first
-        if not (a.fixed and a.size == 1):
+        if a.literal is None:
             return None
-        factor = float(a.value.item())  # type: ignore[union-attr]
+        factor = float(a.literal)
         if factor == 1.0 and b.shape == shape:
             return b
         if abs(factor) in _POWERS_OF_TWO and b.operation == "multiply" and b.shape == shape:
@@ -86,8 +86,8 @@ def simplified(graph: Graph, name: str, nodes: tuple[Node, ...], shape: Shape) -
 
 def power(a: Node, b: Node) -> Node:
     """a**b, by multiplications where b is a small whole number."""
-    if b.fixed and b.size == 1 and a.value is None:
-        exponent = float(b.value.item())  # type: ignore[union-attr]
+    if b.literal is not None and a.value is None:
+        exponent = float(b.literal)
         if exponent == 0.5:
             return a.graph("sqrt", a)
         if exponent == int(exponent) if np.isfinite(exponent) else False:

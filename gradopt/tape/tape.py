@@ -38,8 +38,8 @@ class Tape:
         self._known: list[Known] = plan.memory.known
         self._sizes = plan.memory.work_size, plan.memory.constants_size
         # Numbers that are computed in a run: a measure of its cost.
-        kinds, first, end, sizes, _ = self._stages.T
-        self.work = len(self._rows) + int(((end - first) * sizes)[kinds == PIECES].sum())
+        pieces = ((end - first) * size for kind, first, end, size, _ in plan.stages if kind == PIECES)
+        self.work = len(self._rows) + sum(pieces)
 
     def __str__(self) -> str:
         return listing(self.result, self.gradient)
