@@ -416,7 +416,7 @@ def overwriting(x):
     return np.sum((prediction - np.cos(t)) ** 2)
 
 
-class TestWhatAFreshPairOfEyesFound:
+class TestHardCases:
     @pytest.mark.parametrize(
         "made",
         [
