@@ -1,13 +1,13 @@
 """The graph that a trace writes down: what is computed from what, each thing once.
 
-A node is an array that some operation makes of other nodes. There are five kinds beside the elementwise operations:
+A node is an array that some operation makes of other nodes. Beside the elementwise operations there are
 
-- x, and what is known before x is: constants, arguments, and what is made of these alone. These have a value.
-- `view`: elements of one node in another shape or order, by strides or by positions; its inverse is
-- `gather`... see `accumulate`: a new array, into the elements of which views of it are added, multiplied, or compared.
-  A sum is an accumulation into a view with strides of 0, a concatenation one into parts. The adjoint of a view is an
-  accumulation by the same geometry, and the other way round.
-- `matmul`, `cumsum` and `other_products`, which are no such thing.
+- `x`, and what is known before x is: constants, arguments, and what is made of these alone, which have a value;
+- `view`, elements of a node in another shape or order, by strides or by positions: slices, transposes, broadcasting;
+- `accumulate`, a new array to parts of which other nodes are added, or with which they are multiplied or compared: a
+  concatenation is one by parts, a sum one by strides of 0. It is the adjoint of a view of the same geometry, and a view
+  its adjoint;
+- `matmul`, `cumsum` and `other_products` (of each element the product of the others in its line).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a graph to a program for the program."""
+"""From a graph to a program for the machine."""
 
 from __future__ import annotations
 
