@@ -16,6 +16,9 @@ from gradopt import validate
 from gradopt.compiler import kernel, one_copy, summation
 from gradopt.vectors import inner, within
 
+# A bound that is nearer than this part of the direction is met at once.
+_AT_ONCE = 1e-3
+
 
 class Box(NamedTuple):
     """The bounds of a run. Floats are of the dtype of x."""
@@ -123,10 +126,6 @@ def free_negative(box, out, v):
     """Put -v into out, and 0 for parameters that are not free."""
     for j in range(out.size):
         out[j] = -v[j] if box is None else -v[j] * box.free[j]
-
-
-# In units of the direction.
-_AT_ONCE = 1e-3
 
 
 @summation

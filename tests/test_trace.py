@@ -484,6 +484,10 @@ class TestHardCases:
         with pytest.raises(TraceError, match="changes arrays in place"):
             trace(aliased, -np.ones(3))
 
+    def test_the_second_point_warns_nobody(self):
+        result = optimize(lambda x: np.sum(np.sqrt(1.0 - x) + x), [0.995], max_iter=1)  # not defined beyond 1
+        assert "reverse mode" in result.message
+
     def test_dimensions_kept_by_one(self):
         W = np.array([[1.0, 2.0], [3.0, 4.0]])
 

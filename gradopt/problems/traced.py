@@ -285,7 +285,8 @@ def traced(
     points = [(x0, value)]
     try:
         other = other if inside is None else inside(other)
-        points.append((other, _plain_value(fun, other, args)))
+        with np.errstate(all="ignore"):
+            points.append((other, _plain_value(fun, other, args)))
         calls += 1
     except Exception:
         pass  # the function is not defined there
