@@ -177,22 +177,10 @@ def _repeated(context):
 @lower_builtin(repeated, types.Array, types.Integer, types.Integer, types.Integer)
 @lower_builtin(matrix, types.Array, types.Integer, types.Integer, types.Integer)
 def _lower_matrix(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    vector_type = signature.args[0]
-    start, rows, columns = (
-        context.cast(builder, value, given, types.intp)
-        for value, given in zip(arguments[1:], signature.args[1:], strict=True)
-    )
-    item_size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(vector_type.dtype)))
-    array = make_array(signature.return_type)(context, builder)
-    populate_array(
-        array,
-        data=builder.gep(make_array(vector_type)(context, builder, arguments[0]).data, [start]),
-        shape=[rows, columns],
-        strides=[_row_stride(context, builder, signature, columns, item_size), item_size],
-        itemsize=item_size,
-        meminfo=None,
-    )
-    return array._getvalue()
+    start, rows, columns = _as_indices(context, builder, signature, arguments)
+    item_size = _item_size(context, signature)
+    strides = [_row_stride(context, builder, signature, columns, item_size), item_size]
+    return _view_of(context, builder, signature, arguments[0], start, [rows, columns], strides)
 
 
 def _row_stride(context: Any, builder: Any, signature: Any, columns: Any, item_size: Any) -> Any:
@@ -207,19 +195,32 @@ def _part(context):
 
 @lower_builtin(part, types.Array, types.Integer, types.Integer)
 def _lower_part(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    vector_type = signature.args[0]
-    start, length = (
-        context.cast(builder, value, given, types.intp)
-        for value, given in zip(arguments[1:], signature.args[1:], strict=True)
-    )
-    item_size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(vector_type.dtype)))
+    start, length = _as_indices(context, builder, signature, arguments)
+    return _view_of(context, builder, signature, arguments[0], start, [length], [_item_size(context, signature)])
+
+
+def _as_indices(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
+    """The arguments after the vector."""
+    given = zip(arguments[1:], signature.args[1:], strict=True)
+    return [context.cast(builder, value, numba_type, types.intp) for value, numba_type in given]
+
+
+def _item_size(context: Any, signature: Any) -> Any:
+    item_type = context.get_data_type(signature.args[0].dtype)
+    return context.get_constant(types.intp, context.get_abi_sizeof(item_type))
+
+
+def _view_of(
+    context: Any, builder: Any, signature: Any, vector: Any, start: Any, shape: list[Any], strides: list[Any]
+) -> Any:
+    """The array that begins in a vector at `start`, without owner."""
     array = make_array(signature.return_type)(context, builder)
     populate_array(
         array,
-        data=builder.gep(make_array(vector_type)(context, builder, arguments[0]).data, [start]),
-        shape=[length],
-        strides=[item_size],
-        itemsize=item_size,
+        data=builder.gep(make_array(signature.args[0])(context, builder, vector).data, [start]),
+        shape=shape,
+        strides=strides,
+        itemsize=_item_size(context, signature),
         meminfo=None,
     )
     return array._getvalue()

@@ -117,7 +117,7 @@ class Node:
         return self.graph("negative", self)
 
     def __pow__(self, other: Any) -> Node:
-        return power(self, self.graph.lifted(other))
+        return power(self, other if type(other) is Node else self.graph.constant(other))
 
 
 class Copies:
@@ -219,10 +219,6 @@ class Graph:
         node.value, node.logical = value, value.dtype.kind == "b"
         node.fixed = bool(inputs) and all(i.fixed for i in inputs)
         return node
-
-    def lifted(self, value: Any) -> Node:
-        """A node as it is, anything else as a constant."""
-        return value if type(value) is Node else self.constant(value)
 
     # What is computed.
 

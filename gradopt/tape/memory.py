@@ -68,6 +68,7 @@ class Memory:
         self._places[node.number] = place
 
     def space(self, size: int) -> int:
+        """The place of so many numbers of `work` that nothing else has."""
         place = self.work_size
         self.work_size += size
         if self.work_size > program.PLACES:

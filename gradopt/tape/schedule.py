@@ -184,7 +184,8 @@ class Schedule:
         how, geometries = node.extra
         self._memory.put(node, place)
         parts: list[tuple[Geometry, Node]] = list(zip(geometries, node.inputs, strict=True))
-        kinds = [HOW.index(how)] * len(parts)
+        kind = HOW.index(how)
+        kinds = [kind] * len(parts)
         if how == "add" and _disjoint(parts, node.size):
             kinds = [program.REPLACE] * len(parts)
         else:
@@ -200,10 +201,10 @@ class Schedule:
                 begin, end = line[0].offset, line[0].offset + line[1].size
             for start, stop in ((0, begin), (end, node.size)):
                 if start < stop:
-                    cleared = Clearing(kinds[-1], place._replace(place=place.place + start), stop - start)
+                    cleared = Clearing(kind, place._replace(place=place.place + start), stop - start)
                     self.clearings[first[0]].append(cleared)
-        for kind, (geometry, part) in zip(kinds, parts, strict=True):
-            self._output(Output(kind, place, geometry, part, node.number))
+        for how_stored, (geometry, part) in zip(kinds, parts, strict=True):
+            self._output(Output(how_stored, place, geometry, part, node.number))
 
     def _order(self, node: Node) -> tuple[int, int, Shape]:
         return group_order(self._home(node))

@@ -255,9 +255,8 @@ class TracedArray:
         name = ufunc.__name__
         elementwise = name in _SAME and method == "__call__" and not keywords
         if self._is_for_numpy((*inputs, out, *keywords.values()), elementwise):
-            return self._as_numpy_would(
-                name, getattr(ufunc, method), inputs, {**keywords, **({"out": out} if out else {})}
-            )
+            given = keywords if out is None else {**keywords, "out": out}
+            return self._as_numpy_would(name, getattr(ufunc, method), inputs, given)
         keywords = {key: value for key, value in keywords.items() if key != "dtype" or value not in (float, np.float64)}
         if out is not None:
             raise refused(f"np.{name} with an array to put the result into", "write a = a + b in place of a += b")

@@ -19,7 +19,6 @@ _COMBINE: dict[str, tuple[Any, float]] = {
     "minimum": (np.minimum, np.inf),
 }
 HOW = tuple(_COMBINE)
-NEUTRAL = {how: neutral for how, (_, neutral) in _COMBINE.items()}
 
 
 def twin_of(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[Any]:

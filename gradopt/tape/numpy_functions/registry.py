@@ -33,11 +33,13 @@ def refuse_others(**keywords: Any) -> None:
 
 
 def require_real(dtype: Any) -> None:
+    """For a dtype that must be none, or a floating-point one."""
     if dtype is not None and np.dtype(dtype).kind != "f":
         raise not_supported(f"with dtype {np.dtype(dtype)}")
 
 
 def known(value: Any, trace: Trace) -> Any:
+    """The numbers of traced arrays, alone or within tuples, lists and dictionaries; refused where they depend on x."""
     if isinstance(value, TracedArray):
         if value.node.value is None:
             raise refused("an index or a count that depends on x", "take np.where, or another jac")
