@@ -134,7 +134,10 @@ def _entry(
     """Add the problem of a residual function to the set."""
 
     def add(residual: Callable[..., float]) -> Callable[..., float]:
-        evaluate = kernel(_sum_of_squares(register_jitable(residual), residuals))
+        function = _sum_of_squares(register_jitable(residual), residuals)
+        # Machine code is named by this: of one name, code that two processes cached could not be told apart in a third.
+        function.__qualname__ = f"sum_of_squares_of_{residual.__name__}"
+        evaluate = kernel(function)
         _SET[len(_SET) + 1] = _Entry(name, residuals, start, minimum, minimizer, local_minimum, evaluate)
         return residual
 
