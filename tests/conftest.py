@@ -4,8 +4,10 @@ import os
 import re
 import tempfile
 
-_cache = tempfile.TemporaryDirectory(prefix="gradopt-tests-")
-os.environ["NUMBA_CACHE_DIR"] = _cache.name
+_cache = None
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the folder of the process that started them
+    _cache = tempfile.TemporaryDirectory(prefix="gradopt-tests-")
+    os.environ["NUMBA_CACHE_DIR"] = _cache.name
 os.environ["MPLBACKEND"] = "Agg"
 
 import numpy as np  # noqa: E402
@@ -27,7 +29,8 @@ compiled_only = pytest.mark.skipif(not COMPILING, reason="needs the compiler")
 
 
 def pytest_unconfigure() -> None:
-    _cache.cleanup()
+    if _cache:
+        _cache.cleanup()
 
 
 def pytest_report_header() -> str:

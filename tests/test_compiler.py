@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import gc
 import importlib
 import os
 import pkgutil
@@ -9,11 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numba import njit
+from numba.core.dispatcher import Dispatcher
 
 import gradopt
 from gradopt.compiler import borrowed, flushed_subnormals, interrupts_held_back, stacked
@@ -161,6 +164,39 @@ def test_two_processes_that_fill_the_cache_at_once_write_no_file_of_each_other(t
     (tmp_path / "name.nbi").write_bytes(index)
     assert one.load("first key") == 1
     assert one.load("second key") is None
+
+
+@compiled_only
+def test_no_two_kernels_have_one_name():
+    for module in pkgutil.walk_packages(gradopt.__path__, "gradopt."):
+        importlib.import_module(module.name)
+    dispatchers = [item for item in gc.get_objects() if issubclass(type(item), Dispatcher)]
+    kernels = [dispatcher.py_func for dispatcher in dispatchers if not is_inlined(dispatcher)]
+    names = [(kernel.__module__, kernel.__qualname__) for kernel in kernels]
+    names = [name for name in names if name[0].startswith("gradopt.")]
+    assert len(names) > 50
+    assert [name for name, times in Counter(names).items() if times > 1] == []
+
+
+def is_inlined(dispatcher):  # so that it leaves no machine code of its own
+    return dispatcher.targetoptions.get("forceinline")
+
+
+VALUES = """
+import gradopt
+for number in {0} * 2:
+    problem = gradopt.problems.MGH(number)
+    print(problem.value_and_grad(problem.x0)[0])
+"""
+
+
+@compiled_only
+def test_functions_of_one_factory_from_the_caches_of_two_processes(tmp_path):
+    here = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    # Each of the first two processes compiles its function first, so that both count it the same.
+    beale, gulf, both = (python(VALUES.format(numbers), tmp_path, **here) for numbers in ([5], [11], [5, 11]))
+    assert beale[0] != gulf[0]
+    assert both == [beale[0], gulf[0]] * 2
 
 
 @compiled_only

@@ -45,9 +45,11 @@ def generic(
     choose.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     overload(function, jit_options=flags | {"forceinline": True})(choose)
 
-    @kernel
-    def compiled(*arguments):
+    def call(*arguments):
         return function(*arguments)
+
+    call.__qualname__ = f"{stub.__qualname__}.from_python"  # see `kernel`
+    compiled = kernel(call)
 
     def on(config: Any) -> Callable[..., Any]:
         def register(implementation: Callable[..., Any]) -> Callable[..., Any]:

@@ -123,6 +123,10 @@ def kernel(function: Callable[..., Any] | None = None, *, inline: bool = False, 
     """Compile a function with strict arithmetic, cached on disk.
 
     `inline=True` makes it part of compiled callers; `separate=True` compiles it apart from them (see `apart`).
+
+    Machine code is found by the module and `__qualname__` of its function, the types of the arguments, and a number
+    that each process counts for itself. Where two functions of one name were cached by two processes, a third one could
+    take either for the other: functions that a factory makes need names of their own.
     """
     if function is None:
         return lambda function: kernel(function, inline=inline, separate=separate)

@@ -135,8 +135,7 @@ def _entry(
 
     def add(residual: Callable[..., float]) -> Callable[..., float]:
         function = _sum_of_squares(register_jitable(residual), residuals)
-        # Machine code is named by this: of one name, code that two processes cached could not be told apart in a third.
-        function.__qualname__ = f"sum_of_squares_of_{residual.__name__}"
+        function.__qualname__ = f"sum_of_squares.{residual.__name__}"  # see `kernel`
         evaluate = kernel(function)
         _SET[len(_SET) + 1] = _Entry(name, residuals, start, minimum, minimizer, local_minimum, evaluate)
         return residual
