@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,17 @@ from gradopt import validate
 from gradopt.box import Box, box_of
 from gradopt.config import Config
 from gradopt.functions import as_problem
-from gradopt.methods import LBFGS, Adam, Method, as_method
+from gradopt.loop import StopTests
+from gradopt.methods import LBFGS, Adam, LineSearchMethod, Method, as_method
 from gradopt.problems import Problem
 from gradopt.result import State
 from gradopt.user_code import warn
 
 _DEFAULT_METHOD: dict[bool, Method] = {False: LBFGS(), True: Adam()}  # on training runs
+_DEFAULT_MAX_ITER = {False: 10_000, True: 15_000}  # of line-search methods
+_DEFAULT_EPOCHS = 100
+_DEFAULT_GTOL = 1e-5
+SEARCH_FTOL = 10.0  # of line-search methods, in units of the last place
 
 
 def refuse(where: str, **settings: Any) -> None:
@@ -34,9 +40,28 @@ def refuse_rng(problem: Any, x0: Any, state: State | None, rng: Any) -> None:
         raise ValueError("rng has no meaning for a run in which nothing is drawn")
 
 
-def tolerance(name: str, value: float | None) -> float:
-    """The value, or -1 for off."""
-    return -1.0 if value is None else validate.number(name, value, 0)
+def stop_tests(
+    method: Method, dtype: Any, gtol: float | None, ftol: float | None, xtol: float | None, target: float
+) -> StopTests:
+    """The tests that end a run without batches; -1 for those that are off."""
+    if ftol is None and isinstance(method, LineSearchMethod):
+        ftol = SEARCH_FTOL * float(np.finfo(dtype).eps)
+    given = {"gtol": _DEFAULT_GTOL if gtol is None else gtol, "ftol": ftol, "xtol": xtol}
+    tolerances = {name: -1.0 if value is None else validate.number(name, value, 0) for name, value in given.items()}
+    return StopTests(**tolerances, target=target)
+
+
+def update_limit(method: Method, max_iter: int | None) -> int:
+    """The updates of a run without batches at the most."""
+    return _DEFAULT_MAX_ITER[isinstance(method, LineSearchMethod)] if max_iter is None else max_iter
+
+
+def training_limits(epochs: int | None, max_iter: int | None) -> tuple[int, int]:
+    """The epochs and updates of a training run at the most; sys.maxsize where there is no limit."""
+    updates = sys.maxsize if max_iter is None else max_iter
+    if epochs is None:
+        return _DEFAULT_EPOCHS if max_iter is None else sys.maxsize, updates
+    return validate.integer("epochs", epochs, 0), updates
 
 
 def chosen_method(method: Method | str | None, state: State | None, training: bool) -> Method:

@@ -23,9 +23,6 @@ from gradopt.search_loop import search, search_in_python
 from gradopt.status import Status
 from gradopt.steering import Steering
 
-# The default ftol of line-search methods, in units of the last place.
-SEARCH_FTOL = 10.0
-
 # The updates that come along with the evaluation of the start, at the most and by the seconds they may take.
 _FIRST_UPDATES, _AN_INSTANT = 64, 1e-3
 

@@ -1,8 +1,7 @@
-"""`optimize`: checks the arguments, lets the compiled loop run, and does between its chunks what needs Python."""
+"""`optimize`: checks the arguments, sets up the run they ask for, and says how it ended."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,23 +9,28 @@ from typing import Any
 import numpy as np
 
 from gradopt import validate
-from gradopt.arguments import chosen_method, problem_and_start, refuse, refuse_rng, tolerance
+from gradopt.arguments import (
+    chosen_method,
+    problem_and_start,
+    refuse,
+    refuse_rng,
+    stop_tests,
+    training_limits,
+    update_limit,
+)
+from gradopt.between_chunks import Watching, descend, train
 from gradopt.callbacks import Callbacks
 from gradopt.compilation import Compilation
-from gradopt.descent import SEARCH_FTOL, Descent
-from gradopt.loop import RUNNING, StopTests
+from gradopt.descent import Descent
+from gradopt.ending import message
 from gradopt.methods import LineSearchMethod, Method
 from gradopt.plan import plan_of, watch_of
 from gradopt.problems import Problem, RowProblem, Traced
-from gradopt.progress import Bar, NoBar
+from gradopt.progress import bar_of
 from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
 from gradopt.steering import RetryFromBest, clipping_of
 from gradopt.training import Training
-
-_DEFAULT_MAX_ITER = {False: 10_000, True: 15_000}  # for line-search methods
-_DEFAULT_EPOCHS = 100
-_DEFAULT_GTOL = 1e-5
 
 
 def optimize(
@@ -187,6 +191,7 @@ def optimize(
     if record is not None:
         validate.choice("record", record, ("scalars", "x", None))
     max_time = np.inf if max_time is None else validate.number("max_time", max_time, 0, above=True)
+    deadline = started + max_time
     target = -np.inf if target is None else validate.number("target", target)
     if max_iter is not None:
         max_iter = validate.integer("max_iter", max_iter, 0)
@@ -215,12 +220,11 @@ def optimize(
                 raise ValueError(f"batch_size and epochs need a problem with rows of data, got {shown}")
             plan = plan_of(problem, state, batch_size, shuffle, rng)
             watch = watch_of(problem, validation, monitor, patience, restore_best)
-            epochs = _epochs(epochs, max_iter)
-            max_iter = sys.maxsize if max_iter is None else max_iter
+            epochs, max_iter = training_limits(epochs, max_iter)
             _, x, _ = problem_and_start(problem, x0, jac, args, state, plan.rng, method, None)
             run = Training(problem, method, x, plan, watch, clipping, recover is not None, record, state)
-            with _bar(show, None if epochs == sys.maxsize else epochs, "epoch") as bar:
-                status = _train(run, callbacks, bar, epochs, max_iter, started + max_time, target, recover)
+            with bar_of(show, epochs, "epoch") as bar:
+                status = train(run, Watching(callbacks, bar, recover, deadline), epochs, max_iter, target)
         else:
             settings = {"validation": validation, "patience": patience, "monitor": monitor != "loss" or None}
             settings |= {"shuffle": shuffle and None, "restore_best": restore_best and None}
@@ -229,133 +233,19 @@ def optimize(
             if method.by_epoch:
                 raise ValueError(f"learning_rate must be a function of the update count here, got {method}")
             problem, x, box = problem_and_start(problem, x0, jac, args, state, rng, method, bounds)
-            if searches and ftol is None:
-                ftol = SEARCH_FTOL * float(np.finfo(x.dtype).eps)
-            tests = StopTests(
-                gtol=tolerance("gtol", _DEFAULT_GTOL if gtol is None else gtol),
-                ftol=tolerance("ftol", ftol),
-                xtol=tolerance("xtol", xtol),
-                target=target,
-            )
-            max_iter = _DEFAULT_MAX_ITER[searches] if max_iter is None else max_iter
+            tests, max_iter = stop_tests(method, x.dtype, gtol, ftol, xtol, target), update_limit(method, max_iter)
             limits = box if searches else clipping
             run = Descent(problem, method, x, tests, limits, recover is not None, record, state)
-            with _bar(show, max_iter, "update") as bar:
-                status = _descend(run, callbacks, bar, max_iter, started + max_time, recover)
+            with bar_of(show, max_iter, "update") as bar:
+                status = descend(run, Watching(callbacks, bar, recover, deadline), max_iter)
         result = run.result()
         if not np.isfinite(result.fun) and status != Status.NON_FINITE:  # of all rows, after the last update
             status = Status.NON_FINITE
             result = run.result_before_last_update()
     result.status = reason = Status(status)  # type: ignore[call-arg]
     result.success = reason.success
-    result.message = _message(reason, run, max_iter, max_time, problem.gradient_source)
+    result.message = message(reason, run, max_iter, max_time, problem.gradient_source)
     result.compile_time = compilation.seconds
     if isinstance(problem, Traced):
         result.problem = problem
     return result
-
-
-def _descend(
-    descent: Descent,
-    callbacks: Callbacks,
-    bar: NoBar,
-    max_iter: int,
-    deadline: float,
-    recover: RetryFromBest | None,
-) -> int:
-    nobody_looks = callbacks.updates_until_due(0) is None and recover is None and not isinstance(bar, Bar)
-    status = descent.start(max_iter if nobody_looks else 0)
-    while status == RUNNING:
-        if descent.updates >= max_iter:
-            return Status.MAX_ITER
-        if time.perf_counter() >= deadline:
-            return Status.MAX_TIME
-        before = descent.updates
-        at_most = max_iter - before
-        due = callbacks.updates_until_due(before)
-        status = descent.advance(at_most if due is None else min(at_most, due))
-        if status == Status.NON_FINITE and recover is not None and descent.retries < recover.attempts:
-            status = descent.retry(recover.factor)
-        bar.show(descent.updates, descent.fun, descent.rate)
-        wants_stop = descent.updates > before and callbacks.call(descent.updates, descent.intermediate)
-        if wants_stop and status == RUNNING:
-            status = Status.CALLBACK
-    return status
-
-
-def _train(
-    training: Training,
-    callbacks: Callbacks,
-    bar: NoBar,
-    epochs: int,
-    max_iter: int,
-    deadline: float,
-    target: float,
-    recover: RetryFromBest | None,
-) -> int:
-    while True:
-        if training.epochs >= epochs or training.updates >= max_iter:
-            return Status.COMPLETED
-        if time.perf_counter() >= deadline:
-            return Status.MAX_TIME
-        status = training.advance(max_iter - training.updates)
-        if (
-            status != RUNNING
-            and recover is not None
-            and not training.failed_at_start
-            and training.retries < recover.attempts
-        ):
-            status = training.retry(recover.factor)
-        if status != RUNNING:
-            return status
-        if training.epoch_is_over:
-            training.close_epoch()
-            bar.show(training.epochs, training.fun, training.rate)
-            wants_stop = callbacks.call(training.epochs, training.intermediate)
-            if training.fun <= target:
-                return Status.TARGET
-            if training.patience_is_over:
-                return Status.EARLY_STOPPED
-            if wants_stop:
-                return Status.CALLBACK
-
-
-def _bar(show: bool, total: int | None, unit: str) -> NoBar:
-    return Bar(total, unit) if show else NoBar()
-
-
-def _epochs(epochs: int | None, max_iter: int | None) -> int:
-    if epochs is None:
-        return _DEFAULT_EPOCHS if max_iter is None else sys.maxsize
-    return validate.integer("epochs", epochs, 0)
-
-
-def _message(status: Status, run: Descent | Training, max_iter: int, max_time: float, source: str | None) -> str:
-    text = status.meaning
-    if status == Status.MAX_ITER:
-        text += f" (max_iter={max_iter})"
-    elif status == Status.MAX_TIME:
-        text += f" (max_time={max_time:g})"
-    elif status == Status.NON_FINITE and run.failed_at_start:
-        return f"{text} at the start x0; choose another start"
-    elif status == Status.NON_FINITE and isinstance(run.method, LineSearchMethod):
-        text += (
-            f" wherever the line search of update {run.nit + 1} looked; x is the last finite iterate. The objective may"
-            " be unbounded below, or x0 far from where it is defined"
-        )
-    elif status == Status.LINE_SEARCH:
-        text += (
-            f" at update {run.nit + 1}: the gradient does not fit the objective, or rounding hides what is left to"
-            " gain. gradopt.check_gradient tells which; a larger gtol or ftol would accept x"
-        )
-    elif status == Status.NON_FINITE:
-        text += (
-            f" at update {run.nit + 1} (learning rate {run.rate:g}); x is the last finite"
-            " iterate. A smaller learning_rate, or one that decays, may help"
-        )
-    if run.retries:
-        attempts = "1 attempt" if run.retries == 1 else f"{run.retries} attempts"
-        text += f"; {attempts} after divergence, the last with {run.scale:g} times the rates"
-    if source is not None:
-        text += f"; gradient by {source}"
-    return text

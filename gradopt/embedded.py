@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradopt import validate
+from gradopt.arguments import SEARCH_FTOL
 from gradopt.compiler import COMPILING, Carried, contents, copied, generic, kernel, restore, start_flushing, zeros_for
 from gradopt.config import Config
-from gradopt.descent import IN_REGISTERS, SEARCH_FTOL
+from gradopt.descent import IN_REGISTERS
 from gradopt.loop import RUNNING, Memory, Progress, Record, StopTests, iterate
 from gradopt.methods import FirstOrderMethod, Method
 from gradopt.problems import Problem

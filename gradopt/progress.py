@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -48,3 +49,8 @@ class Bar(NoBar):
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._bar.close()
+
+
+def bar_of(show: bool, total: int, unit: str) -> NoBar:
+    """The bar that is asked for; of a total that is no limit it shows none."""
+    return Bar(None if total == sys.maxsize else total, unit) if show else NoBar()

@@ -39,6 +39,7 @@ LAYERS = [
     {"search_loop"},
     {"result", "storage", "history", "functions", "compilation", "progress"},
     {"callbacks", "check", "plan", "descent", "training", "arguments", "plot"},
+    {"between_chunks", "ending"},
     {"driver", "embedded"},
     {"scipy_method"},
 ]

@@ -1,0 +1,40 @@
+"""How a run ended, in words."""
+
+from __future__ import annotations
+
+from gradopt.descent import Descent
+from gradopt.methods import LineSearchMethod
+from gradopt.status import Status
+from gradopt.training import Training
+
+
+def message(status: Status, run: Descent | Training, max_iter: int, max_time: float, source: str | None) -> str:
+    """What a result says of its end; source : of the gradient, where there is a choice."""
+    text = status.meaning
+    if status == Status.MAX_ITER:
+        text += f" (max_iter={max_iter})"
+    elif status == Status.MAX_TIME:
+        text += f" (max_time={max_time:g})"
+    elif status == Status.NON_FINITE and run.failed_at_start:
+        return f"{text} at the start x0; choose another start"
+    elif status == Status.NON_FINITE and isinstance(run.method, LineSearchMethod):
+        text += (
+            f" wherever the line search of update {run.nit + 1} looked; x is the last finite iterate. The objective may"
+            " be unbounded below, or x0 far from where it is defined"
+        )
+    elif status == Status.LINE_SEARCH:
+        text += (
+            f" at update {run.nit + 1}: the gradient does not fit the objective, or rounding hides what is left to"
+            " gain. gradopt.check_gradient tells which; a larger gtol or ftol would accept x"
+        )
+    elif status == Status.NON_FINITE:
+        text += (
+            f" at update {run.nit + 1} (learning rate {run.rate:g}); x is the last finite"
+            " iterate. A smaller learning_rate, or one that decays, may help"
+        )
+    if run.retries:
+        attempts = "1 attempt" if run.retries == 1 else f"{run.retries} attempts"
+        text += f"; {attempts} after divergence, the last with {run.scale:g} times the rates"
+    if source is not None:
+        text += f"; gradient by {source}"
+    return text
