@@ -39,7 +39,7 @@ from gradopt.methods import (
     Rprop,
 )
 from gradopt.network import Dense, Network
-from gradopt.problems.traced import trace
+from gradopt.problems.tracing import trace
 from gradopt.result import OptimizeResult
 from gradopt.schedules import (
     Constant,

@@ -17,7 +17,7 @@ from gradopt.box import Box
 from gradopt.called import Called, Interpreted, argument_types
 from gradopt.compiler import COMPILING, Packed, type_of
 from gradopt.problems import Problem
-from gradopt.problems.traced import traced
+from gradopt.problems.tracing import traced
 from gradopt.tape.errors import TraceError
 
 _SOURCES = {"2-point": "2-point differences", "3-point": "3-point differences", "cs": "the complex step"}

@@ -21,7 +21,7 @@ from gradopt.methods.base import method_named
 from gradopt.problems.traced import Traced
 from gradopt.schedules import FunctionOfCount, Schedule
 from gradopt.status import Status
-from gradopt.tape.graph import TooLong
+from gradopt.tape.node import TooLong
 
 if TYPE_CHECKING:
     from gradopt.result import OptimizeResult

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt.tape.geometry import Geometry, Positions, Shape
-from gradopt.tape.graph import Graph, Node
+from gradopt.tape.graph import Graph
+from gradopt.tape.node import Node
 from gradopt.tape.operations import OPERATIONS
 from gradopt.tape.reverse import needed
 from gradopt.tape.twins import HOW

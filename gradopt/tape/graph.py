@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt.tape.geometry import Geometry, Positions, Shape, contiguous, places_of, steps
+from gradopt.tape.node import Node
 from gradopt.tape.operations import OPERATIONS
-from gradopt.tape.simpler import power, simplified
+from gradopt.tape.simpler import simplified
 from gradopt.tape.twins import twin_of
 
 # What sums and products of true and false are.
@@ -38,86 +39,6 @@ _OF_NUMBERS: dict[str, Callable[..., float]] = {
 
 # Up to this size arrays are known by what is in them, larger ones by their identity.
 _SMALL = 4096
-
-
-class TooLong(Exception):
-    """The graph has more nodes than it may have."""
-
-
-class Node:
-    """An array within a graph.
-
-    Attributes
-    ----------
-    graph : Graph
-    number : int
-        Its place in `graph.nodes`; inputs have smaller ones.
-    operation : str
-    inputs : tuple of Node
-    extra : hashable
-        What the operation needs beside its inputs.
-    shape : tuple of int
-    size : int
-    value : ndarray or None
-        Where it does not depend on x.
-    fixed : bool
-        Whether it does not depend on the arguments either.
-    logical : bool
-        Whether it is made of true and false, as 1 and 0.
-    elementwise : bool
-        Whether it is computed element by element, in each run.
-    literal : float, int, bool or None
-        The number, of a constant that is one.
-    """
-
-    __slots__ = (
-        *("elementwise", "extra", "fixed", "graph", "inputs", "literal", "logical", "number", "operation"),
-        *("shape", "size", "value"),
-    )
-
-    def __init__(self, graph: Graph, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> None:
-        self.graph, self.operation, self.inputs, self.extra, self.shape = graph, operation, inputs, extra, shape
-        size = 1
-        for length in shape:
-            size *= length
-        self.size = size
-        self.value: NDArray[Any] | None = None
-        self.literal: Any = None
-        self.fixed = self.logical = self.elementwise = False
-        self.number = len(graph.nodes)
-        if self.number >= graph.limit:
-            raise TooLong
-        graph.nodes.append(self)
-
-    def __add__(self, other: Any) -> Node:
-        return self.graph("add", self, other)
-
-    def __radd__(self, other: Any) -> Node:
-        return self.graph("add", other, self)
-
-    def __sub__(self, other: Any) -> Node:
-        return self.graph("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> Node:
-        return self.graph("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Node:
-        return self.graph("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Node:
-        return self.graph("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Node:
-        return self.graph("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Node:
-        return self.graph("divide", other, self)
-
-    def __neg__(self) -> Node:
-        return self.graph("negative", self)
-
-    def __pow__(self, other: Any) -> Node:
-        return power(self, other if type(other) is Node else self.graph.constant(other))
 
 
 class Copies:
@@ -375,8 +296,3 @@ class Graph:
 
     def reshaped(self, node: Node, shape: Shape) -> Node:
         return node if node.shape == shape else self.moved(node, lambda array: array.reshape(shape))
-
-
-def space(node: Node) -> Shape:
-    """The shape of the arrays that a node is computed with; () for numbers."""
-    return () if node.size == 1 else node.shape

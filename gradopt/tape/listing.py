@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradopt.tape.geometry import Geometry, Shape, steps
-from gradopt.tape.graph import Node
+from gradopt.tape.node import Node
 from gradopt.tape.reverse import needed
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gradopt.tape import program
 from gradopt.tape.geometry import Geometry, Shape, collapsed, steps
-from gradopt.tape.graph import Node
+from gradopt.tape.node import Node
 
 # Elements of a piece at the most, and those of an array with a place of its own.
 PIECE = 512

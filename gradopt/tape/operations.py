@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from gradopt.tape.graph import Node
+    from gradopt.tape.node import Node
 
 Derivative = Callable[..., "Node"]
 

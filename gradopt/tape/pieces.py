@@ -7,8 +7,8 @@ from collections import defaultdict
 
 from gradopt.tape import program
 from gradopt.tape.geometry import Geometry, is_line
-from gradopt.tape.graph import Node
 from gradopt.tape.memory import Memory
+from gradopt.tape.node import Node
 from gradopt.tape.operations import OPERATIONS
 from gradopt.tape.schedule import Group, Output, Schedule
 

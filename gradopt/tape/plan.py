@@ -6,8 +6,8 @@ import math
 from collections import defaultdict
 
 from gradopt.tape import memory, program
-from gradopt.tape.graph import Node
 from gradopt.tape.memory import Memory, Place
+from gradopt.tape.node import Node
 from gradopt.tape.operations import OPERATIONS
 from gradopt.tape.pieces import PieceRows
 from gradopt.tape.reverse import needed

@@ -12,7 +12,8 @@ import math
 import numpy as np
 
 from gradopt.tape.geometry import Geometry, Shape, steps
-from gradopt.tape.graph import Graph, Node
+from gradopt.tape.graph import Graph
+from gradopt.tape.node import Node
 from gradopt.tape.operations import OPERATIONS
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from gradopt.tape import memory, program
 from gradopt.tape.geometry import Geometry, Shape, is_line, places_of, steps
-from gradopt.tape.graph import Node, space
 from gradopt.tape.memory import Memory, Place
+from gradopt.tape.node import Node, space
 from gradopt.tape.operations import OPERATIONS
 from gradopt.tape.twins import HOW
 

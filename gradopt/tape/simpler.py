@@ -9,7 +9,8 @@ import numpy as np
 from gradopt.tape.geometry import Shape
 
 if TYPE_CHECKING:
-    from gradopt.tape.graph import Graph, Node
+    from gradopt.tape.graph import Graph
+    from gradopt.tape.node import Node
 
 _WHOLE_POWERS = 4
 _POWERS_OF_TWO = (0.25, 0.5, 1.0, 2.0, 4.0)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt.tape.graph import Graph, Node
+from gradopt.tape.graph import Graph
 from gradopt.tape.listing import listing
 from gradopt.tape.memory import Known
+from gradopt.tape.node import Node
 from gradopt.tape.plan import Plan
 from gradopt.tape.program import CONSTANTS, PIECES, WORK, Program
 from gradopt.tape.reverse import gradient

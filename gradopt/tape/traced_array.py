@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gradopt.tape.errors import refused
 from gradopt.tape.geometry import Geometry
-from gradopt.tape.graph import Copies, Graph, Node
+from gradopt.tape.graph import Copies, Graph
+from gradopt.tape.node import Node
 from gradopt.tape.simpler import power
 
 # np.asarray gives an array of so many traced numbers at the most.

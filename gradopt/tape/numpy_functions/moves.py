@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradopt.tape.geometry import Geometry, steps
-from gradopt.tape.graph import Node
+from gradopt.tape.node import Node
 from gradopt.tape.numpy_functions.registry import implements, known, refuse_others
 from gradopt.tape.traced_array import FUNCTIONS, Trace, TracedArray, node_of
 

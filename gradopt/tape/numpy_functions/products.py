@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradopt.tape.graph import Node
+from gradopt.tape.node import Node
 from gradopt.tape.numpy_functions.registry import implements, refuse_others
 from gradopt.tape.numpy_functions.sums import axes_of, reduced, root
 from gradopt.tape.simpler import power

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradopt.tape.errors import refused
-from gradopt.tape.graph import Node
+from gradopt.tape.node import Node
 from gradopt.tape.traced_array import FUNCTIONS, Trace, TracedArray, not_supported
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradopt.tape.geometry import Geometry, steps
-from gradopt.tape.graph import Node
+from gradopt.tape.node import Node
 from gradopt.tape.numpy_functions.moves import diff
 from gradopt.tape.numpy_functions.registry import implements, refuse_others, require_real
 from gradopt.tape.traced_array import Trace, TracedArray, node_of, not_supported
