@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradopt.vectors import copy
+from gradopt.vectors import copy, epsilon
 
 # The steps, relative to max(1, abs(x)), that balance rounding against what is cut off (as in scipy).
 _TWO_POINT, _THREE_POINT = 1 / 2, 1 / 3  # powers of the dtype's eps
@@ -58,7 +58,7 @@ def two_point(fun: Any, unpack: Any) -> Callable[..., Any]:
         args, low, high = unpack(data)
         copy(work, x)
         value = np.float64(fun(work, *args))
-        relative = np.finfo(x.dtype).eps ** _TWO_POINT
+        relative = epsilon(x) ** _TWO_POINT
         for j in range(x.size):
             h, up, down = relative * max(1.0, abs(x[j])), high[j] - x[j], x[j] - low[j]
             if up < h:
@@ -79,7 +79,7 @@ def three_point(fun: Any, unpack: Any) -> Callable[..., Any]:
         args, low, high = unpack(data)
         copy(work, x)
         value = np.float64(fun(work, *args))
-        relative = np.finfo(x.dtype).eps ** _THREE_POINT
+        relative = epsilon(x) ** _THREE_POINT
         for j in range(x.size):
             h, up, down = relative * max(1.0, abs(x[j])), high[j] - x[j], x[j] - low[j]
             first, second = h, -h

@@ -18,6 +18,7 @@ from gradopt.protocol import direction, new_slots, update, value_and_grad
 from gradopt.search_loop import search
 from gradopt.status import Status
 from gradopt.steering import NoClipping, Steering
+from gradopt.vectors import epsilon
 
 _MAX_ITER = int(Status.MAX_ITER)
 _START = Progress(0, 0, 0, np.inf, np.inf, 0.0)
@@ -169,7 +170,7 @@ def _(method, problem, work, x, max_iter, gtol):
 @_descended.on(_Searching)
 def _(method, problem, work, x, max_iter, gtol):
     memory = _memory(problem.length, x, new_slots(method.twin, x), work)
-    tests = StopTests(gtol, SEARCH_FTOL * np.finfo(x.dtype).eps, -1.0, -np.inf)
+    tests = StopTests(gtol, SEARCH_FTOL * epsilon(x), -1.0, -np.inf)
     status, nit, _, _, fun, _, _ = search(
         problem.twin, method.twin, None, memory, _START, tests, _record(x), max_iter + 1
     )

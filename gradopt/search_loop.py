@@ -10,7 +10,7 @@ from gradopt.line_search import Bracket, Wanted, judge
 from gradopt.loop import RUNNING, finite, step_verdict, value_verdict
 from gradopt.protocol import direction, first_step, learn, value_and_grad
 from gradopt.status import Status
-from gradopt.vectors import copy, copy_to_row, norm
+from gradopt.vectors import copy, copy_to_row, epsilon, norm
 
 _FTOL, _LINE_SEARCH, _NON_FINITE = int(Status.FTOL), int(Status.LINE_SEARCH), int(Status.NON_FINITE)
 
@@ -43,7 +43,7 @@ def search(problem, method, box, memory, progress, tests, record, iterates):
     d = slots[0]
     nit, origin, nfev, fun, best_fun, step = progress
     best_is_here = False
-    noise = _NOISE * np.finfo(x.dtype).eps
+    noise = _NOISE * epsilon(x)
     status = RUNNING
 
     for row in range(iterates):

@@ -173,7 +173,7 @@ def test_no_two_kernels_have_one_name():
         importlib.import_module(module.name)
     dispatchers = [item for item in gc.get_objects() if issubclass(type(item), Dispatcher)]
     cached = [dispatcher for dispatcher in dispatchers if isinstance(dispatcher._cache, _StampedCache)]
-    kernels = [dispatcher.py_func for dispatcher in cached if not is_inlined(dispatcher)]
+    kernels = {dispatcher.py_func for dispatcher in cached if not is_inlined(dispatcher)}
     names = [(kernel.__module__, kernel.__qualname__) for kernel in kernels]
     assert len(names) > 50
     assert [name for name, times in Counter(names).items() if times > 1] == []

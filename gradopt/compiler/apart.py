@@ -15,6 +15,7 @@ import os
 import pickle
 import traceback
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import llvmlite.binding
@@ -31,19 +32,21 @@ _BIND = "gradopt_bind"
 _byte_pointer, _address = ir.IntType(8).as_pointer(), ir.IntType(64)
 
 
-def apart(dispatcher: Any) -> Callable[..., Any]:
-    """What kernels and Python call in place of a dispatcher: a function at the top level of its module.
+def apart(dispatcher: Any, inside: Callable[[], Any], like: str | None) -> Callable[..., Any]:
+    """What Python calls in place of a dispatcher, and kernels in place of `inside()`, at the top level of its module.
 
-    One that is annotated to return None is not compiled before it is called; of another the callers must know the type
-    of the result.
+    Callers must know the type of the result. If the function is annotated to return None, or its result is `like` an
+    argument, it is not compiled before it is called.
     """
+    parameters = signature(dispatcher.py_func).parameters
     returns_nothing = dispatcher.py_func.__annotations__.get("return", "") in (None, "None")
+    same_as = None if like is None else list(parameters).index(like)
 
     @functools.wraps(dispatcher.py_func)
     def kernel(*arguments: Any) -> Any:
         return dispatcher(*arguments)
 
-    kernel.dispatcher = dispatcher  # type: ignore[attr-defined]
+    kernel.inside = inside  # type: ignore[attr-defined]
     name = (dispatcher.py_func.__module__, dispatcher.py_func.__name__)
 
     @infer
@@ -52,7 +55,10 @@ def apart(dispatcher: Any) -> Callable[..., Any]:
 
         def generic(self, arguments: Any, keywords: Any) -> Any:
             arguments = tuple(types.unliteral(argument) for argument in arguments)
-            result = types.none if returns_nothing else _compiled(dispatcher, arguments).signature.return_type
+            if returns_nothing or same_as is not None:
+                result = types.none if same_as is None else arguments[same_as]
+            else:
+                result = _compiled(inside(), arguments).signature.return_type
             return typed_signature(result, *arguments)
 
     infer_global(kernel, types.Function(Template))
@@ -106,7 +112,7 @@ def _bind(name: int, length: int, cell: int) -> None:
     with interrupts_held_back(later=True):
         try:
             module, function, arguments = pickle.loads(ctypes.string_at(name, length))
-            result = _compiled(getattr(importlib.import_module(module), function).dispatcher, arguments)
+            result = _compiled(getattr(importlib.import_module(module), function).inside(), arguments)
             address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
             ctypes.c_int64.from_address(cell).value = address
         except Exception:

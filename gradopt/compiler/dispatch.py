@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from gradopt.compiler.kernel import COMPILING, REORDERED, STRICT, kernel
+from gradopt.compiler.kernel import COMPILING, INSIDE, REORDERED, STRICT, kernel
 
 # Where the compiler is off, NumPy's numbers are to be as silent about overflow as machine code is.
 silent = np.errstate(all="ignore")
@@ -43,7 +43,7 @@ def generic(
     # Numba compares this signature with the implementation's, which is without annotations.
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in signature(stub).parameters]
     choose.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    overload(function, jit_options=flags | {"forceinline": True})(choose)
+    overload(function, jit_options=flags | INSIDE | {"forceinline": True})(choose)
 
     def call(*arguments):
         return function(*arguments)

@@ -9,6 +9,7 @@ another order to be fast, and polynomials fused multiplications; they live in fu
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +28,17 @@ from gradopt.compiler.interrupts import interrupts_held_back
 COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 # Numba hands fastmath and forceinline down to callees that do not set them, so both are always set.
-STRICT: Any = {"error_model": "numpy", "fastmath": False, "forceinline": False, "nogil": True}
+_FLAGS: Any = {"error_model": "numpy", "fastmath": False, "forceinline": False, "nogil": True}
+
+# Numba wraps each function for calls from C, and for calls from Python: a third of the time it compiles.
+_FLAGS |= {"no_cfunc_wrapper": True}
+INSIDE: Any = {"no_cpython_wrapper": True}
+
+STRICT: Any = _FLAGS
 
 # nnan and ninf stay out: they would make tests for NaN and infinity constant.
-REORDERED: Any = {**STRICT, "fastmath": {"reassoc", "contract", "nsz"}}
-CONTRACTED: Any = {**STRICT, "fastmath": {"contract"}}
+REORDERED: Any = {**_FLAGS, "fastmath": {"reassoc", "contract", "nsz"}}
+CONTRACTED: Any = {**_FLAGS, "fastmath": {"contract"}}
 
 
 def _source_stamp() -> str:
@@ -70,13 +77,14 @@ class _StampedCache(FunctionCache):
     functions and configuration classes, is compiled in each process.
     """
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, flags: dict[str, Any]) -> None:
         super().__init__(function)
+        self._flags = tuple(sorted((name, str(value)) for name, value in flags.items()))
         place = self._impl.locator
         self._cache_file = _CacheFiles(self._cache_path, self._impl.filename_base, place.get_source_stamp())
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return (*super()._index_key(sig, codegen), _STAMP)
+        return (*super()._index_key(sig, codegen), _STAMP, self._flags)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         if not all(map(_is_of_this_package, sig)):
@@ -101,36 +109,55 @@ def _is_of_this_package(numba_type: Any) -> bool:
     return all(map(_is_of_this_package, getattr(numba_type, "types", ())))
 
 
-def _compiled(function: Callable[..., Any], flags: dict[str, Any], separate: bool = False) -> Any:
+def _compiled(
+    function: Callable[..., Any], flags: dict[str, Any], separate: bool = False, like: str | None = None
+) -> Any:
+    if not COMPILING:
+        # NumPy's numbers are to be as silent about overflow as machine code is.
+        return np.errstate(all="ignore")(function) if separate else function
+    from_python = _dispatcher(function, flags)
+    inside = functools.cache(lambda: _dispatcher(function, flags | INSIDE))
+    if separate:
+        return apart(from_python, inside, like)
+    from_python.get_call_template = lambda arguments, keywords: inside().get_call_template(arguments, keywords)
+    from_python.get_overload = lambda signature: inside().get_overload(signature)
+    return from_python
+
+
+def _dispatcher(function: Callable[..., Any], flags: dict[str, Any]) -> Any:
     dispatcher = njit(**flags)(function)
-    if COMPILING:
-        # Raised where neither the package's folder nor the user's cache folder can be written.
-        with contextlib.suppress(RuntimeError):
-            dispatcher._cache = _StampedCache(function)
-        compile_or_load = dispatcher.compile
+    # Raised where neither the package's folder nor the user's cache folder can be written.
+    with contextlib.suppress(RuntimeError):
+        dispatcher._cache = _StampedCache(function, flags)
+    compile_or_load = dispatcher.compile
 
-        def compile_in_peace(signature: Any) -> Any:
-            with interrupts_held_back():
-                return compile_or_load(signature)
+    def compile_in_peace(signature: Any) -> Any:
+        with interrupts_held_back():
+            return compile_or_load(signature)
 
-        dispatcher.compile = compile_in_peace
-        return apart(dispatcher) if separate else dispatcher
-    # NumPy's numbers are to be as silent about overflow as machine code is.
-    return np.errstate(all="ignore")(function) if separate else function
+    dispatcher.compile = compile_in_peace
+    return dispatcher
 
 
-def kernel(function: Callable[..., Any] | None = None, *, inline: bool = False, separate: bool = False) -> Any:
+def kernel(
+    function: Callable[..., Any] | None = None,
+    *,
+    inline: bool = False,
+    separate: bool = False,
+    like: str | None = None,
+) -> Any:
     """Compile a function with strict arithmetic, cached on disk.
 
-    `inline=True` makes it part of compiled callers; `separate=True` compiles it apart from them (see `apart`).
+    `inline=True` makes it part of compiled callers; `separate=True` compiles it apart from them (see `apart`), when it
+    is first called if it returns nothing, or what has the type of the argument `like`.
 
     Machine code is found by the module and `__qualname__` of its function, the types of the arguments, and a number
     that each process counts for itself. Where two functions of one name were cached by two processes, a third one could
     take either for the other: functions that a factory makes need names of their own.
     """
     if function is None:
-        return lambda function: kernel(function, inline=inline, separate=separate)
-    return _compiled(function, STRICT | {"forceinline": inline}, separate)
+        return lambda function: kernel(function, inline=inline, separate=separate, like=like)
+    return _compiled(function, STRICT | {"forceinline": inline}, separate, like)
 
 
 def summation(function: Callable[..., Any] | None = None, *, separate: bool = False) -> Any:

@@ -17,7 +17,7 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, lower_builtin, overload, type_callable
 from numba.np.arrayobj import make_array, populate_array
 
-from gradopt.compiler.kernel import STRICT
+from gradopt.compiler.kernel import INSIDE, STRICT
 
 _Tuple: Any = types.BaseTuple  # heterogeneous, uniform and named ones
 
@@ -284,7 +284,7 @@ def _as_tuple(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
     return impl_ret_borrowed(context, builder, signature.return_type, value)
 
 
-@overload(exchanged, jit_options=STRICT | {"forceinline": True})
+@overload(exchanged, jit_options=STRICT | INSIDE | {"forceinline": True})
 def _exchanged(length, first, second):
     if isinstance(length, types.NoneType):
         return lambda length, first, second: (second, first)

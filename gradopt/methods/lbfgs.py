@@ -24,7 +24,7 @@ from gradopt.compiler import borrowed, kernel
 from gradopt.config import config
 from gradopt.methods.base import LineSearchMethod
 from gradopt.protocol import direction, first_step, learn, new_slots
-from gradopt.vectors import norm
+from gradopt.vectors import epsilon, norm
 
 _TINY = 1e-300
 _PASSES = 4  # to find the parameters that bounds hold
@@ -161,7 +161,7 @@ def _measure(box, curvatures, i, step, change):
     """
     step_change, change_change = free_inner(box, step, change), free_inner(box, change, change)
     step_step = free_inner(box, step, step)
-    tells = step_change > np.finfo(step.dtype).eps * math.sqrt(step_step * change_change)
+    tells = step_change > epsilon(step) * math.sqrt(step_step * change_change)
     curvatures[0, i] = 1.0 / step_change if tells else 0.0
     curvatures[1, i] = step_change / change_change if tells else 0.0
     return step_step, tells

@@ -92,14 +92,14 @@ class Traced(Problem):
     def workspace(self, dtype: Any) -> Any:
         return self.tape.workspace(np.dtype(dtype), self._values)
 
-    def program(self, dtype: Any) -> Any:
+    def _program(self, dtype: Any) -> Any:
         """What the machine is given; made once."""
         if dtype not in self._programs:
             self._programs[dtype] = self.tape.program(dtype, self._values)
         return self._programs[dtype]
 
     def _lowered(self, dtype: Any) -> Any:
-        program = self.program(dtype)
+        program = self._program(dtype)
         if not COMPILING:
             return Interpreted.Compiled(lambda grad, work, x: machine.run(program, grad, work, x), None)
         packed = Packed(program)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import gradopt.tape.numpy_functions  # noqa: F401  makes them known to traced arrays
 from gradopt import validate
 from gradopt.problems.traced import Traced, is_leaf, leaf
-from gradopt.tape import machine
+from gradopt.protocol import value_and_grad
 from gradopt.tape.errors import TraceError, forget, refusal, where_raised
 from gradopt.tape.graph import Copies
 from gradopt.tape.node import Node, TooLong
@@ -123,9 +123,9 @@ def traced(
     except Exception:
         pass  # the function is not defined there
     scale = max((abs(wanted) for _, wanted in points if np.isfinite(wanted)), default=0.0)
-    program, work, grad = problem.program(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0)
+    twin, work, grad = problem.compiled(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0)
     for x, wanted in points:
-        ours = machine.run(program, grad, work, x)
+        ours = value_and_grad(twin, grad, work, x)
         if not _agrees(ours, wanted, scale, x0.dtype):
             raise TraceError(
                 f"{name} is {wanted:.10g} where its trace gives {ours:.10g}: it treats arrays otherwise than their"

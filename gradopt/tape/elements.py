@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from gradopt import elementary
-from gradopt.compiler import borrowed, elementwise, kernel, one_copy
+from gradopt.compiler import borrowed, elementwise, kernel
 from gradopt.tape.operations import OPERATIONS
 from gradopt.tape.program import FROM, MINUS, OVER, PLUS, TIMES
 
@@ -133,9 +133,8 @@ def of_number(operation, a, b, c, zero, half, one):
     return _dear(operation, a, b)
 
 
-@kernel
+@kernel(separate=True, like="a")
 def _dear(operation, a, b):
-    one_copy()
     if operation == _EXP:
         return elementary.exp(a)
     if operation == _LOG:
