@@ -12,6 +12,7 @@ import numpy as np
 
 from gradopt import validate
 from gradopt.result import OptimizeResult
+from gradopt.user_code import warn
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,13 @@ class Callbacks:
     def updates_until_due(self, updates: int) -> int | None:
         """How many updates may follow the first `updates` ones before a callback must be called; None without any."""
         return min((item.n - updates % item.n for item in self._callbacks), default=None)
+
+    def warn_if_never_due(self, epochs: int) -> None:
+        """Tell a user who may have counted in updates."""
+        for item in self._callbacks:
+            if item.n > epochs:
+                unit = "on training runs it counts epochs, not updates"
+                warn(f"every({item.n}, ...) is never called in {epochs} epochs; {unit}")
 
     def call(self, updates: int, snapshot: Callable[[bool], OptimizeResult]) -> bool:
         """Call all that are due after so many updates, or epochs; True when one asks to stop."""

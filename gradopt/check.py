@@ -87,7 +87,7 @@ def check_gradient(
         Where to compare. Without it, at a random point near the problem's start where the gradient is not small; a
         callable needs it. float32 is computed in float32 and compared with differences in float64.
     jac : callable or True
-        For a callable, as for `optimize`.
+        For a callable, as for `optimize`. Unless given, the gradient of its trace is checked.
     args : tuple
         For a callable, as for `optimize`.
     method : {"3-point", "2-point"}
@@ -103,6 +103,8 @@ def check_gradient(
     ------
     TypeError, ValueError
         An argument is wrong, or objective or gradient are not finite at x.
+    TraceError
+        A callable without jac can't be traced: there is no gradient to check.
 
     Examples
     --------
@@ -120,10 +122,8 @@ def check_gradient(
             raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
     elif x is None:
         raise ValueError("x must be given for a callable")
-    elif jac is None:
-        raise ValueError("jac must be given for a callable: without, there is no gradient to check")
-    else:
-        problem = as_problem(problem, jac, args, validate.array("x", x, 1))
+    else:  # differences of its own are no gradient to check
+        problem = as_problem(problem, "trace" if jac is None else jac, args, validate.array("x", x, 1))
     point = _random_point(problem, validate.generator("rng", rng)) if x is None else problem.checked("x", x)
     value, grad = problem.value_and_grad(point)
     if not (np.isfinite(value) and np.isfinite(grad).all()):

@@ -32,13 +32,28 @@ class Config:
 
     def _lowered(self, dtype: Any) -> Any:
         """Make that NamedTuple; for subclasses whose fields are not what their kernels want."""
-        return self.Compiled(*(lowered(getattr(self, field), dtype) for field in self.Compiled._fields))
+        return self._lowered_with(dtype)
+
+    def _lowered_with(self, dtype: Any, **instead: Any) -> Any:
+        """Make that NamedTuple of the fields, but for some of other values."""
+        twins = []
+        for field in self.Compiled._fields:
+            try:
+                twins.append(instead[field] if field in instead else lowered(getattr(self, field), dtype))
+            except TypeError as error:
+                where = f"the field {field} of {type(self).__name__}"
+                raise TypeError(f"{where} can't be passed to its kernel: {error}") from None
+        return self.Compiled(*twins)
 
     def require(self, generic: Any) -> None:
         """A TypeError if no kernel of the generic function is registered for this class."""
-        if getattr(type(self), "Compiled", None) not in generic.registry:
+        if self._twin_class not in generic.registry:
             name = type(self).__name__
             raise TypeError(f"{name} has no kernel: register one with @{generic.__name__}.on({name})")
+
+    @property
+    def _twin_class(self) -> Any:
+        return getattr(type(self), "Compiled", None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_twins"}
@@ -61,13 +76,18 @@ def config(cls: type[_C]) -> type[_C]:
 
 
 def lowered(value: Any, dtype: Any) -> Any:
-    """A field's value as kernels want it."""
+    """A field's value as kernels want it; a TypeError for what they can't take."""
     if isinstance(value, Config):
         return value.compiled(dtype)
-    if isinstance(value, float):
+    if isinstance(value, (float, np.floating)):
         return np.dtype(dtype).type(value)
-    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-        return np.ascontiguousarray(value, dtype)
-    if isinstance(value, tuple):
-        return np.array(value, np.float64 if any(isinstance(item, float) for item in value) else np.int64)
-    return value
+    if value is None or isinstance(value, (int, complex, np.number, np.bool_)):
+        return value
+    array = value
+    if isinstance(value, (tuple, list)):
+        floating = any(isinstance(item, (float, np.floating)) for item in value)
+        array = np.array(value, np.float64 if floating else None) if value else np.array(value, np.int64)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
+        allowed = "numbers, arrays, tuples and lists of numbers, None and other configurations"
+        raise TypeError(f"it must be one of {allowed}, got {value!r}")
+    return np.ascontiguousarray(array, dtype) if array is value and array.dtype.kind == "f" else array

@@ -232,8 +232,8 @@ class Descent:
             origin=progress.origin,
             schedule_state=memory.schedule_state,
             scale=self.scale,
-            fun=progress.fun,
-            best_fun=progress.best_fun,
+            fun=float(progress.fun),
+            best_fun=float(progress.best_fun),
             best_x=memory.best_x,
         )
 
@@ -249,10 +249,10 @@ class Descent:
             _all_asked_for.add(self._kinds)
         return OptimizeResult(
             x=memory.x.copy(),
-            fun=progress.fun,
+            fun=float(progress.fun),
             jac=memory.grad,
             best_x=memory.best_x.copy(),
-            best_fun=progress.best_fun,
+            best_fun=float(progress.best_fun),
             nit=progress.nit,
             nfev=nfev,
             njev=njev,

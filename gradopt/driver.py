@@ -144,7 +144,7 @@ def optimize(
     state : State, optional
         Go on from the `state` of an earlier result, with its method unless another of the same class is given. max_iter
         and epochs count further ones; batch_size, shuffle and the random stream are those of the state where they are
-        not given. n and then m updates give the same bits as n + m.
+        not given; validation and all else is to be given again. n and then m updates give the same bits as n + m.
 
     Returns
     -------
@@ -221,6 +221,7 @@ def optimize(
             plan = plan_of(problem, state, batch_size, shuffle, rng)
             watch = watch_of(problem, validation, monitor, patience, restore_best)
             epochs, max_iter = training_limits(epochs, max_iter)
+            callbacks.warn_if_never_due(epochs)
             _, x, _ = problem_and_start(problem, x0, jac, args, state, plan.rng, method, None)
             run = Training(problem, method, x, plan, watch, clipping, recover is not None, record, state)
             with bar_of(show, epochs, "epoch") as bar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import typeof_impl
 
 from gradopt import validate
 from gradopt.arguments import SEARCH_FTOL
@@ -93,6 +94,11 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> Carried:
     length = (0,) * config.n if COMPILING and config.inlined and config.n <= IN_REGISTERS else None
     real = np.dtype(dtype).type
     return Carried(_Problem(config.compiled(real), length, config.workspace(real)), f"compiled({config})", keep=config)
+
+
+@typeof_impl.register(Config)
+def _(config, context):
+    raise TypeError(f"compiled code takes gradopt.compiled(...) of a problem or method, got {config}")
 
 
 @kernel

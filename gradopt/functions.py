@@ -58,7 +58,10 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
     reason = _untraceable.get(_case(function)) if _untraceable and not insists else None
     if reason is None:
         try:
-            return traced(fun, function.args, x0, function.value_at_start, calls=1, inside=inside)
+            problem = traced(fun, function.args, x0, function.value_at_start, calls=1, inside=inside)
+            if insists or problem.has_slope_at_start:
+                return problem
+            reason = "at x0 its gradient would be NaN or infinite; np.where computes both sides"  # elsewhere it may not
         except TraceError as error:
             if insists:
                 raise
@@ -107,7 +110,12 @@ class Function(Problem):
             infinite = np.full_like(x0, np.inf)
             self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
         started = time.perf_counter()
-        answers = [part(x0.copy(), *self.args) for part in self._python_parts()[: 1 + callable(jac)]]
+        try:
+            answers = [part(x0.copy(), *self.args) for part in self._python_parts()[: 1 + callable(jac)]]
+        except TypeError as error:
+            if self.args == () and "missing" in str(error):
+                error.add_note("Further arguments of the function belong in args=(...).")
+            raise
         self.value_at_start: Any = answers[0]
         self.why_not_traced: str | None = None
         self._seconds = time.perf_counter() - started
@@ -278,7 +286,8 @@ def _real(value: Any) -> float:
     pair = isinstance(value, tuple) and len(value) == 2
     number = np.asarray(None if pair else value)
     if number.ndim or number.dtype.kind not in "iuf":
-        hint = "; if that is (value, gradient), say jac=True" if pair else ""
+        hint = "; take np.sum or an element of it" if number.ndim and number.dtype != object else ""
+        hint = "; if that is (value, gradient), say jac=True" if pair else hint
         raise TypeError(f"fun must return a real number, got {validate.shown(value)}{hint}")
     return float(number)
 

@@ -79,8 +79,10 @@ class History:
         ImportError
             pandas is not installed.
         """
-        import pandas
-
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError('to_frame needs pandas: pip install "gradopt[frame]", or pip install pandas') from None
         frame = pandas.DataFrame({name: self[name] for name in self if name != "x"})
         if "x" in self:
             frame = frame.join(pandas.DataFrame(self.x).add_prefix("x"))

@@ -97,7 +97,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
             direction = clipped(steering.clipping, new_grad, grad, last_norm)
             update(method, slots, new_x, direction, step_rate, nit - origin)
 
-        new_fun = value_and_grad(problem, new_grad, work, new_x)
+        new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
         nfev += 1
         grad_norm = norm(length, new_grad)
         if moved and not finite(new_fun, grad_norm):

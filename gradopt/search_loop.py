@@ -65,7 +65,7 @@ def search(problem, method, box, memory, progress, tests, record, iterates):
             if moved:
                 move(box, new_x, x, d, step)
 
-            new_fun = value_and_grad(problem, new_grad, work, new_x)
+            new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
             nfev += 1
             if not moved or settled:
                 break

@@ -85,7 +85,8 @@ def load(path: Any) -> OptimizeResult:
     Returns
     -------
     OptimizeResult
-        With the same numbers; `state` goes on where the run stopped.
+        With the same numbers; `state` goes on where the run stopped. A checkpoint holds what its callback saw, which is
+        no ended run: it has no status, message or history.
 
     Raises
     ------
@@ -113,7 +114,8 @@ def load(path: Any) -> OptimizeResult:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged, or no saved result: {error}") from None
+        reason = "" if "pickle" in str(error) else f": {error}"  # what NumPy then advises is no help here
+        raise ValueError(f"{path} is damaged, or no saved result{reason}") from None
     if not known or facts.get("version") != _VERSION:
         raise ValueError(f"{path} is a {facts['format']} of version {facts.get('version')}, not of version {_VERSION}")
     digest = facts.pop("digest", None)

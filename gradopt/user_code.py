@@ -10,11 +10,20 @@ from pathlib import Path
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
+from numba import types
 from numba.extending import is_jitted
 
 from gradopt.compiler import address_of, around_users, interrupts_held_back, unpacking, users
 
 _PACKAGE = str(Path(__file__).parent)
+
+
+# What a function returns that should return something else -> what to do.
+_REMEDIES: dict[Any, str] = {
+    types.List: "; return np.array([...]) instead",
+    types.Array: "; take np.sum or an element of it",
+    types.NoneType: "; a return is missing",
+}
 
 
 class NotCompilable(Exception):
@@ -40,7 +49,7 @@ def compiled_function(function: Callable[..., Any], types: tuple[Any, ...], retu
         try:
             _known[key] = _dispatcher(function, types, returns)
         except Exception as error:  # Numba's have no common base
-            _known[key] = NotCompilable(f"{type(error).__name__}: {error}")
+            _known[key] = NotCompilable(f"{_name(function)}: {type(error).__name__}: {_in_short(str(error))}")
     if isinstance(_known[key], NotCompilable):
         raise _known[key]
     return _known[key]
@@ -67,8 +76,24 @@ def warn_that_it_is_interpreted(function: Callable[..., Any], reason: NotCompila
     key = identity(function), str(reason)
     if key not in _warned:
         _warned.add(key)
-        name = getattr(function, "__name__", repr(function))
-        warn(f"{name} runs interpreted, it could not be compiled: {reason}")
+        name = _name(function)
+        warn(f"{name} runs interpreted, it could not be compiled: {str(reason).removeprefix(f'{name}: ')}")
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", None) or repr(function)
+
+
+def _in_short(error: str) -> str:
+    """What Numba says in twenty lines: the complaint, and where."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    if len(lines) < 4:
+        return error
+    complaint = lines[1] if lines[0].startswith("Failed in") else lines[0]
+    call = next((line for line in lines if line.startswith(">>>")), "")
+    carets = [i for i, line in enumerate(lines) if line.startswith("^")]
+    place = f", at `{lines[carets[0] - 1]}`" if carets and carets[0] else ""
+    return f"{complaint} {call}".rstrip() + place
 
 
 def warn(message: str) -> None:
@@ -85,7 +110,7 @@ def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: C
         _, _, with_defaults, _ = dispatcher.get_call_template(types, {})
     returned = dispatcher.overloads[tuple(with_defaults)].signature.return_type
     if not returns(returned):
-        raise TypeError(f"compiled, it returns {returned}")
+        raise TypeError(f"compiled, it returns a {returned}{_REMEDIES.get(type(returned), '')}")
     return dispatcher
 
 

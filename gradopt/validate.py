@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
 
 
 def number(
@@ -79,9 +80,11 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
     except ValueError:  # rows of different lengths
         raise ValueError(f"{wanted}, got {shown(value)}") from None
     if given.dtype.kind not in "iuf":
-        raise ValueError(f"{wanted}, got {shown(value)} of dtype {given.dtype}")
+        hint = "; pass its x" if isinstance(value, OptimizeResult) else ""
+        raise ValueError(f"{wanted}, got {shown(value)} of dtype {given.dtype}{hint}")
     if given.ndim != ndim:
-        raise ValueError(f"{wanted}, got {shown(value)} of shape {given.shape}")
+        hint = f"; write [{value}]" if given.ndim == 0 and ndim == 1 else ""
+        raise ValueError(f"{wanted}, got {shown(value)} of shape {given.shape}{hint}")
     if given.size == 0:
         raise ValueError(f"{wanted} with at least one element, got shape {given.shape}")
     if dtype is None:

@@ -41,7 +41,8 @@ def generic(
         return implementations.get(getattr(numba_types[0], "instance_class", type(None)), default)
 
     # Numba compares this signature with the implementation's, which is without annotations.
-    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in signature(stub).parameters]
+    names = list(signature(stub).parameters)
+    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
     choose.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     overload(function, jit_options=flags | INSIDE | {"forceinline": True})(choose)
 
@@ -57,6 +58,10 @@ def generic(
                 raise TypeError(f"{config.__name__} must be decorated with gradopt.config.config first")
             if config.Compiled in implementations:  # the old one may be part of compiled loops already
                 raise ValueError(f"{config.__name__} has its {stub.__name__} already; define the class again too")
+            given = list(signature(implementation).parameters)
+            if given != names:  # Numba compares the names too
+                wanted, got = (f"({', '.join(them)})" for them in (names, given))
+                raise TypeError(f"{stub.__name__} of {config.__name__} must have the parameters {wanted}, got {got}")
             implementations[config.Compiled] = implementation
             function.register(config.Compiled, compiled if COMPILING else silent(implementation))
             return implementation

@@ -95,6 +95,8 @@ def _without_owner(context: Any, builder: Any, numba_type: Any, value: Any) -> A
         for position, item_type in enumerate(numba_type.types):
             item = _without_owner(context, builder, item_type, builder.extract_value(value, position))
             value = builder.insert_value(value, item, position)
+    elif context.data_model_manager[numba_type].contains_nrt_meminfo():
+        raise TypeError(f"kernels can't borrow a {numba_type}, but numbers, arrays and tuples of these")
     return value
 
 

@@ -82,7 +82,7 @@ class FirstOrderMethod(Method):
 
     def _lowered(self, dtype: Any) -> Any:
         schedule = as_schedule("learning_rate", self.learning_rate)
-        return super()._lowered(dtype)._replace(learning_rate=schedule.compiled(dtype))
+        return self._lowered_with(dtype, learning_rate=schedule.compiled(dtype))
 
     def _check_learning_rate(self) -> None:
         if callable(self.learning_rate):

@@ -68,7 +68,7 @@ class Classifier(Supervised):
         if given.ndim != 1 or given.dtype.kind not in "iu":
             raise ValueError(
                 "y must be a one-dimensional array of integer labels,"
-                f" got {validate.shown(y)} of dtype {given.dtype} and shape {given.shape}"
+                f" got {validate.shown(y)} of dtype {given.dtype} and shape {given.shape}{_remedy(given)}"
             )
         classes = max(self.network.n_out, 2)
         if given.size and (given.min() < 0 or given.max() >= classes):
@@ -152,3 +152,11 @@ class Classifier(Supervised):
 
 def _classes(outputs: NDArray[Any]) -> NDArray[np.int64]:
     return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(np.int64)
+
+
+def _remedy(labels: NDArray[Any]) -> str:
+    if labels.ndim == 2:
+        return "; take y.argmax(axis=1) of rows with a one, y.ravel() of a column"
+    if labels.dtype.kind == "f":
+        return "; take y.astype(int)"
+    return "; take numpy.unique(y, return_inverse=True)[1]" if labels.dtype.kind in "OUS" else ""

@@ -60,7 +60,7 @@ class Traced(Problem):
     ) -> None:
         self.tape, self._x0, self._args, self._frozen, self._name = tape, x0, args, frozen, name
         self._values = values or {}
-        self.calls_before = 0
+        self.calls_before, self.has_slope_at_start = 0, True
         self._programs: dict[Any, Any] = {}
 
     def __repr__(self) -> str:

@@ -126,6 +126,8 @@ def traced(
     twin, work, grad = problem.compiled(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0)
     for x, wanted in points:
         ours = value_and_grad(twin, grad, work, x)
+        if x is x0:
+            problem.has_slope_at_start = bool(np.isfinite(grad).all()) or not np.isfinite(ours)
         if not _agrees(ours, wanted, scale, x0.dtype):
             raise TraceError(
                 f"{name} is {wanted:.10g} where its trace gives {ours:.10g}: it treats arrays otherwise than their"

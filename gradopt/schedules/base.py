@@ -26,6 +26,10 @@ class Schedule(Config):
 
     pure: ClassVar[bool] = True
 
+    @property
+    def _twin_class(self) -> Any:
+        return type(self.compiled())  # that of another class where this one is made of others
+
     def __call__(self, k: Any) -> float | NDArray[np.float64]:
         """The learning rate of update k.
 
@@ -49,6 +53,7 @@ class Schedule(Config):
         >>> gradopt.InverseTimeDecay(0.2, 0.01)([0, 100, 300])
         array([0.2 , 0.1 , 0.05])
         """
+        self.require(rate)
         counts = np.asarray(k)
         if counts.dtype.kind not in "iu":
             raise TypeError(f"k must be an integer or an array of integers, got {validate.shown(k)}")
@@ -62,6 +67,8 @@ class Schedule(Config):
 def as_schedule(name: str, value: Any) -> Schedule:
     """A schedule as it is, a number as a `Constant`, a function as a `FunctionOfCount`; `name` is for the error."""
     if isinstance(value, Schedule):
+        if value.pure:
+            value.require(rate)
         return value
     return FunctionOfCount(value) if callable(value) else Constant(validate.number(name, value, 0))
 

@@ -172,8 +172,7 @@ class Cyclic(Schedule):
 
     def _lowered(self, dtype: Any) -> Any:
         down = self.steps_up if self.steps_down is None else self.steps_down
-        twin = super()._lowered(dtype)
-        return twin._replace(steps_down=down, mode=_MODES.index(self.mode))
+        return self._lowered_with(dtype, steps_down=down, mode=_MODES.index(self.mode))
 
 
 @rate.on(Cyclic)

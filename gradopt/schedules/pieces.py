@@ -111,7 +111,7 @@ class Warmup(Schedule):
         self._check("start_factor", validate.number, 0, 1)
 
     def _lowered(self, dtype: Any) -> Any:
-        return super()._lowered(dtype)._replace(schedule=as_schedule("schedule", self.schedule).compiled(dtype))
+        return self._lowered_with(dtype, schedule=as_schedule("schedule", self.schedule).compiled(dtype))
 
 
 @rate.on(Warmup)

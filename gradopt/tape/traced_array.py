@@ -112,7 +112,8 @@ class TracedArray:
         return bool(self._numbers("a branch or loop on what depends on x", remedy))
 
     def __float__(self) -> float:
-        remedy = "leave float() out, take np.sin in place of math.sin, np.stack to put numbers together, or another jac"
+        remedy = "leave float() out, take np.sin in place of math.sin, np.stack in place of writing into an array"
+        remedy += ", or another jac"
         return float(self._numbers("a number made of what depends on x", remedy))
 
     def __int__(self) -> int:
