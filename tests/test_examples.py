@@ -34,7 +34,7 @@ PRINTED = {
         "huber                   [2.027 0.268 3.005 0.377]",
         "mse                     [2.121 0.335 3.    0.364]",
     ],
-    "any_numpy_function": ["gradopt              loss 0.0680828231", "scipy, no gradient   loss 0.068082823"],
+    "any_numpy_function": ["gradopt  loss 0.0680828231", "scipy    loss 0.068082823"],
     "heat_inverse": ["584 operations, gradient included", "minimum   71.516", "0.0045 without the noise"],
     "why_gradients": ["0.15210, 0.00031 by gradients"],
 }
