@@ -23,7 +23,7 @@ _PANELS = (
 
 
 def history(*results: Any, labels: Sequence[str] | None = None, figure: Any = None) -> Any:
-    """Draw what runs recorded: objective, gradient norm and learning rate over the updates.
+    """Draw what runs recorded: objective, gradient norm and learning rate over the updates, or epochs of training runs.
 
     Parameters
     ----------
@@ -62,27 +62,31 @@ def history(*results: Any, labels: Sequence[str] | None = None, figure: Any = No
     panels = [panel for panel in _PANELS if any(panel[0] in result.history for result, _ in runs)]
     if figure is None:
         figure = pyplot().figure(figsize=(4 * len(panels), 3.4), layout="constrained")
+    by_epoch = all("state" in result and result.state.training is not None for result, _ in runs)
     for axes, (column, beside, title) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         drawn: list[Any] = []
         for i, (result, label) in enumerate(runs):
             if column not in result.history:
                 continue
-            validated = beside in result.history
-            axes.plot(
-                result.history.nit,
-                result.history[column],
-                color=f"C{i}",
-                label=label or ("training" if validated else None),
-            )
+            validated, places = beside in result.history, _epochs(result) if by_epoch else result.history.nit
+            line: dict[str, Any] = {"color": f"C{i}", "drawstyle": "steps-post" if column == "learning_rate" else None}
+            axes.plot(places, result.history[column], label=label or ("training" if validated else None), **line)
             drawn.extend(result.history[column])
             if validated:
                 name = f"{label}, validation" if label else "validation"
-                axes.plot(result.history.nit, result.history[beside], "--", color=f"C{i}", label=name)
+                axes.plot(places, result.history[beside], "--", color=f"C{i}", label=name)
                 drawn.extend(result.history[beside])
-        axes.set(title=title, xlabel="update", yscale="log" if spreads(drawn) else "linear")
+        axes.set(title=title, xlabel="epoch" if by_epoch else "update", yscale="log" if spreads(drawn) else "linear")
     if len(runs) > 1 or any("val_fun" in result.history for result, _ in runs):
         figure.axes[-len(panels)].legend()
     return figure
+
+
+def _epochs(result: Any) -> NDArray[np.float64]:
+    """The epochs that were over at each row of a training run's history; the last one may be in progress."""
+    training, rows = result.state.training, len(result.history)
+    whole = np.arange(rows) - rows + training.epoch + 1.0
+    return np.append(whole[1:], training.epoch + training.row / training.rows) if training.row else whole
 
 
 def schedule(schedule: Any, n: int, ax: Any = None, label: str | None = None) -> Any:

@@ -155,7 +155,7 @@ def landscape(
         axes.set(ylabel="objective")
     else:
         drawn = _contours(axes, problem, middle, along, [(-reach, reach)] * 2, filled=True)
-        axes.figure.colorbar(drawn, ax=axes, label="objective")
+        axes.figure.colorbar(drawn, ax=axes, label="objective", format="%.3g")
         axes.plot(0.0, 0.0, "o", color="w", markeredgecolor="k")
         axes.set(ylabel="along direction 2")
     axes.set(xlabel="along direction 1")
@@ -196,7 +196,7 @@ def _contours(
     if high <= low:
         levels: Any = 2
     elif spreads(above[above > 0]):  # a valley: lines that get closer to its bottom
-        levels = low + np.geomspace(1e-4, 1.0, 14) * (high - low)
+        levels = low + np.append(0.0, np.geomspace(1e-4, 1.0, 14)) * (high - low)
     else:
         levels = np.linspace(low, high, 14)
     if filled:
