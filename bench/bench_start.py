@@ -114,7 +114,7 @@ def test_warm_process_against_numba_alone(pair, kernel, tmp_path):
 
 def test_cold_process_against_numba_alone(pair, kernel, tmp_path):
     folders = iter(range(1000))
-    what = "the same with nothing compiled before, both"
+    what = "a process that solves Rosenbrock, nothing compiled before, against one that compiles two lines"
     pair(
         lambda: run(SOLVE, tmp_path / str(next(folders))),
         lambda: run(kernel, tmp_path / str(next(folders))),

@@ -81,7 +81,9 @@ def compare(pair, fun, x, peer, what, aim, times, moved=0):
     np.testing.assert_allclose(grad, wanted, rtol=1e-7, atol=1e-9 * np.abs(wanted).max())
     pair.needs(moved)
     many, few = times[0] // times[1], times[1]
-    pair_of_equal_work(pair, lambda: ours(many * few), lambda: theirs(few), many, few, what, aim, "call")
+    pair_of_equal_work(
+        pair, lambda: ours(many * few), lambda: theirs(few), many, few, what, aim, "call", "gradients equal to 1e-7"
+    )
 
 
 def test_rosenbrock(pair):
@@ -105,7 +107,16 @@ def test_array_form(pair, n, times, aim):
 
 def test_array_form_beside_torch(pair):
     x = np.random.default_rng(0).normal(size=1_000_000)
-    compare(pair, array_form, x, torchs, "the same, n = 1 000 000, against torch eager", ">= 4", (2, 2), 24e6)
+    compare(
+        pair,
+        array_form,
+        x,
+        torchs,
+        "extended Rosenbrock as array operations, n = 1 000 000, traced, against torch eager",
+        ">= 4",
+        (2, 2),
+        24e6,
+    )
 
 
 def test_logistic_regression(pair):
@@ -124,12 +135,20 @@ def test_from_a_new_function_to_its_minimum(pair):
     source = "lambda x: {a} * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2"
     functions = iter([eval(source.format(a=100.0 + 0.01 * i)) for i in range(100)])
     what = "from a new function to its minimum (2-D, no gradient given), against scipy's minimize"
+
+    def ours():
+        return optimize(next(functions), START)
+
+    def theirs():
+        return minimize(lambda x: rosenbrock(np, x), START)
+
     pair(
-        lambda: optimize(next(functions), START),
-        lambda: minimize(lambda x: rosenbrock(np, x), START),
+        ours,
+        theirs,
         what,
         ">= 5",
         unit="solve",
+        outcome="f = {:.1e} and {:.1e}".format(*(solve().fun for solve in (ours, theirs))),
     )
 
 
@@ -144,5 +163,5 @@ def test_against_the_compiled_path(pair):
         optimize(fun, START, jac=jac)
         times[jac].append(time.perf_counter() - started)
     ours, theirs = (np.array(times[jac][1:]) for jac in ("trace", "3-point"))  # the first loads kernels
-    what = "the same against compiling it (jac='3-point'), first call"
+    what = "from a new function to its minimum, traced, against compiling it (jac='3-point'), first call"
     pair.record(lambda: None, ours, theirs, what, ">= 50", "solve")

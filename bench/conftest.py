@@ -29,6 +29,12 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_configure(config):
+    """The table of pytest-benchmark knows one side of each row only."""
+    if config.getoption("--report"):
+        config.option.benchmark_quiet = True
+
+
 def _section(request):
     """What a file of benchmarks is about: the beginning of its docstring."""
     return re.split("[,:.]", request.module.__doc__)[0]
@@ -66,6 +72,7 @@ class Pair:
 
     def record(self, ours, our_times, their_times, what, aim, unit, outcome=""):
         """Keep a row of the table, of times that were taken in turn."""
+        report.measure()
         # Once more under pytest-benchmark, for its own table and its --benchmark-* options.
         self.benchmark.pedantic(ours, rounds=3, iterations=1)
         ratio, low, high = (float(np.quantile(their_times / our_times, q)) for q in (0.5, 0.25, 0.75))
