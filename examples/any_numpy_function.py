@@ -54,6 +54,6 @@ for name, (seconds, fun) in runs.items():
     above = fun - min(fun.min() for _, fun in runs.values())
     print(f"{name:8s} loss {fun[-1]:.10f}, last digit after {1e3 * seconds[np.argmax(above < 1e-12)]:8.2f} ms")
     plt.loglog(1e3 * seconds, np.maximum(above, 1e-16), label=name)
-plt.gca().set(xlabel="milliseconds since the function was handed over", ylabel="loss above the minimum")
+plt.gca().set(xlim=(1, 1000), xlabel="milliseconds since the function was handed over", ylabel="loss above the minimum")
 plt.legend(loc="upper right")
 plt.savefig("any_numpy_function.png", dpi=120)

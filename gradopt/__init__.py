@@ -112,3 +112,7 @@ __all__ = [
     "problems",
     "trace",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

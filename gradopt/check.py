@@ -37,6 +37,13 @@ class GradientCheck:
         Where it was checked, and the two gradients.
     resolution : ndarray (n,)
         The absolute error that the rounding of the objective hides.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> check = gradopt.check_gradient(lambda x: x[0] ** 2 * x[1], [1.0, 2.0], jac=lambda x: 2.0 * x)
+    >>> bool(check), check.worst, check.max_abs_error.__round__(3)
+    (False, 'x[1]', 3.0)
     """
 
     passed: bool

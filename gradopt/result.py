@@ -49,6 +49,13 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
         Seconds of this call that went into compilation.
     problem : Traced
         Of a function that was traced: the problem, which `save` keeps with the result.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> result = gradopt.optimize(lambda x: (x[0] - 1.0) ** 2 + x[1] ** 4, [0.0, 0.0], gtol=1e-4)
+    >>> result.success, result.status, result.nit == result.history.nit[-1]
+    (True, <Status.GTOL: 0>, np.True_)
     """
 
     def _repr_html_(self) -> str:
