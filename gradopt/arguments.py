@@ -46,9 +46,12 @@ def stop_tests(
     """The tests that end a run without batches; -1 for those that are off."""
     if ftol is None and isinstance(method, LineSearchMethod):
         ftol = SEARCH_FTOL * float(np.finfo(dtype).eps)
-    given = {"gtol": _DEFAULT_GTOL if gtol is None else gtol, "ftol": ftol, "xtol": xtol}
-    tolerances = {name: -1.0 if value is None else validate.number(name, value, 0) for name, value in given.items()}
-    return StopTests(**tolerances, target=target)
+    return StopTests(
+        gtol=validate.number("gtol", _DEFAULT_GTOL if gtol is None else gtol, 0),
+        ftol=-1.0 if ftol is None else validate.number("ftol", ftol, 0),
+        xtol=-1.0 if xtol is None else validate.number("xtol", xtol, 0),
+        target=target,
+    )
 
 
 def update_limit(method: Method, max_iter: int | None) -> int:

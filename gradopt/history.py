@@ -121,7 +121,8 @@ class Recorder:
         if needed > capacity:
             capacity = max(needed, 2 * capacity, _FIRST_CAPACITY)
             self._scalars, scalars = np.empty((3, capacity)), self._scalars
-            self._scalars[:, : self._rows] = scalars[:, : self._rows]
+            if self._rows:
+                self._scalars[:, : self._rows] = scalars[:, : self._rows]
             if self._keeps_x:
                 self._x, x = np.empty((capacity, self._x.shape[1]), self._x.dtype), self._x
                 self._x[: self._rows] = x[: self._rows]

@@ -86,7 +86,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
     best_x, slots = stacked(length, memory.best_x), stacked(length, memory.slots)
     schedule_state = borrowed(memory.schedule_state)
     nit, origin, nfev, fun, best_fun, step_rate = progress
-    best_is_here = False
+    best_is_here, steps_matter = False, tests.ftol >= 0.0 or tests.xtol >= 0.0
     last_norm = norm(length, grad) if nfev > 0 else 0.0
     status = RUNNING
 
@@ -100,7 +100,8 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
         new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
         nfev += 1
         grad_norm = norm(length, new_grad)
-        if moved and not finite(new_fun, grad_norm):
+        sound = finite(new_fun, grad_norm)
+        if moved and not sound:
             status = _NON_FINITE
             break
 
@@ -125,8 +126,8 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
         if row < record.x.shape[0]:
             copy_to_row(record.x, row, x)
 
-        status = value_verdict(tests, fun, grad_norm, within(length, grad, grad_norm, tests.gtol))
-        if status == RUNNING and last_rate != 0.0:
+        status = value_verdict(tests, fun, sound, within(length, grad, grad_norm, tests.gtol))
+        if status == RUNNING and steps_matter and last_rate != 0.0:
             status = step_verdict(length, tests, last_fun, fun, new_x, x, new_grad)
         if status != RUNNING:
             break
@@ -147,12 +148,13 @@ def finite(fun, grad_norm):
 
 
 @kernel(inline=True)
-def value_verdict(tests, fun, grad_norm, stationary):
+def value_verdict(tests, fun, sound, stationary):
     """The first that holds of the tests NON_FINITE, TARGET, GTOL, else RUNNING.
 
+    sound : whether objective and gradient are finite
     stationary : whether the gradient is within gtol of zero
     """
-    if not finite(fun, grad_norm):
+    if not sound:
         return _NON_FINITE
     if fun <= tests.target:
         return _TARGET

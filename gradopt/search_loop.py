@@ -115,7 +115,8 @@ def search(problem, method, box, memory, progress, tests, record, iterates):
         if row < record.x.shape[0]:
             copy_to_row(record.x, row, x)
 
-        status = value_verdict(tests, fun, grad_norm, stationary(length, box, x, grad, grad_norm, tests.gtol))
+        sound = finite(fun, grad_norm)
+        status = value_verdict(tests, fun, sound, stationary(length, box, x, grad, grad_norm, tests.gtol))
         if status == RUNNING and moved:
             status = step_verdict(length, tests, last_fun, fun, new_x, x, new_grad)
         if status != RUNNING:

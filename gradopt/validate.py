@@ -89,8 +89,11 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
         raise ValueError(f"{wanted} with at least one element, got shape {given.shape}")
     if dtype is None:
         dtype = np.float32 if given.dtype == np.float32 else np.float64
-    with np.errstate(over="ignore"):  # the test below says what became infinite
-        result = np.array(given, dtype=dtype, order="C")
+    if given.dtype == dtype:
+        result = np.array(given, order="C")
+    else:
+        with np.errstate(over="ignore"):  # the test below says what became infinite
+            result = np.array(given, dtype=dtype, order="C")
     if finite and not np.isfinite(result).all():
         where = np.argwhere(~np.isfinite(result))[0]
         raise ValueError(f"{wanted}, got {result[tuple(where)]} at [{', '.join(map(str, where))}]")

@@ -50,7 +50,9 @@ class Rosenbrock(Problem):
 
     @property
     def x0(self) -> NDArray[np.float64]:
-        return np.where(np.arange(self.n) % 2 == 0, -1.2, 1.0)
+        start = np.ones(self.n)
+        start[::2] = -1.2
+        return start
 
     @property
     def minimizer(self) -> NDArray[np.float64] | None:
