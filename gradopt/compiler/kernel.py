@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +133,23 @@ def _dispatcher(function: Callable[..., Any], flags: dict[str, Any]) -> Any:
     compile_or_load = dispatcher.compile
 
     def compile_in_peace(signature: Any) -> Any:
-        with interrupts_held_back():
+        with interrupts_held_back(), _no_collection():
             return compile_or_load(signature)
 
     dispatcher.compile = compile_in_peace
     return dispatcher
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python from looking for garbage: Numba makes objects by the million, none of them in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def kernel(
