@@ -78,7 +78,7 @@ class FirstOrderMethod(Method):
         return isinstance(self.learning_rate, PerEpoch)
 
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        return tuple(np.zeros_like(x) for _ in self.slots)
+        return tuple(np.zeros(x.size, x.dtype) for _ in self.slots)
 
     def _lowered(self, dtype: Any) -> Any:
         schedule = as_schedule("learning_rate", self.learning_rate)
