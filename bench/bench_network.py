@@ -157,8 +157,10 @@ def jax_epochs(sizes, X, y, batch_size):
     state, orders = optimizer.init(parameters), np.random.default_rng(0)
 
     def run():
+        nonlocal parameters, state
         order = jnp.array(orders.permutation(len(X))[: steps * batch_size])
-        return float(jax.block_until_ready(epoch(parameters, state, order))[2])
+        parameters, state, value = jax.block_until_ready(epoch(parameters, state, order))
+        return float(value)
 
     return run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
@@ -55,6 +55,20 @@ class Config:
     def _twin_class(self) -> Any:
         return getattr(type(self), "Compiled", None)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is of the same class and has the same fields, arrays element by element."""
+        if type(other) is not type(self):
+            return NotImplemented
+        if not is_dataclass(self):
+            return self is other
+        return all(_same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+
+    def __hash__(self) -> int:
+        if not is_dataclass(self):
+            return id(self)
+        values = [getattr(self, field.name) for field in fields(self)]
+        return hash((type(self), *(value.shape if isinstance(value, np.ndarray) else value for value in values)))
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_twins"}
 
@@ -66,13 +80,18 @@ class Config:
 @dataclass_transform(frozen_default=True)
 def config(cls: type[_C]) -> type[_C]:
     """Make a frozen dataclass of a `Config`, and its NamedTuple unless the class brings one of its own."""
-    cls = dataclass(frozen=True)(cls)  # type: ignore[assignment]
+    cls = dataclass(frozen=True, eq=False)(cls)  # type: ignore[assignment]
     if "Compiled" not in cls.__dict__:
         names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
         cls.Compiled = namedtuple(cls.__name__, names, module=cls.__module__)  # type: ignore[misc]
         # Pickle, and with it the disk cache of compiled code, looks for the class under this name.
         cls.Compiled.__qualname__ = f"{cls.__qualname__}.Compiled"
     return cls
+
+
+def _same(one: Any, other: Any) -> bool:
+    arrays = isinstance(one, np.ndarray) or isinstance(other, np.ndarray)
+    return np.array_equal(one, other) if arrays else bool(one == other)
 
 
 def lowered(value: Any, dtype: Any) -> Any:

@@ -22,6 +22,7 @@ from gradopt.result import OptimizeResult, State
 from gradopt.search_loop import search, search_in_python
 from gradopt.status import Status
 from gradopt.steering import Steering
+from gradopt.trial import try_method, try_problem
 
 # The updates that come along with the evaluation of the start, at the most and by the seconds they may take.
 _FIRST_UPDATES, _AN_INSTANT = 64, 1e-3
@@ -66,6 +67,8 @@ class Descent:
         problem.require(value_and_grad)
         self._searches = isinstance(method, LineSearchMethod)
         method.require(direction if self._searches else update)
+        try_problem(problem, x, in_batches=False)
+        try_method(method, x)
         self._source, self._tests = problem, tests
         self._problem, self._method = problem.compiled(x.dtype), method.compiled()
         loops = (search, search_in_python) if self._searches else (iterate, iterate_in_python)

@@ -32,6 +32,7 @@ from gradopt.result import OptimizeResult, State
 from gradopt.status import Status
 from gradopt.steering import RetryFromBest, clipping_of
 from gradopt.training import Training
+from gradopt.trial import remedy_for_kernels
 
 
 def optimize(
@@ -211,7 +212,7 @@ def optimize(
     shuffle, restore_best = validate.flag("shuffle", shuffle), validate.flag("restore_best", restore_best)
     validate.choice("monitor", monitor, ("loss", "accuracy"))
     run: Descent | Training
-    with Compilation() as compilation:
+    with Compilation() as compilation, remedy_for_kernels(problem, method):
         if training:
             refuse("a training run", gtol=gtol, ftol=ftol, xtol=xtol, bounds=bounds)
             if searches:

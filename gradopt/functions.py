@@ -61,7 +61,7 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
             problem = traced(fun, function.args, x0, function.value_at_start, calls=1, inside=inside)
             if insists or problem.has_slope_at_start:
                 return problem
-            reason = "at x0 its gradient would be NaN or infinite; np.where computes both sides"  # elsewhere it may not
+            reason = "at x0 its gradient would be NaN or infinite"  # elsewhere it may not
         except TraceError as error:
             if insists:
                 raise

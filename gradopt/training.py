@@ -22,6 +22,7 @@ from gradopt.protocol import batch_value_and_grad, look, update
 from gradopt.result import OptimizeResult, State, TrainingState
 from gradopt.status import Status
 from gradopt.steering import NoClipping, Steering
+from gradopt.trial import try_method, try_problem
 
 
 class _Backup(NamedTuple):
@@ -67,6 +68,8 @@ class Training:
     ) -> None:
         problem.require(batch_value_and_grad)
         method.require(update)
+        try_problem(problem, x, in_batches=True)
+        try_method(method, x)
         self.method, self._problem, self._plan, self._watch, self._record = method, problem, plan, watch, record
         self._twins = problem.compiled(x.dtype), method.compiled()
         self._batch_size = plan.batch_size or problem.rows

@@ -38,7 +38,7 @@ LAYERS = [
     {"loop", "epoch"},
     {"search_loop"},
     {"result", "storage", "history", "functions", "compilation", "progress"},
-    {"callbacks", "check", "plan", "descent", "training", "arguments", "plot"},
+    {"callbacks", "check", "plan", "trial", "descent", "training", "arguments", "plot"},
     {"between_chunks", "ending"},
     {"driver", "embedded"},
     {"scipy_method"},

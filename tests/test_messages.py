@@ -11,8 +11,8 @@ X = np.random.default_rng(4).normal(size=(12, 3))
 NETWORK = Network([Dense(3, 2)])
 
 
-def root_or_square(x):
-    return np.sum(np.where(x > 0.0, np.sqrt(x), x**2))
+def cone(x):
+    return np.sqrt(x[0] ** 2 + x[1] ** 2) + x[0]
 
 
 def with_a_jump(x):
@@ -47,12 +47,9 @@ def test_a_python_file_is_no_saved_result():
 
 
 def test_where_only_the_traced_gradient_is_not_finite():
-    with np.errstate(invalid="ignore"):
-        result = optimize(root_or_square, [-1.0, -2.0], gtol=1e-4)
-        assert result.fun < 1e-6
-        assert "at x0 its gradient would be NaN or infinite; np.where computes both sides" in result.message
-        assert "reverse mode" in optimize(root_or_square, [1.0, 2.0], max_iter=1).message  # there it is finite
-        insisted = optimize(root_or_square, [-1.0, -2.0], jac="trace")
+    assert "at x0 its gradient would be NaN or infinite" in optimize(cone, [0.0, 0.0], max_iter=1).message
+    assert "reverse mode" in optimize(cone, [1.0, 2.0], max_iter=1).message  # there it is finite
+    insisted = optimize(cone, [0.0, 0.0], jac="trace")
     assert insisted.status == Status.NON_FINITE
     assert "the gradient is NaN or infinite at the start x0, where the objective is finite" in insisted.message
     assert "another jac" in insisted.message

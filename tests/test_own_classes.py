@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from numba.core.errors import NumbaError
 
 from gradopt import LBFGS, SGD, Warmup, check_gradient, descend, optimize, problems
 from gradopt.config import config
+from gradopt.methods import FirstOrderMethod
 from gradopt.protocol import rate, update, value_and_grad
 from gradopt.schedules import Schedule
 
@@ -53,6 +55,13 @@ def test_sequences_reach_the_kernel_as_arrays(weights):
         assert optimize(problem, np.ones(2, np.float32), method=method, max_iter=3).x.dtype == np.float32
 
 
+def test_problems_with_arrays_are_compared_by_their_elements():
+    one, same, other = (Weighted(np.array(weights)) for weights in ([1.0, 2.0], [1.0, 2.0], [1.0, 3.0]))
+    assert one == same != other
+    assert len({one, same, other}) == 2
+    assert Bowl() == Bowl() != Bowl(1)
+
+
 @pytest.mark.parametrize("field", ["square", {"a": 1}, len, ("a",), np.array(["a"]), [[1, 2], [3]]], ids=repr)
 def test_what_a_kernel_cannot_take_is_refused(field):
     with pytest.raises((TypeError, ValueError), match="field of Bowl|inhomogeneous"):
@@ -99,3 +108,81 @@ def test_descend_wants_what_is_compiled():
         TypeError, match=r"compiled code takes gradopt.compiled\(...\) of a problem or method, got Rosen"
     ):
         descend(problems.Rosenbrock(), SGD(), np.zeros(2), 3, 0.0)
+
+
+def problem_with(kernel):
+    own = config(type("Own", (problems.Problem,), {"n": 2, "x0": np.ones(2), "__module__": __name__}))
+    value_and_grad.on(own)(kernel)
+    return own()
+
+
+def wrong_name(problem, grad, work, x):
+    grad[0], grad[1] = x[0], unknown  # noqa: F821
+    return x[0]
+
+
+def beyond(problem, grad, work, x):
+    for j in range(x.size + 1):
+        grad[j] = x[j]
+    return x[0]
+
+
+def no_return(problem, grad, work, x):
+    grad[0], grad[1] = x[0], x[1]
+
+
+def half_a_gradient(problem, grad, work, x):
+    grad[0] = x[0]
+    return x[0]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "error", "message"),
+    [
+        (wrong_name, NameError, "unknown"),
+        (beyond, IndexError, "out of bounds"),
+        (no_return, TypeError, "value_and_grad of Own must return a real number, got None"),
+        (half_a_gradient, ValueError, r"must write each element of grad, but does not write grad\[1\]"),
+    ],
+)
+def test_mistakes_in_kernels_show_themselves(kernel, error, message):
+    with pytest.raises(error, match=message):
+        optimize(problem_with(kernel))
+
+
+def test_an_update_returns_nothing():
+    @config
+    class Returning(FirstOrderMethod):
+        slots = ()
+        learning_rate: float = 0.1
+
+    @update.on(Returning)
+    def _(method, slots, x, grad, rate, k):
+        return x - rate * grad
+
+    with pytest.raises(TypeError, match="update of Returning must write x in place and return nothing"):
+        optimize(Bowl(), method=Returning())
+
+
+def test_a_schedule_returns_a_number():
+    @config
+    class Silent(Schedule):
+        initial: float = 1.0
+
+    @rate.on(Silent)
+    def _(schedule, k):
+        pass
+
+    with pytest.raises(TypeError, match="rate of Silent must return a real number, got None"):
+        optimize(Bowl(), method=SGD(Silent()))
+
+
+@compiled_only
+def test_what_python_can_do_and_numba_cannot_names_the_class():
+    def kernel(problem, grad, work, x):
+        grad[0], grad[1] = float(format(x[0], ".3f")), 0.0
+        return x[0]
+
+    with pytest.raises(NumbaError) as caught:
+        optimize(problem_with(kernel))
+    assert "A kernel of Own could not be compiled" in caught.value.__notes__[0]

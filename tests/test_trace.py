@@ -437,6 +437,20 @@ class TestHardCases:
         np.testing.assert_allclose(problem.grad(x), complex_step(f, x), rtol=1e-12)
         assert problem.with_args(made(2.0 * F)).value(x) == pytest.approx(8.0 * f(x), rel=1e-12)
 
+    @pytest.mark.parametrize(
+        ("f", "at", "expected"),
+        [
+            (lambda x: np.sum(np.where(x > 0.0, np.sqrt(x), x**2)), [-1.0, 4.0], [-2.0, 0.25]),
+            (lambda x: np.sum(np.where(x == 0.0, 1.0, np.sin(x) / x)), [0.0, 1.0], [0.0, np.cos(1.0) - np.sin(1.0)]),
+            (lambda x: np.where(x[0] > 0.0, np.prod(np.exp(1e4 * x)), np.sum(x)), [-1.0, 2.0], [1.0, 1.0]),
+            (lambda x: np.sum(np.where(x < 9.0, x, np.log(1.0 - x) * x ** (x - 3.0))), [2.0, 3.0], [1.0, 1.0]),
+            (lambda x: x[0] * np.sum(np.where(x < 0.0, 1.0 / x, 0.0)), [0.0, -2.0], [-0.5, 0.0]),
+        ],
+    )
+    def test_a_side_that_is_not_taken_has_no_part_in_the_gradient(self, f, at, expected):
+        with np.errstate(all="ignore"):
+            np.testing.assert_allclose(trace(f, at).grad(at), expected, rtol=1e-12)
+
     def test_stretched_arguments_are_not_read_beyond_their_end(self):
         problem = trace(lambda x, F: np.sum(F[1:]) * x[0], [1.0], (np.broadcast_to(2.0, (10**5,)),))
         assert problem.value([1.0]) == 2.0 * (10**5 - 1)

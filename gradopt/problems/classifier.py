@@ -54,7 +54,7 @@ class Classifier(Supervised):
     y: Any
 
     Compiled = Data
-    __eq__, __hash__, __repr__ = Supervised.__eq__, Supervised.__hash__, Supervised.__repr__
+    __repr__ = Supervised.__repr__
 
     measures: ClassVar[tuple[str, ...]] = ("fun", "accuracy")
 

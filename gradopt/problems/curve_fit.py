@@ -80,15 +80,6 @@ class CurveFit(RowProblem):
         object.__setattr__(self, "y", y.astype(dtype, copy=False))
         loss_named(self.loss)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, CurveFit):
-            return NotImplemented
-        same_data = np.array_equal(self.t, other.t) and np.array_equal(self.y, other.y)
-        return same_data and (self.model, self.loss) == (other.model, other.loss)
-
-    def __hash__(self) -> int:
-        return hash((self.model, self.loss, self.y.size, float(self.t.sum()), float(self.y.sum())))
-
     def __repr__(self) -> str:
         name = getattr(self.model, "__name__", self.model)
         return f"CurveFit({name}, t={self.t.shape}, y={self.y.shape}, loss={self.loss!r})"

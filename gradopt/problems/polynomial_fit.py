@@ -82,15 +82,6 @@ class PolynomialFit(RowProblem):
         self._check("degree", validate.integer, 0)
         loss_named(self.loss)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, PolynomialFit):
-            return NotImplemented
-        same_data = np.array_equal(self.t, other.t) and np.array_equal(self.y, other.y)
-        return same_data and (self.degree, self.loss) == (other.degree, other.loss)
-
-    def __hash__(self) -> int:
-        return hash((self.t.size, self.degree, self.loss, float(self.t.sum()), float(self.y.sum())))
-
     def __repr__(self) -> str:
         return f"PolynomialFit(t={self.t.shape}, y={self.y.shape}, degree={self.degree}, loss={self.loss!r})"
 

@@ -54,14 +54,6 @@ class Quadratic(Problem):
         object.__setattr__(self, "b", b)
         self._check("c", validate.number)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Quadratic):
-            return NotImplemented
-        return np.array_equal(self.A, other.A) and np.array_equal(self.b, other.b) and self.c == other.c
-
-    def __hash__(self) -> int:
-        return hash((self.n, self.c, float(self.A.sum()), float(self.b.sum())))
-
     def __repr__(self) -> str:
         return f"Quadratic(A={self.A.shape}, b={self.b.shape}, c={self.c})"
 

@@ -53,7 +53,6 @@ class Regressor(Supervised):
     loss: str = "mse"
 
     Compiled = Data
-    __eq__, __hash__ = Supervised.__eq__, Supervised.__hash__
 
     def __post_init__(self) -> None:
         self._check_network_and_X()

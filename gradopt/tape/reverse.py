@@ -3,6 +3,9 @@
 The adjoint of a node is the derivative of the result by it. From the last node to the first, each hands on what it
 contributes to the adjoints of its inputs (A. Griewank and A. Walther, Evaluating Derivatives, 2008, section 3.2). A
 single number may stand for an adjoint that is the same everywhere.
+
+`where` computes both of its sides. On the side that is not taken the adjoint is 0, but a slope may be infinite there,
+or NaN, and 0 times that is NaN: what leads to such a side hands on nothing where its own adjoint is 0.
 """
 
 from __future__ import annotations
@@ -16,12 +19,18 @@ from gradopt.tape.graph import Graph
 from gradopt.tape.node import Node
 from gradopt.tape.operations import OPERATIONS
 
+# Operations whose contributions are 0 where the adjoint is, whatever the inputs are.
+_HARMLESS = {"copy", "add", "subtract", "negative", "maximum", "minimum", "where"}
+
 
 def gradient(graph: Graph, result: Node) -> Node:
     """The node for the derivative of `result`, which has one element, by x: it has the shape of x."""
+    nodes = [node for node in needed(result) if node.value is None]
+    sides = [side for node in nodes if node.operation == "where" for side in node.inputs[1:]]
+    guarded = {node.number for node in needed(*sides) if node.operation not in _HARMLESS}
     direct = {result.number: graph.constant(1.0)}
     parts: dict[int, list[tuple[Geometry, Node]]] = {}  # contributions to views of a node
-    for node in reversed([node for node in needed(result) if node.value is None]):
+    for node in reversed(nodes):
         d = direct.pop(node.number, None)
         if node.number in parts:
             d = _with_parts(graph, d, parts.pop(node.number), node.shape)
@@ -35,7 +44,8 @@ def gradient(graph: Graph, result: Node) -> Node:
             continue
         own: dict[int, Node] = {}  # together, where an input stands twice: x x has the adjoint 2 d x
         for position, i in enumerate(node.inputs):
-            contribution = _contribution(graph, node, position, d) if i.value is None else None
+            guard = node.number in guarded
+            contribution = _contribution(graph, node, position, d, guard) if i.value is None else None
             if contribution is not None:
                 if contribution.size == 1:  # for all elements
                     contribution = graph.reshaped(contribution, i.shape if i.size == 1 else ())
@@ -75,8 +85,11 @@ def _spread(graph: Graph, d: Node, shape: Shape) -> Node:
     return graph.stretched(graph.reshaped(d, ()), shape) if math.prod(shape) > 1 else graph.reshaped(d, shape)
 
 
-def _contribution(graph: Graph, node: Node, position: int, d: Node) -> Node | None:
-    """What a node contributes to the adjoint of one of its inputs; None for nothing."""
+def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool) -> Node | None:
+    """What a node contributes to the adjoint of one of its inputs; None for nothing.
+
+    guard : whether that is 0 where d is, even if the slope is not finite
+    """
     i = node.inputs[position]
     operation = OPERATIONS.get(node.operation)
     if operation is not None:
@@ -84,11 +97,16 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node) -> Node | No
         if derivative is None:
             return None
         contribution = derivative(d, node, *node.inputs)
+        if guard:
+            contribution = graph("where", d, contribution, 0.0)
         if i.size == 1 and node.size > 1:  # i stands for many
             return contribution * float(node.size) if contribution.size == 1 else graph.total(contribution)
         return contribution
     if node.operation == "accumulate":
-        return _of_accumulation(graph, node, position, d)
+        contribution = _of_accumulation(graph, node, position, d)
+        if guard and node.extra[0] == "multiply":
+            contribution = graph("where", _of_each(graph, node, position, d), contribution, 0.0)
+        return contribution
     d = _spread(graph, d, node.shape)
     if node.operation == "matmul":
         a, b = node.inputs
@@ -103,18 +121,20 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node) -> Node | No
 def _of_accumulation(graph: Graph, node: Node, position: int, d: Node) -> Node:
     how, geometries = node.extra
     geometry, i = geometries[position], node.inputs[position]
-
-    def seen(result: Node) -> Node:
-        """Of each element of the input what it went to."""
-        return result if result.size == 1 else graph.view(result, geometry, i.shape)
-
     if how == "add":
-        return seen(d)
+        return _of_each(graph, node, position, d)
     if how == "multiply":
-        return seen(d) * _other_products(graph, i, geometry)
-    winners = graph("equal", i, seen(node))
+        return _of_each(graph, node, position, d) * _other_products(graph, i, geometry)
+    winners = graph("equal", i, _of_each(graph, node, position, node))
     count = graph.accumulated([(geometry, winners)], node.shape)
-    return seen(d / count) * winners
+    return _of_each(graph, node, position, d / count) * winners
+
+
+def _of_each(graph: Graph, node: Node, position: int, result: Node) -> Node:
+    """For each element of an accumulation's input that of `result`, of the accumulation's shape, to which it went."""
+    if result.size == 1:
+        return result
+    return graph.view(result, node.extra[1][position], node.inputs[position].shape)
 
 
 def _other_products(graph: Graph, node: Node, geometry: Geometry) -> Node:

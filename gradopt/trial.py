@@ -1,0 +1,110 @@
+"""Kernels of a user's own classes are run once in Python before they are compiled.
+
+There a wrong name, an index beyond an array and a forgotten return show themselves as what they are; the compiler would
+answer with a page, or write elsewhere in memory. Kernels of the package have tests for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numba.core.errors import NumbaError
+from numpy.typing import NDArray
+
+from gradopt import validate
+from gradopt.config import Config
+from gradopt.methods import LineSearchMethod, Method
+from gradopt.problems import Problem, RowProblem
+from gradopt.protocol import batch_value_and_grad, rate, update, value_and_grad
+from gradopt.schedules import Schedule
+
+# Numbers, of x and of all data, up to which a trial takes no time worth mentioning.
+_SMALL = 1000
+
+_tried: set[Any] = set()
+
+
+def try_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None:
+    """An error if the kernel of a user's own problem can't be what the loop wants; looked at once a class."""
+    generic = batch_value_and_grad if in_batches else value_and_grad
+    kernel = _kernel(problem, generic, x)
+    if kernel is None:
+        return
+    twin, grads, values = problem.compiled(x.dtype), [], []
+    for fill in (np.nan, 7.0):
+        grad = np.full_like(x, fill)
+        if isinstance(problem, RowProblem) and in_batches:
+            work = problem.batch_workspace(x.dtype, min(2, problem.rows))
+            value = kernel(twin, grad, work, x.copy(), np.arange(min(2, problem.rows)))
+        else:
+            value = kernel(twin, grad, problem.workspace(x.dtype), x.copy())
+        grads.append(grad)
+        values.append(value)
+    name = f"{generic.__name__} of {type(problem).__name__}"
+    _require_number(name, values[0])
+    untouched = np.isnan(grads[0]) & (grads[1] == 7.0)
+    if untouched.any() and np.isfinite(values[0]):
+        first = int(np.argmax(untouched))
+        raise ValueError(f"{name} must write each element of grad, but does not write grad[{first}]")
+
+
+def try_method(method: Method, x: NDArray[Any]) -> None:
+    """The same for a first-order method, and for its schedule."""
+    if isinstance(method, LineSearchMethod):
+        return
+    schedule = getattr(method, "learning_rate", None)
+    kernel = _kernel(schedule, rate, x) if isinstance(schedule, Schedule) and schedule.pure else None
+    if kernel is not None:
+        _require_number(f"rate of {type(schedule).__name__}", kernel(schedule.compiled(), 0))  # type: ignore[union-attr]
+    kernel = _kernel(method, update, x)
+    if kernel is not None:
+        slots = tuple(slot.copy() for slot in method.new_slots(x))
+        result = kernel(method.compiled(), slots, x.copy(), np.ones_like(x), 0.001, 0)
+        if result is not None:
+            shown = validate.shown(result)
+            raise TypeError(f"update of {type(method).__name__} must write x in place and return nothing, got {shown}")
+
+
+@contextmanager
+def remedy_for_kernels(problem: Any, method: Method) -> Iterator[None]:
+    """Add to what Numba says of a user's own kernels how to go on."""
+    try:
+        yield
+    except NumbaError as error:
+        configs = [config for config in (problem, method) if isinstance(config, Config)]
+        own = [type(config).__name__ for config in configs if not _is_ours(type(config))]
+        if own:
+            what = " or ".join(own)
+            error.add_note(f"A kernel of {what} could not be compiled. NUMBA_DISABLE_JIT=1 runs it in Python.")
+        raise
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.split(".")[0] == "gradopt"
+
+
+def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:
+    """The plain Python of a kernel that is to be tried, else None."""
+    kind = type(config)
+    if (kind, generic) in _tried:
+        return None
+    twin = config.compiled(x.dtype) if isinstance(config, Problem) else config.compiled()
+    ours = _is_ours(kind)
+    if ours or sum(np.size(field) for field in twin) + x.size > _SMALL:
+        if ours:
+            _tried.add((kind, generic))
+        return None
+    _tried.add((kind, generic))
+    try:
+        return np.errstate(all="ignore")(generic.source(type(twin)))
+    except KeyError:  # one that is Python anyhow
+        return None
+
+
+def _require_number(name: str, value: Any) -> None:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"{name} must return a real number, got {validate.shown(value)}")
