@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gradopt import validate
 from gradopt.functions import as_problem
 from gradopt.problems import Problem
+from gradopt.protocol import value_and_grad
 
 # By finite-difference method: exponent of the step, relative tolerance.
 _METHODS = {"2-point": (1 / 2, 1e-5), "3-point": (1 / 3, 1e-6)}
@@ -131,6 +132,7 @@ def check_gradient(
         raise ValueError("x must be given for a callable")
     else:  # differences of its own are no gradient to check
         problem = as_problem(problem, "trace" if jac is None else jac, args, validate.array("x", x, 1))
+    problem.require(value_and_grad)
     point = _random_point(problem, validate.generator("rng", rng)) if x is None else problem.checked("x", x)
     value, grad = problem.value_and_grad(point)
     if not (np.isfinite(value) and np.isfinite(grad).all()):

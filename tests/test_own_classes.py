@@ -92,6 +92,19 @@ def test_parameters_of_kernels_are_compared():
         update.on(config(type("Rule", (SGD,), {})))(lambda method, x: None)
 
 
+def test_a_problem_without_a_kernel_is_named():
+    @config
+    class Unfinished(problems.Problem):
+        n, x0 = 2, np.ones(2)
+
+    for use in (optimize, check_gradient):
+        with pytest.raises(TypeError, match="Unfinished has no kernel: register one with @value_and_grad.on"):
+            use(Unfinished())
+    for what in (Unfinished(), "Unfinished"):
+        with pytest.raises(TypeError, match="no class that could have a kernel"):
+            value_and_grad.on(what)(no_return)
+
+
 def test_a_schedule_without_a_kernel_is_named():
     @config
     class Forgotten(Schedule):

@@ -54,8 +54,11 @@ def generic(
 
     def on(config: Any) -> Callable[..., Any]:
         def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
-            if "Compiled" not in config.__dict__:
-                raise TypeError(f"{config.__name__} must be decorated with gradopt.config.config first")
+            if "Compiled" not in getattr(config, "__dict__", {}):
+                name = getattr(config, "__name__", repr(config))
+                raise TypeError(
+                    f"{name} is no class that could have a kernel: it must be decorated with gradopt.config.config"
+                )
             if config.Compiled in implementations:  # the old one may be part of compiled loops already
                 raise ValueError(f"{config.__name__} has its {stub.__name__} already; define the class again too")
             given = list(signature(implementation).parameters)

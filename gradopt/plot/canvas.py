@@ -34,7 +34,8 @@ def with_labels(results: Sequence[Any], labels: Sequence[str] | None) -> list[tu
     """Results and what to call them."""
     for result in results:
         if not isinstance(result, OptimizeResult) or "history" not in result:
-            raise TypeError(f"results must be what optimize returns, got {validate.shown(result)}")
+            hint = "; give them one by one" if isinstance(result, (list, tuple)) else ""
+            raise TypeError(f"results must be what optimize returns, got {validate.shown(result)}{hint}")
     if not results:
         raise TypeError("a result must be given")
     if labels is None:
