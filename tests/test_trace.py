@@ -13,11 +13,10 @@ from scipy.optimize._numdiff import approx_derivative
 
 import gradopt
 from gradopt import TraceError, optimize, trace
-from gradopt.compiler import COMPILING
 from gradopt.problems import Traced
 from gradopt.tape import memory
 
-compiled_only = pytest.mark.skipif(not COMPILING, reason="needs the compiler")
+from conftest import compiled_only
 
 FUNCTIONS = SMOOTH | OTHERS
 
