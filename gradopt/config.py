@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 import numpy as np
 
 _C = TypeVar("_C", bound="Config")
+_serial = itertools.count(1)
 
 
 class Config:
@@ -86,6 +88,9 @@ def config(cls: type[_C]) -> type[_C]:
         cls.Compiled = namedtuple(cls.__name__, names, module=cls.__module__)  # type: ignore[misc]
         # Pickle, and with it the disk cache of compiled code, looks for the class under this name.
         cls.Compiled.__qualname__ = f"{cls.__qualname__}.Compiled"
+    if not cls.Compiled.__module__.startswith("gradopt."):
+        # Numba knows the type of a value again by this name and the fields: one name, one class, defined again or not.
+        cls.Compiled.__name__ += f"_{next(_serial)}"
     return cls
 
 

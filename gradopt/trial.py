@@ -34,20 +34,21 @@ def try_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None:
     kernel = _kernel(problem, generic, x)
     if kernel is None:
         return
-    twin, grads, values = problem.compiled(x.dtype), [], []
-    for fill in (np.nan, 7.0):
-        grad = np.full_like(x, fill)
-        if isinstance(problem, RowProblem) and in_batches:
-            work = problem.batch_workspace(x.dtype, min(2, problem.rows))
-            value = kernel(twin, grad, work, x.copy(), np.arange(min(2, problem.rows)))
-        else:
-            value = kernel(twin, grad, problem.workspace(x.dtype), x.copy())
-        grads.append(grad)
-        values.append(value)
+    twin = problem.compiled(x.dtype)
+    grads = [np.full_like(x, fill) for fill in (np.nan, 7.0)]
+    try:
+        for grad in grads:
+            if isinstance(problem, RowProblem) and in_batches:
+                rows = np.arange(min(2, problem.rows))
+                value = kernel(twin, grad, problem.batch_workspace(x.dtype, rows.size), x.copy(), rows)
+            else:
+                value = kernel(twin, grad, problem.workspace(x.dtype), x.copy())
+    except (ArithmeticError, ValueError):  # of the math module, where machine code goes on with NaN or infinity
+        return
     name = f"{generic.__name__} of {type(problem).__name__}"
-    _require_number(name, values[0])
+    _require_number(name, value)
     untouched = np.isnan(grads[0]) & (grads[1] == 7.0)
-    if untouched.any() and np.isfinite(values[0]):
+    if untouched.any() and np.isfinite(value):
         first = int(np.argmax(untouched))
         raise ValueError(f"{name} must write each element of grad, but does not write grad[{first}]")
 
@@ -94,7 +95,7 @@ def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:
         return None
     twin = config.compiled(x.dtype) if isinstance(config, Problem) else config.compiled()
     ours = _is_ours(kind)
-    if ours or sum(np.size(field) for field in twin) + x.size > _SMALL:
+    if ours or _numbers(twin) + x.size > _SMALL:
         if ours:
             _tried.add((kind, generic))
         return None
@@ -103,6 +104,11 @@ def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:
         return np.errstate(all="ignore")(generic.source(type(twin)))
     except KeyError:  # one that is Python anyhow
         return None
+
+
+def _numbers(value: Any) -> int:
+    """How many a compiled twin holds."""
+    return sum(map(_numbers, value)) if isinstance(value, tuple) else np.size(value)
 
 
 def _require_number(name: str, value: Any) -> None:

@@ -1,10 +1,14 @@
 """Problems, methods and schedules of a user's own: what their fields may hold, and what is said of mistakes."""
 
+import math
+
 import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 
-from gradopt import LBFGS, SGD, Warmup, check_gradient, descend, optimize, problems
+import gradopt
+from gradopt import LBFGS, SGD, PiecewiseConstant, Status, Warmup, check_gradient, descend, optimize, problems
+from gradopt.compiler import COMPILING
 from gradopt.config import config
 from gradopt.methods import FirstOrderMethod
 from gradopt.protocol import rate, update, value_and_grad
@@ -161,6 +165,67 @@ def half_a_gradient(problem, grad, work, x):
 def test_mistakes_in_kernels_show_themselves(kernel, error, message):
     with pytest.raises(error, match=message):
         optimize(problem_with(kernel))
+
+
+def bowl_around(center, name="Around"):
+    own = config(type(name, (problems.Problem,), {"n": 1, "x0": np.zeros(1), "__module__": __name__}))
+
+    @value_and_grad.on(own)
+    def _(problem, grad, work, x):
+        grad[0] = 2.0 * (x[0] - center)
+        return (x[0] - center) ** 2
+
+    return own()
+
+
+def test_classes_of_one_name_keep_their_kernels():
+    one, other = bowl_around(1.0), bowl_around(5.0)  # as where a cell of a notebook is run again
+    for method in (LBFGS(), SGD(0.3)):
+        for problem, center in ((one, 1.0), (other, 5.0), (one, 1.0)):
+            np.testing.assert_allclose(optimize(problem, method=method).x, center, rtol=1e-4)
+            assert problem.value([0.0]) == center**2
+
+
+def test_a_schedule_with_the_name_of_one_of_the_package():
+    @config
+    class Constant(Schedule):
+        value: float
+
+    @rate.on(Constant)
+    def _(schedule, k):
+        return 2.0 * schedule.value
+
+    assert gradopt.Constant(0.1)(3) == 0.1
+    assert Constant(0.1)(3) == 0.2
+    assert gradopt.Constant(0.1)(3) == 0.1
+
+
+def test_fields_may_be_configurations_with_arrays():
+    assert optimize(Bowl(problems.Quadratic(np.eye(3)))).success
+
+    @config
+    class Plain(FirstOrderMethod):
+        slots = ()
+        learning_rate: object = 0.1
+
+    @update.on(Plain)
+    def _(method, slots, x, grad, rate, k):
+        for j in range(x.size):
+            x[j] -= rate * grad[j]
+
+    method = Plain(PiecewiseConstant([0.5, 0.25, 0.1], [1, 2]))
+    assert optimize(Bowl(), method=method).success
+
+
+def test_where_mathematics_has_no_answer_the_kernel_is_not_at_fault():
+    def kernel(problem, grad, work, x):
+        grad[0], grad[1] = 1.0 / x[0], 0.0
+        return math.log(x[0] - 1.0)
+
+    assert optimize(problem_with(kernel), [2.0, 1.0], max_iter=0).fun == 0.0
+    own = problem_with(kernel)
+    if COMPILING:
+        assert optimize(own, [1.0, 1.0]).status == Status.NON_FINITE
 
 
 def test_an_update_returns_nothing():

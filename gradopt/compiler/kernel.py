@@ -29,17 +29,14 @@ from gradopt.compiler.interrupts import interrupts_held_back
 COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 # Numba hands fastmath and forceinline down to callees that do not set them, so both are always set.
-_FLAGS: Any = {"error_model": "numpy", "fastmath": False, "forceinline": False, "nogil": True}
+STRICT: Any = {"error_model": "numpy", "fastmath": False, "forceinline": False, "nogil": True, "no_cfunc_wrapper": True}
 
-# Numba wraps each function for calls from C, and for calls from Python: a third of the time it compiles.
-_FLAGS |= {"no_cfunc_wrapper": True}
+# Numba wraps each function for calls from C, and for calls from Python; to compile both is a third of its work.
 INSIDE: Any = {"no_cpython_wrapper": True}
 
-STRICT: Any = _FLAGS
-
 # nnan and ninf stay out: they would make tests for NaN and infinity constant.
-REORDERED: Any = {**_FLAGS, "fastmath": {"reassoc", "contract", "nsz"}}
-CONTRACTED: Any = {**_FLAGS, "fastmath": {"contract"}}
+REORDERED: Any = {**STRICT, "fastmath": {"reassoc", "contract", "nsz"}}
+CONTRACTED: Any = {**STRICT, "fastmath": {"contract"}}
 
 
 def _source_stamp() -> str:
