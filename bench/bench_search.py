@@ -1,12 +1,9 @@
 """Line-search methods beside scipy's L-BFGS-B and BFGS, all with the same compiled objective."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from numba import njit
+from process import fresh
 from scipy.optimize import minimize
 
 import gradopt
@@ -136,9 +133,7 @@ def test_first_call_with_a_new_function(pair, tmp_path, before):
     """In a process of its own, imports excluded."""
 
     def seconds(code, cache):
-        environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
-        return float(done.stdout)
+        return float(fresh(code, cache))
 
     cold = before.startswith("nothing")
     seconds(OURS, tmp_path / "warm")

@@ -1,12 +1,9 @@
 """How long a fresh process takes, with and without compiled code on disk."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import report
+from process import fresh
 
 SOLVE = """
 import gradopt
@@ -76,11 +73,7 @@ def test_from_nothing_to_a_minimum(benchmark, table, tmp_path):
     ]
 
     def seen(code, caches):
-        outputs = []
-        for cache in caches:
-            environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
-            done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-            outputs.append([float(part) for part in done.stdout.split()])
+        outputs = [[float(part) for part in fresh(code, cache, check=False).split()] for cache in caches]
         return np.median(outputs, axis=0) if all(outputs) else None
 
     for way, (imports, solve) in WAYS.items():
@@ -96,10 +89,6 @@ def test_from_nothing_to_a_minimum(benchmark, table, tmp_path):
     assert len(lines) >= 6
 
 
-def run(code, cache):
-    subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_CACHE_DIR": str(cache)}, check=True)
-
-
 @pytest.fixture
 def kernel(tmp_path):
     (tmp_path / "two_lines.py").write_text(KERNEL)
@@ -109,15 +98,15 @@ def kernel(tmp_path):
 def test_warm_process_against_numba_alone(pair, kernel, tmp_path):
     what = "a process that solves Rosenbrock, compiled before, against one that runs a cached two-line Numba kernel"
     cache = tmp_path / "cache"
-    pair(lambda: run(SOLVE, cache), lambda: run(kernel, cache), what, ">= 0.62", rounds=9, unit="process")
+    pair(lambda: fresh(SOLVE, cache), lambda: fresh(kernel, cache), what, ">= 0.62", rounds=9, unit="process")
 
 
 def test_cold_process_against_numba_alone(pair, kernel, tmp_path):
     folders = iter(range(1000))
     what = "a process that solves Rosenbrock, nothing compiled before, against one that compiles two lines"
     pair(
-        lambda: run(SOLVE, tmp_path / str(next(folders))),
-        lambda: run(kernel, tmp_path / str(next(folders))),
+        lambda: fresh(SOLVE, tmp_path / str(next(folders))),
+        lambda: fresh(kernel, tmp_path / str(next(folders))),
         what,
         "ours < 4 s",
         rounds=5,
