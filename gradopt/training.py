@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gradopt.aligned import aligned
 from gradopt.chunks import Chunks
 from gradopt.compiler import COMPILING, flushed_subnormals, interrupts_held_back
 from gradopt.config import Config
@@ -42,7 +43,7 @@ class Training:
     problem : RowProblem
     method : Method
     x : float array (n,)
-        The start; a new array, kept.
+        The start.
     plan : Plan
     watch : Watch
     clipping : Config
@@ -75,7 +76,8 @@ class Training:
         self._batch_size = plan.batch_size or problem.rows
         slots = method.new_slots(x) if state is None else method.fitting_slots(state.slots)
         work = problem.batch_workspace(x.dtype, self._batch_size)
-        order, grad = np.arange(problem.rows), np.empty_like(x)
+        x, slots = aligned(x), tuple(map(aligned, slots))
+        order, grad = np.arange(problem.rows), aligned(x)
         spare = grad if isinstance(clipping, NoClipping) else np.empty_like(x)
         schedule_state = np.zeros(5) if state is None else state.schedule_state.copy()
         self._steering = Steering(clipping.compiled(), 1.0 if state is None else state.scale)

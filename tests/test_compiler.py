@@ -30,7 +30,7 @@ PACKAGE = Path(gradopt.__file__).parent
 # Lower never imports higher.
 LAYERS = [
     {"compiler", "validate", "status"},
-    {"config", "protocol", "chunks"},
+    {"config", "protocol", "chunks", "aligned"},
     {"vectors", "elementary", "schedules", "losses", "steering", "called", "user_code", "product"},
     {"box", "line_search", "differences", "tape"},
     {"methods", "network"},
