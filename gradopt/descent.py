@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradopt.aligned import aligned
 from gradopt.box import Box
 from gradopt.chunks import Chunks
 from gradopt.compiler import COMPILING, flushed_subnormals, interrupts_held_back
@@ -97,9 +98,9 @@ class Descent:
         self._steering = limits if self._searches else Steering(limits.compiled(), scale)  # type: ignore[union-attr]
         self._recovers, self.retries = recovers, 0
         length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
-        grad, new_grad = np.empty_like(x), np.empty_like(x)
+        new_x, grad, new_grad = aligned(x), aligned(x), aligned(x)
         work = problem.workspace(x.dtype)
-        self._memory = Memory(length, x, grad, x.copy(), new_grad, best_x, slots, schedule_state, work)
+        self._memory = Memory(length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
         self._first_nit = self._progress.nit
         self._recorder = Recorder(record, x.size, x.dtype, self._first_nit)
         self._earlier = state

@@ -76,9 +76,8 @@ class Training:
         self._batch_size = plan.batch_size or problem.rows
         slots = method.new_slots(x) if state is None else method.fitting_slots(state.slots)
         work = problem.batch_workspace(x.dtype, self._batch_size)
-        x, slots = aligned(x), tuple(map(aligned, slots))
-        order, grad = np.arange(problem.rows), aligned(x)
-        spare = grad if isinstance(clipping, NoClipping) else np.empty_like(x)
+        order, x, grad = np.arange(problem.rows), aligned(x), aligned(x)
+        spare = grad if isinstance(clipping, NoClipping) else aligned(x)
         schedule_state = np.zeros(5) if state is None else state.schedule_state.copy()
         self._steering = Steering(clipping.compiled(), 1.0 if state is None else state.scale)
         self._memory = TrainingMemory(x, grad, spare, slots, schedule_state, work, order)

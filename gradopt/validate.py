@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
+from gradopt.aligned import aligned
+
 
 def number(
     name: str,
@@ -90,10 +92,10 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
     if dtype is None:
         dtype = np.float32 if given.dtype == np.float32 else np.float64
     if given.dtype == dtype:
-        result = np.array(given, order="C")
+        result = aligned(given)
     else:
         with np.errstate(over="ignore"):  # the test below says what became infinite
-            result = np.array(given, dtype=dtype, order="C")
+            result = aligned(given, dtype)
     if finite and not np.isfinite(result).all():
         where = np.argwhere(~np.isfinite(result))[0]
         raise ValueError(f"{wanted}, got {result[tuple(where)]} at [{', '.join(map(str, where))}]")

@@ -29,8 +29,9 @@ PACKAGE = Path(gradopt.__file__).parent
 
 # Lower never imports higher.
 LAYERS = [
-    {"compiler", "validate", "status"},
-    {"config", "protocol", "chunks", "aligned"},
+    {"compiler", "aligned", "status"},
+    {"validate"},
+    {"config", "protocol", "chunks"},
     {"vectors", "elementary", "schedules", "losses", "steering", "called", "user_code", "product"},
     {"box", "line_search", "differences", "tape"},
     {"methods", "network"},

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import gradopt
 from gradopt import SGD, ExponentialDecay, Network, Status, StepDecay, Warmup, every, optimize, per_epoch, problems
-from gradopt.aligned import aligned
 
 import naive
 from conftest import named
@@ -68,16 +67,6 @@ def test_batches_cover_each_row_once(rows, batch_size, seed):
     again = problem.batches(batch_size, np.random.default_rng(seed))
     for one, other in zip(batches, again, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-@given(st.integers(1, 100), st.sampled_from([np.float32, np.float64, np.int64]))
-def test_aligned_arrays_are_copies_at_the_beginning_of_a_cache_line(n, dtype):
-    given_array = RNG.normal(size=n).astype(dtype)
-    copy = aligned(given_array)
-    assert copy.ctypes.data % 64 == 0
-    assert copy.dtype == dtype
-    assert not np.shares_memory(copy, given_array)
-    np.testing.assert_array_equal(copy, given_array)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, None])

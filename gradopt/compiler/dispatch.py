@@ -44,7 +44,10 @@ def generic(
     names = list(signature(stub).parameters)
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
     choose.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    overload(function, jit_options=flags | INSIDE | {"forceinline": True})(choose)
+    # A call may fail, for all that LLVM knows. Of loops with such ways out it peels the first round, after which the
+    # vectors of a sum would begin beside the lines of the cache; so there is no call.
+    inline: Any = "always" if in_sums else "never"
+    overload(function, jit_options=flags | INSIDE | {"forceinline": True}, inline=inline)(choose)
 
     def call(*arguments):
         return function(*arguments)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt import validate
+from gradopt.aligned import aligned, aligned_zeros
 from gradopt.config import Config
 from gradopt.protocol import new_slots, rate, update
 from gradopt.schedules import PerEpoch, Schedule, as_schedule
@@ -57,7 +58,7 @@ class Method(Config):
 
     def fitting_slots(self, slots: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         """Copies of the slots of a method of this class with maybe other settings, as this one wants them."""
-        return tuple(slot.copy() for slot in slots)
+        return tuple(map(aligned, slots))
 
 
 class FirstOrderMethod(Method):
@@ -78,7 +79,7 @@ class FirstOrderMethod(Method):
         return isinstance(self.learning_rate, PerEpoch)
 
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        return tuple(np.zeros(x.size, x.dtype) for _ in self.slots)
+        return tuple(aligned_zeros(x.size, x.dtype) for _ in self.slots)
 
     def _lowered(self, dtype: Any) -> Any:
         schedule = as_schedule("learning_rate", self.learning_rate)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gradopt.aligned import aligned_zeros
 from gradopt.compiler import elementwise, kernel, matrix, repeated
 from gradopt.network.activations import activate
 from gradopt.product import product
@@ -49,11 +50,11 @@ def scratch(sizes: NDArray[np.int64], rows: int, dtype: Any) -> Scratch:
     """Allocate for blocks of up to so many rows."""
     units = int(sizes[1:].sum())
     return Scratch(
-        inputs=np.zeros(rows * sizes[0], dtype),
-        outputs=np.zeros(rows * units, dtype),
-        slopes=np.zeros(rows * units, dtype),
-        d=np.zeros(rows * sizes.max(), dtype),
-        transposed=np.zeros((sizes[1:] * sizes[:-1]).max(), dtype),
+        inputs=aligned_zeros(rows * sizes[0], dtype),
+        outputs=aligned_zeros(rows * units, dtype),
+        slopes=aligned_zeros(rows * units, dtype),
+        d=aligned_zeros(rows * sizes.max(), dtype),
+        transposed=aligned_zeros((sizes[1:] * sizes[:-1]).max(), dtype),
         ones=np.ones(rows, dtype),
     )
 

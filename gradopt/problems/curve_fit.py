@@ -12,6 +12,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from gradopt import user_code, validate
+from gradopt.aligned import in_dtype
 from gradopt.called import Called, Interpreted, argument_types, row_argument_types
 from gradopt.compiler import COMPILING, Packed
 from gradopt.config import config
@@ -140,7 +141,7 @@ class CurveFit(RowProblem):
 
     def _lowered(self, dtype: Any) -> Any:
         dtype = np.dtype(dtype)
-        t, y = (np.ascontiguousarray(values, dtype) for values in (self.t, self.y))
+        t, y = in_dtype(self.t, dtype), in_dtype(self.y, dtype)
         data = t, y, loss_named(self.loss).compiled(), np.arange(self.rows)
         if not COMPILING:
             by_rows = _over_rows(self.model, lambda address: data)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt import validate
+from gradopt.aligned import in_dtype
 from gradopt.compiler import kernel, one_copy, stacked, summation
 from gradopt.config import config
 from gradopt.losses import finish, loss_named, pointwise
@@ -77,8 +78,8 @@ class PolynomialFit(RowProblem):
         if t.size != y.size:
             raise ValueError(f"t and y must have the same length, got {t.size} and {y.size}")
         dtype = np.result_type(t, y)
-        object.__setattr__(self, "t", t.astype(dtype, copy=False))
-        object.__setattr__(self, "y", y.astype(dtype, copy=False))
+        object.__setattr__(self, "t", in_dtype(t, dtype))
+        object.__setattr__(self, "y", in_dtype(y, dtype))
         self._check("degree", validate.integer, 0)
         loss_named(self.loss)
 
@@ -87,7 +88,7 @@ class PolynomialFit(RowProblem):
 
     def _lowered(self, dtype: Any) -> Any:
         powers = (0,) * self.n if self.degree <= _UNROLLED_DEGREE else None
-        t, y = (np.ascontiguousarray(values, dtype) for values in (self.t, self.y))
+        t, y = in_dtype(self.t, dtype), in_dtype(self.y, dtype)
         return self.Compiled(t, y, powers, loss_named(self.loss).compiled())
 
     def workspace(self, dtype: Any) -> Any:

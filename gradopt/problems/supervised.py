@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt import validate
+from gradopt.aligned import in_dtype
 from gradopt.compiler import kernel, matrix
 from gradopt.losses import finish
 from gradopt.network import Network
@@ -84,9 +85,9 @@ class Supervised(RowProblem):
     def _lowered(self, dtype: Any) -> Data:
         X, y, loss = self.X, self._data_y(), self._loss()
         if not isinstance(X, np.memmap):
-            X = np.ascontiguousarray(X, dtype)
+            X = in_dtype(X, dtype)
         if y.dtype.kind == "f" and not isinstance(y, np.memmap):
-            y = np.ascontiguousarray(y, dtype)
+            y = in_dtype(y, dtype)
         known_finite = not isinstance(self.X, np.memmap)
         numbers = self.network.n_out if loss.mean_over_outputs else 1
         return Data(self.network.compiled(), _read_only(X), _read_only(y), known_finite, loss.compiled(), numbers)

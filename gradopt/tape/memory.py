@@ -11,8 +11,15 @@ from gradopt.tape.node import Node
 # Elements of a piece at the most, and those of an array with a place of its own.
 PIECE = 512
 
+# Arrays of a line of the cache or more begin at one.
+LINE = 16
+
 # Up to this length x is copied to `work`, where rows find it.
 COPIED = 4096
+
+
+def _next_line(place: int) -> int:
+    return -(-place // LINE) * LINE
 
 
 class Known(NamedTuple):
@@ -69,8 +76,8 @@ class Memory:
 
     def space(self, size: int) -> int:
         """The place of so many numbers of `work` that nothing else has."""
-        place = self.work_size
-        self.work_size += size
+        place = _next_line(self.work_size) if size >= LINE else self.work_size
+        self.work_size = place + size
         if self.work_size > program.PLACES:
             raise MemoryError("the tape needs more than 2**30 numbers of memory")
         return place
@@ -93,7 +100,7 @@ class Memory:
                     if small
                     else Place(program.CONSTANTS, self.constants_size)
                 )
-                self.constants_size += 0 if small else node.size
+                self.constants_size += 0 if small else _next_line(node.size)
                 self._places[node.number] = where
                 self.known.append(Known(*where, node, 1))
             return where

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradopt.aligned import aligned_zeros
 from gradopt.tape.graph import Graph
 from gradopt.tape.listing import listing
 from gradopt.tape.memory import Known
@@ -53,13 +54,13 @@ class Tape:
 
         values : of nodes that depend on arguments, where others take the places of those of the trace
         """
-        constants = np.zeros(max(self._sizes[1], 1), dtype)
+        constants = aligned_zeros(max(self._sizes[1], 1), dtype)
         self._put(constants, CONSTANTS, values or {})
         return self._rows, self._stages, self._tables, constants  # type: ignore[return-value]
 
     def workspace(self, dtype: Any, values: dict[int, NDArray[Any]] | None = None) -> NDArray[Any]:
         """What the machine works in, with what is known in its place."""
-        work = np.zeros(self._sizes[0] + 1, dtype)
+        work = aligned_zeros(self._sizes[0] + 1, dtype)
         self._put(work, WORK, values or {})
         return work
 
