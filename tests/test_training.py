@@ -254,6 +254,10 @@ def test_memory_maps_are_read_by_batch(tmp_path, dtype):
     settings = {"method": SGD(0.01), "batch_size": 4, "epochs": 2, "rng": 0}
     np.testing.assert_array_equal(optimize(mapped, **settings).x, optimize(held, **settings).x)
     assert mapped.score(START, data, LABELS) == held.score(START, data, LABELS)
+    # Rows that follow one another are not copied, where they are in memory.
+    for rows in (None, range(3, 9), [0], [22], [4, 3], [2, 4], [5, 5]):
+        for one, other in zip(mapped.value_and_grad(START, rows), held.value_and_grad(START, rows), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_a_row_of_a_memory_map_that_is_not_finite_is_named(tmp_path):

@@ -6,7 +6,18 @@ from gradopt.compiler.carried import Carried, contents
 from gradopt.compiler.dispatch import generic, silent
 from gradopt.compiler.interrupts import interrupts_held_back
 from gradopt.compiler.kernel import COMPILING, around_users, elementwise, kernel, one_copy, summation, users
-from gradopt.compiler.memory import borrowed, copied, exchanged, keep, matrix, part, repeated, stacked, zeros_for
+from gradopt.compiler.memory import (
+    borrowed,
+    copied,
+    exchanged,
+    in_place,
+    keep,
+    matrix,
+    part,
+    repeated,
+    stacked,
+    zeros_for,
+)
 from gradopt.compiler.subnormals import flushed_subnormals, restore, start_flushing
 from gradopt.compiler.tile import TILE_ROWS, VECTOR_BYTES, tile
 
@@ -27,6 +38,7 @@ __all__ = [
     "exchanged",
     "flushed_subnormals",
     "generic",
+    "in_place",
     "interrupts_held_back",
     "keep",
     "kernel",

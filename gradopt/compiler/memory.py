@@ -41,8 +41,8 @@ def stacked(length: tuple[int, ...] | None, array: Any) -> Any:
 
 
 def matrix(vector: Any, start: int, rows: int, columns: int) -> Any:
-    """The matrix (rows, columns), C order, that begins in a C-order vector at `start`; without ownership or checks."""
-    return vector[start : start + rows * columns].reshape(rows, columns)
+    """The matrix (rows, columns), C order, that begins in a C-order array at `start`; without ownership or checks."""
+    return vector.reshape(-1)[start : start + rows * columns].reshape(rows, columns)
 
 
 def part(vector: Any, start: int, length: int) -> Any:
@@ -55,6 +55,22 @@ def repeated(vector: Any, start: int, rows: int, columns: int) -> Any:
     if rows == 0:  # there may be no such part
         return vector[:0].reshape(0, columns)
     return np.broadcast_to(vector[start : start + columns], (rows, columns))
+
+
+def in_place(X: Any, rows: Any, like: Any) -> Any:
+    """Those rows of a matrix as a matrix, without copies or ownership; without rows where that can't be.
+
+    Parameters
+    ----------
+    X : array (m, n)
+        It must be in C order.
+    rows : int64 array
+        They must follow one another.
+    like : float array, C order
+        Whose dtype X is to have.
+    """
+    consecutive = np.array_equal(rows, rows[:1] + np.arange(rows.size))
+    return X[rows[0] : rows[0] + rows.size] if consecutive and X.dtype == like.dtype else X[:0]
 
 
 def copied(value: Any) -> Any:
@@ -168,7 +184,7 @@ def _lower_stacked(context: Any, builder: Any, signature: Any, arguments: Any) -
 
 @type_callable(matrix)
 def _matrix(context):
-    return lambda vector, start, rows, columns: vector.copy(ndim=2, layout="C")
+    return lambda vector, start, rows, columns: vector.copy(ndim=2, layout="C", readonly=False)
 
 
 @type_callable(repeated)
@@ -246,6 +262,20 @@ def _lower_keep_in_place(context: Any, builder: Any, signature: Any, arguments: 
         target, source = (make_array(numba_type)(context, builder, array) for array in arguments[1:])
         cgutils.raw_memmove(builder, target.data, source.data, target.nitems, target.itemsize)
     return context.get_dummy_value()
+
+
+@overload(in_place, jit_options=STRICT | INSIDE | {"forceinline": False})
+def _in_place(X, rows, like):
+    if X.layout != "C" or X.dtype != like.dtype:
+        return lambda X, rows, like: matrix(like, 0, 0, X.shape[1])
+
+    def if_consecutive(X, rows, like):
+        gaps = 0
+        for i in range(rows.size):
+            gaps += rows[i] != rows[0] + i
+        return matrix(X, rows[0] * X.shape[1], rows.size if gaps == 0 else 0, X.shape[1])
+
+    return if_consecutive
 
 
 @overload(zeros_for)

@@ -372,14 +372,13 @@ class Network(Config):
             raise ValueError(f"d_out must have shape {(len(X), self.n_out)}, got {d_out.shape}")
         work, d_theta = self._after_forward(theta, X), np.empty_like(theta)
         work.d[: d_out.size] = d_out.reshape(-1)
-        backward(self.compiled(), d_theta, work, theta, len(X), 0, True)
+        backward(self.compiled(), d_theta, work, X, theta, 0, True)
         return d_theta, work.d[: X.size].reshape(X.shape).copy()
 
     def _after_forward(self, theta: NDArray[Any], X: NDArray[Any]) -> Scratch:
         shape = self.compiled()
         work = scratch(shape.sizes, len(X), theta.dtype)
-        work.inputs[:] = X.reshape(-1)
-        forward(shape, work, theta, len(X))
+        forward(shape, work, X, theta)
         return work
 
     def _checked(self, theta: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:

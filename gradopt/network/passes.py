@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt.aligned import aligned_zeros
-from gradopt.compiler import elementwise, kernel, matrix, repeated
+from gradopt.compiler import elementwise, in_place, kernel, matrix, repeated
 from gradopt.network.activations import activate
 from gradopt.product import product
 
@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 class Scratch(NamedTuple):
     """What the passes write, for up to so many rows. Each layer's part begins where the one before ends, C order."""
 
-    inputs: NDArray[Any]  # the rows, (rows, n_in)
+    inputs: NDArray[Any]  # the rows, (rows, n_in), where they are to be gathered
     outputs: NDArray[Any]  # of each layer, (rows, n_out)
     slopes: NDArray[Any]  # of each layer, (rows, n_out); after the backward pass delta
     d: NDArray[Any]  # the gradient at the outputs of one layer, or at the input, (rows, n)
@@ -60,16 +60,16 @@ def scratch(sizes: NDArray[np.int64], rows: int, dtype: Any) -> Scratch:
 
 
 @kernel(separate=True)
-def forward(shape, work, theta, rows):
-    """Compute the outputs and slopes of all layers from `work.inputs`; returns where the last outputs begin.
+def forward(shape, work, inputs, theta):
+    """Compute the outputs and slopes of all layers; returns where the last outputs begin.
 
     shape : Shape
     work : Scratch, written
+    inputs : float array (rows, n_in), C order, read
     theta : float array (n,), C order, read
-    rows : int
     """
     at = end = parameter = 0
-    x = matrix(work.inputs, 0, rows, shape.sizes[0])
+    x, rows = inputs, inputs.shape[0]
     for layer in range(shape.activations.size):
         m, n = shape.sizes[layer], shape.sizes[layer + 1]
         at, end = end, end + rows * n
@@ -84,17 +84,16 @@ def forward(shape, work, theta, rows):
 
 
 @kernel(separate=True)
-def backward(shape, d_theta, work, theta, rows, add, to_inputs) -> None:
+def backward(shape, d_theta, work, inputs, theta, add, to_inputs) -> None:
     """Compute the gradient with respect to theta, and to the inputs, from that with respect to the outputs.
 
     d_theta : float array (n,), C order, written
     work : Scratch as `forward` left it, but for the gradient at the outputs in `d`; written
-    theta : float array (n,), C order, read
-    rows : int
+    inputs, theta : as `forward` had them, read
     add : 1 to add to d_theta, else 0
     to_inputs : bool, whether to leave the gradient at the inputs in `d`
     """
-    at, parameter = 0, theta.size
+    at, parameter, rows = 0, theta.size, inputs.shape[0]
     for n in shape.sizes[1:]:
         at += rows * n
     for layer in range(shape.activations.size - 1, -1, -1):
@@ -107,7 +106,7 @@ def backward(shape, d_theta, work, theta, rows, add, to_inputs) -> None:
             d_bias = matrix(d_theta, parameter, 1, n)
             product(d_bias, repeated(d_theta, parameter, add, n), matrix(work.ones, 0, 1, rows), delta)
         parameter -= m * n
-        x = matrix(work.outputs, at - rows * m, rows, m) if layer > 0 else matrix(work.inputs, 0, rows, m)
+        x = matrix(work.outputs, at - rows * m, rows, m) if layer > 0 else inputs
         d_weight = matrix(d_theta, parameter, m, n)
         product(d_weight, d_weight[: add * m, :], x.T, delta)
         if layer > 0 or to_inputs:
@@ -157,6 +156,19 @@ def gather(out, X, rows, known_finite):
     return rows[position // n]
 
 
+@kernel(inline=True)
+def inputs_of(work, X, rows, known_finite):
+    """(bad, inputs): what `gather` returns, and the rows as a matrix, where they are if that can be.
+
+    work : Scratch, written
+    X, rows, known_finite : as for `gather`
+    """
+    inputs = in_place(X, rows, work.inputs)
+    if known_finite and inputs.shape[0] > 0:
+        return -1, inputs
+    return gather(work.inputs, X, rows, known_finite), matrix(work.inputs, 0, rows.size, X.shape[1])
+
+
 @kernel(separate=True)
 def outputs_of(out, shape, work, X, theta, every_row, known_finite):
     """The last layer's outputs for all rows, block by block; returns as `gather` does.
@@ -171,10 +183,10 @@ def outputs_of(out, shape, work, X, theta, every_row, known_finite):
     """
     for start in range(0, X.shape[0], BLOCK_ROWS):
         rows = every_row[start : start + BLOCK_ROWS]
-        bad = gather(work.inputs, X, rows, known_finite)
+        bad, inputs = inputs_of(work, X, rows, known_finite)
         if bad >= 0:
             return bad
-        at = forward(shape, work, theta, rows.size)
+        at = forward(shape, work, inputs, theta)
         for i in range(rows.size):
             for j in range(out.shape[1]):
                 out[start + i, j] = work.outputs[at + i * out.shape[1] + j]

@@ -14,7 +14,7 @@ from gradopt.compiler import kernel, matrix
 from gradopt.losses import finish
 from gradopt.network import Network
 from gradopt.network.output_loss import output_loss
-from gradopt.network.passes import BLOCK_ROWS, Scratch, Shape, backward, forward, gather, outputs_of, scratch
+from gradopt.network.passes import BLOCK_ROWS, Scratch, Shape, backward, forward, inputs_of, outputs_of, scratch
 from gradopt.problems.rows import RowProblem
 from gradopt.protocol import batch_value_and_grad, value_and_grad
 
@@ -184,12 +184,13 @@ def _value_and_grad(problem, grad, work, x, rows):
     total = 0.0
     for start in range(0, rows.size, BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
-        if gather(passes.inputs, problem.X, block, problem.known_finite) >= 0:
+        bad, inputs = inputs_of(passes, problem.X, block, problem.known_finite)
+        if bad >= 0:
             return np.nan
-        at = forward(shape, passes, x, block.size)
+        at = forward(shape, passes, inputs, x)
         outputs, d = matrix(passes.outputs, at, block.size, n_out), matrix(passes.d, 0, block.size, n_out)
         total += output_loss(problem.loss, d, outputs, problem.y, block, 1.0 / numbers)
-        backward(shape, grad, passes, x, block.size, 1 if start > 0 else 0, False)
+        backward(shape, grad, passes, inputs, x, 1 if start > 0 else 0, False)
     value, factor = finish(problem.loss, total / numbers)
     if factor != 1.0:
         for j in range(grad.size):
