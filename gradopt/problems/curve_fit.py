@@ -77,8 +77,8 @@ class CurveFit(RowProblem):
         if len(t) != y.size:
             raise ValueError(f"t and y must have the same length, got {len(t)} and {y.size}")
         dtype = np.result_type(t, y)
-        object.__setattr__(self, "t", t.astype(dtype, copy=False))
-        object.__setattr__(self, "y", y.astype(dtype, copy=False))
+        object.__setattr__(self, "t", in_dtype(t, dtype))
+        object.__setattr__(self, "y", in_dtype(y, dtype))
         loss_named(self.loss)
 
     def __repr__(self) -> str:
