@@ -120,23 +120,8 @@ def test_rosenbrock_against_torch(pair):
     what = "2-D Rosenbrock, SGD, against torch eager with autograd"
     result = optimize(problems.Rosenbrock(A, B), method=SGD(RATE), max_iter=steps, gtol=0)
     np.testing.assert_allclose(result.x, theirs(), rtol=1e-9)
-    pair_of_equal_work(pair, loop, theirs, many, steps, what, ">= 8000", outcome="x equal to 1e-9")
-
-
-def pair_of_equal_work(pair, ours, theirs, many, steps, what, aim, unit="step", outcome=""):
-    """Ours does `many` times the steps of theirs in a call; the ratio is corrected for it."""
-    import time
-
-    ours(), theirs()
-    a, b = [], []
-    for _ in range(7):
-        started = time.perf_counter()
-        ours()
-        a.append((time.perf_counter() - started) / (many * steps))
-        started = time.perf_counter()
-        theirs()
-        b.append((time.perf_counter() - started) / steps)
-    pair.record(ours, np.array(a), np.array(b), what, aim, unit, outcome)
+    units = (many * steps, steps)
+    pair(loop, theirs, what, ">= 8000", rounds=7, units=units, unit="step", outcome="x equal to 1e-9")
 
 
 def test_fit_against_reading_the_data(pair):

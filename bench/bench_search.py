@@ -1,5 +1,7 @@
 """Line-search methods beside scipy's L-BFGS-B and BFGS, all with the same compiled objective."""
 
+import itertools
+
 import numpy as np
 import pytest
 from numba import njit
@@ -67,13 +69,11 @@ def test_rosenbrock_inside_compiled_code(pair):
         for _ in range(many // 100):
             scipys(rosenbrock, START)
 
-    from bench_descent import pair_of_equal_work
-
     what = "2-D Rosenbrock, LBFGS, inside a function of one's own that is compiled, against scipy's L-BFGS-B"
     solve(problem, method, x, 1)
     outcome = two_minima(problems.Rosenbrock().value(x), scipys(rosenbrock, START).fun)
     ours = lambda: solve(problem, method, x, many)  # noqa: E731
-    pair_of_equal_work(pair, ours, theirs, 100, many // 100, what, ">= 80", "solve", outcome)
+    pair(ours, theirs, what, ">= 80", rounds=7, units=(many, many // 100), unit="solve", outcome=outcome)
     np.testing.assert_allclose(x, [1.0, 1.0], atol=1e-6)
 
 
@@ -131,13 +131,15 @@ THEIRS = FUNCTION.format(
 @pytest.mark.parametrize("before", ["kernels compiled by an earlier process", "nothing compiled before"])
 def test_first_call_with_a_new_function(pair, tmp_path, before):
     """In a process of its own, imports excluded."""
-
-    def seconds(code, cache):
-        return float(fresh(code, cache))
-
+    caches = (tmp_path / f"cold {i}" for i in itertools.count())
+    warm = next(caches)
     cold = before.startswith("nothing")
-    seconds(OURS, tmp_path / "warm")
-    ours = [seconds(OURS, tmp_path / (f"cold{i}" if cold else "warm")) for i in range(5)]
-    theirs = [seconds(THEIRS, tmp_path / "theirs") for _ in range(5)]
+
+    def ours():
+        return float(fresh(OURS, next(caches) if cold else warm))
+
+    def theirs():
+        return float(fresh(THEIRS, warm))
+
     what = f"first call with a new function, no gradient given, {before}, against scipy's with @njit"
-    pair.record(lambda: None, np.array(ours), np.array(theirs), what, "ours < 1.5 s", "call")
+    pair(ours, theirs, what, "ours < 1.5 s", rounds=5, own_clock=True)

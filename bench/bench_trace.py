@@ -1,6 +1,6 @@
 """Functions written in NumPy and traced, beside jax.jit, torch eager and scipy: value and gradient, one thread."""
 
-import time
+import itertools
 
 import numpy as np
 import pytest
@@ -72,18 +72,15 @@ def torchs(fun, x):
 
 def compare(pair, fun, x, peer, what, aim, times, moved=0):
     """Times : evaluations a measurement, (ours, theirs)"""
-    from bench_descent import pair_of_equal_work
-
     ours, grad = in_the_loop(fun, x)
     theirs = peer(fun, x)
     value, wanted = theirs(1)
     assert ours(1) == pytest.approx(value, rel=1e-9)
     np.testing.assert_allclose(grad, wanted, rtol=1e-7, atol=1e-9 * np.abs(wanted).max())
     pair.needs(moved)
-    many, few = times[0] // times[1], times[1]
-    pair_of_equal_work(
-        pair, lambda: ours(many * few), lambda: theirs(few), many, few, what, aim, "call", "gradients equal to 1e-7"
-    )
+    many, few = times
+    outcome = "gradients equal to 1e-7"
+    pair(lambda: ours(many), lambda: theirs(few), what, aim, rounds=7, units=times, outcome=outcome)
 
 
 def test_rosenbrock(pair):
@@ -130,10 +127,15 @@ def test_logistic_regression(pair):
     compare(pair, loss, 0.1 * rng.normal(size=100), jaxs, what, ">= 0.83", (20, 20), 2 * X.nbytes)
 
 
+def new_functions():
+    """Rosenbrock's, each with a number of its own."""
+    source = "lambda x: {a} * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2"
+    return (eval(source.format(a=100.0 + 0.01 * i)) for i in itertools.count())
+
+
 def test_from_a_new_function_to_its_minimum(pair):
     """Each round a function that nobody has seen, in a process that has run the like before."""
-    source = "lambda x: {a} * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2"
-    functions = iter([eval(source.format(a=100.0 + 0.01 * i)) for i in range(100)])
+    functions = new_functions()
     what = "from a new function to its minimum (2-D, no gradient given), against scipy's minimize"
 
     def ours():
@@ -154,14 +156,13 @@ def test_from_a_new_function_to_its_minimum(pair):
 
 def test_against_the_compiled_path(pair):
     """What our own users waited for: the first call with a function that is compiled."""
-    source = "lambda x: {a} * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2"
-    functions = [eval(source.format(a=200.0 + 0.01 * i)) for i in range(14)]
-    times = {"trace": [], "3-point": []}
-    for i, fun in enumerate(functions):
-        jac = "trace" if i % 2 else "3-point"
-        started = time.perf_counter()
-        optimize(fun, START, jac=jac)
-        times[jac].append(time.perf_counter() - started)
-    ours, theirs = (np.array(times[jac][1:]) for jac in ("trace", "3-point"))  # the first loads kernels
+    functions = new_functions()
     what = "from a new function to its minimum, traced, against compiling it (jac='3-point'), first call"
-    pair.record(lambda: None, ours, theirs, what, ">= 50", "solve")
+    pair(
+        lambda: optimize(next(functions), START, jac="trace"),
+        lambda: optimize(next(functions), START, jac="3-point"),
+        what,
+        ">= 50",
+        rounds=6,
+        unit="solve",
+    )

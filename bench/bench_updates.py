@@ -5,6 +5,7 @@ import pytest
 from numba import njit
 
 from gradopt import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
+from gradopt.aligned import aligned
 from gradopt.compiler import flushed_subnormals
 from gradopt.protocol import update
 
@@ -39,7 +40,7 @@ IDS = [name_of(method) for method, _ in RULES]
 
 def our_update(method):
     rng = np.random.default_rng(0)
-    x, grad = rng.random(N, dtype=np.float32), rng.random(N, dtype=np.float32) - np.float32(0.5)
+    x, grad = (aligned(rng.random(N, dtype=np.float32) - shift) for shift in np.array([0.0, 0.5], np.float32))
     state, twin = method.init(x), method.compiled()
     for slot in state.slots:
         slot[:] = 0.01

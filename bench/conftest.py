@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import report
+from quiet import Patience
 
 _ROWS, _TABLES = [], []
+_SECONDS = 15  # that a row waits for the machine to be quiet
 
 
 def pytest_addoption(parser):
@@ -40,6 +42,12 @@ def _section(request):
     return re.split("[,:.]", request.module.__doc__)[0]
 
 
+def _seconds(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
 @dataclass
 class Pair:
     """Times two functions in turn (A B A B ...) and keeps the medians and the spread of the ratio."""
@@ -53,31 +61,29 @@ class Pair:
         self.needed = {"bytes": bytes, "operations": operations, "real": real}
         return self
 
-    def __call__(self, ours, theirs, what, aim, rounds=15, units=1, unit="call", outcome=""):
+    def __call__(self, ours, theirs, what, aim, rounds=15, units=1, unit="call", outcome="", own_clock=False):
         """Measure `ours` against `theirs`.
 
         what : what is compared with what
         aim : the ratio theirs / ours that is wanted, as text such as ">= 2"
-        units : how many units of work one call does; times are given per unit
+        units : how many units of work one call does, or (of ours, of theirs); times are given per unit
         outcome : what both arrived at
+        own_clock : whether the functions return the seconds they took
         """
-        ours(), theirs()  # compile and warm up outside the clock
-        times = {ours: [], theirs: []}
-        for _ in range(rounds):
-            for function in (ours, theirs):
-                started = time.perf_counter()
-                function()
-                times[function].append((time.perf_counter() - started) / units)
-        return self.record(ours, np.array(times[ours]), np.array(times[theirs]), what, aim, unit, outcome)
-
-    def record(self, ours, our_times, their_times, what, aim, unit, outcome=""):
-        """Keep a row of the table, of times that were taken in turn."""
         report.measure()
+        ours(), theirs()  # compile and warm up outside the clock
+        patience = Patience(_SECONDS)
+
+        def one_round():
+            return [function() if own_clock else _seconds(function) for function in (ours, theirs)]
+
+        times = np.array([patience.round(one_round) for _ in range(rounds)]) / units
         # Once more under pytest-benchmark, for its own table and its --benchmark-* options.
-        self.benchmark.pedantic(ours, rounds=3, iterations=1)
-        ratio, low, high = (float(np.quantile(their_times / our_times, q)) for q in (0.5, 0.25, 0.75))
+        self.benchmark.pedantic(ours, rounds=1 if own_clock else 3, iterations=1)
+        ratio, low, high = (float(np.quantile(times[:, 1] / times[:, 0], q)) for q in (0.5, 0.25, 0.75))
         row = {"what": what, "aim": aim, "unit": unit, "ratio": ratio, "low": low, "high": high}
-        row |= {"ours": float(np.median(our_times)), "theirs": float(np.median(their_times))}
+        row |= dict(zip(("ours", "theirs"), np.median(times, axis=0).tolist(), strict=True))
+        row |= {"quiet": patience.rewarded}
         self.benchmark.extra_info.update(row)
         _ROWS.append({"section": self.section, "outcome": outcome, "bytes": 0, "operations": 0, **row, **self.needed})
 

@@ -108,8 +108,9 @@ def markdown(rows, tables, machine):
     lines = [
         f"`python -m pytest bench --report` made these tables on {machine['date']}, at commit {machine['commit']}:"
         f" {machine['processor']}, {machine['system']}; {versions}. One thread each, both sides of a row in turn;"
-        " medians, the quartiles of the ratio in brackets. The floor is what the machine needs for the bytes or the"
-        f" operations of the work alone, at {machine['bytes_per_second'] / 1e9:.0f} GB/s from memory and"
+        " medians, the quartiles of the ratio in brackets. The machine is shared, and at times half as fast: a round"
+        " during which it was so is taken again while 15 seconds last. The floor is what the machine needs for the bytes"
+        f" or the operations of the work alone, at {machine['bytes_per_second'] / 1e9:.0f} GB/s from memory and"
         f" {speeds['float64'] / 1e9:.0f} GFLOP/s (float32: {speeds['float32'] / 1e9:.0f}), the best that"
         " it was seen to do meanwhile; what fits into a cache may beat it.",
     ]
@@ -126,7 +127,8 @@ def markdown(rows, tables, machine):
             least = floor(row, machine)
             ratio = f"**{row['ratio']:.3g}** ({row['low']:.3g} to {row['high']:.3g})"
             what = f"{row['what']}, {'an' if row['unit'][0] in 'aeiou' else 'a'} {row['unit']}"
-            outcome = "; ".join(filter(None, ["met" if met(row) else "MISSED", row["outcome"]]))
+            remarks = ["met" if met(row) else "MISSED", row["outcome"], "" if row["quiet"] else "not a quiet machine"]
+            outcome = "; ".join(filter(None, remarks))
             numbers = [seconds(row["ours"]), seconds(row["theirs"]), ratio, seconds(least) if least else "", row["aim"]]
             lines.append("| " + " | ".join([what, *numbers, outcome]) + " |")
         for table in tables:

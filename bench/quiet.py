@@ -1,0 +1,44 @@
+"""Whether the machine is quiet: a shared one is half as fast for moments or minutes, in which ratios are others."""
+
+import time
+
+_SLOWER = 1.25  # than it was ever seen, and it is not quiet
+_PAUSE = 0.02
+_best = float("inf")
+
+
+def is_quiet():
+    """Whether a piece of Python runs about as fast as it ever did in this process."""
+    global _best
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        sum([i * i for i in range(2000)])
+        times.append(time.perf_counter() - started)
+    _best = min(_best, *times)
+    return min(times) < _SLOWER * _best
+
+
+class Patience:
+    """Repeats what is measured until the machine was quiet before it and after it, while some seconds last."""
+
+    def __init__(self, seconds):
+        self._deadline = time.perf_counter() + seconds
+        self._rounds = self._quiet = 0
+
+    def round(self, measure):
+        """What `measure()` returns."""
+        while True:
+            while not (quiet := is_quiet()) and time.perf_counter() < self._deadline:
+                time.sleep(_PAUSE)
+            result = measure()
+            quiet = quiet and is_quiet()
+            if quiet or time.perf_counter() >= self._deadline:
+                self._rounds += 1
+                self._quiet += quiet
+                return result
+
+    @property
+    def rewarded(self):
+        """Whether the machine was quiet in at least half of the rounds."""
+        return 2 * self._quiet >= self._rounds
