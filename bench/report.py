@@ -109,8 +109,8 @@ def markdown(rows, tables, machine):
         f"`python -m pytest bench --report` made these tables on {machine['date']}, at commit {machine['commit']}:"
         f" {machine['processor']}, {machine['system']}; {versions}. One thread each, both sides of a row in turn;"
         " medians, the quartiles of the ratio in brackets. The machine is shared, and at times half as fast: a round"
-        " during which it was so is taken again while 15 seconds last. The floor is what the machine needs for the bytes"
-        f" or the operations of the work alone, at {machine['bytes_per_second'] / 1e9:.0f} GB/s from memory and"
+        " during which it was so is taken again while 15 seconds last. The floor is what the machine needs for the"
+        f" bytes or the operations of the work alone, at {machine['bytes_per_second'] / 1e9:.0f} GB/s from memory and"
         f" {speeds['float64'] / 1e9:.0f} GFLOP/s (float32: {speeds['float32'] / 1e9:.0f}), the best that"
         " it was seen to do meanwhile; what fits into a cache may beat it.",
     ]
