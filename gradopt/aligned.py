@@ -17,9 +17,9 @@ _FEW = 64  # elements of an array that is not worth it
 
 def aligned(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
     """A copy, C order, that begins at a multiple of 64 bytes if it has 64 elements."""
-    dtype = array.dtype if dtype is None else np.dtype(dtype)
     if array.size < _FEW:
         return np.array(array, dtype, order="C")
+    dtype = array.dtype if dtype is None else np.dtype(dtype)
     copy = _beginning_at_a_line(np.empty(array.size * dtype.itemsize + _LINE, np.uint8), dtype).reshape(array.shape)
     copy[...] = array
     return copy
@@ -32,9 +32,9 @@ def in_dtype(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
 
 def aligned_zeros(n: int, dtype: Any) -> NDArray[Any]:
     """Zeros (n,), likewise."""
-    dtype = np.dtype(dtype)
     if n < _FEW:
         return np.zeros(n, dtype)
+    dtype = np.dtype(dtype)
     return _beginning_at_a_line(np.zeros(n * dtype.itemsize + _LINE, np.uint8), dtype)
 
 

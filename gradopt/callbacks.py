@@ -131,7 +131,9 @@ class Callbacks:
 
     def updates_until_due(self, updates: int) -> int | None:
         """How many updates may follow the first `updates` ones before a callback must be called; None without any."""
-        return min((item.n - updates % item.n for item in self._callbacks), default=None)
+        if not self._callbacks:
+            return None
+        return min(item.n - updates % item.n for item in self._callbacks)
 
     def warn_if_never_due(self, epochs: int) -> None:
         """Tell a user who may have counted in updates."""

@@ -142,8 +142,7 @@ class Recorder:
         count = self._rows if self._keeps_scalars else 0
         fun, learning_rate, grad_norm = self._scalars[:, :count].copy()
         nit = np.arange(self._first_nit, self._first_nit + count)
-        columns = {"nit": nit, "fun": fun}
-        columns |= {"learning_rate": learning_rate, "grad_norm": grad_norm}
+        columns = {"nit": nit, "fun": fun, "learning_rate": learning_rate, "grad_norm": grad_norm}
         if with_retries:
             columns["retry"] = np.searchsorted(np.array(self._retries, np.int64), np.arange(count), side="right")
             nit -= columns["retry"]

@@ -6,8 +6,6 @@ answer with a page, or write elsewhere in memory. Kernels of the package have te
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
@@ -70,18 +68,22 @@ def try_method(method: Method, x: NDArray[Any]) -> None:
             raise TypeError(f"update of {type(method).__name__} must write x in place and return nothing, got {shown}")
 
 
-@contextmanager
-def remedy_for_kernels(problem: Any, method: Method) -> Iterator[None]:
-    """Add to what Numba says of a user's own kernels how to go on."""
-    try:
-        yield
-    except NumbaError as error:
-        configs = [config for config in (problem, method) if isinstance(config, Config)]
-        own = [type(config).__name__ for config in configs if not _is_ours(type(config))]
-        if own:
-            what = " or ".join(own)
-            error.add_note(f"A kernel of {what} could not be compiled. NUMBA_DISABLE_JIT=1 runs it in Python.")
-        raise
+class remedy_for_kernels:
+    """Within the block, adds to what Numba says of a user's own kernels how to go on."""
+
+    def __init__(self, problem: Any, method: Method) -> None:
+        self._configs = problem, method
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, NumbaError):
+            kinds = [type(config) for config in self._configs if isinstance(config, Config)]
+            own = [kind.__name__ for kind in kinds if not _is_ours(kind)]
+            if own:
+                what = " or ".join(own)
+                error.add_note(f"A kernel of {what} could not be compiled. NUMBA_DISABLE_JIT=1 runs it in Python.")
 
 
 def _is_ours(kind: type) -> bool:

@@ -96,7 +96,7 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
     else:
         with np.errstate(over="ignore"):  # the test below says what became infinite
             result = aligned(given, dtype)
-    if finite and not np.isfinite(result).all():
+    if finite and not np.logical_and.reduce(np.isfinite(result), axis=None):
         where = np.argwhere(~np.isfinite(result))[0]
         raise ValueError(f"{wanted}, got {result[tuple(where)]} at [{', '.join(map(str, where))}]")
     return result

@@ -50,8 +50,8 @@ class Rosenbrock(Problem):
 
     @property
     def x0(self) -> NDArray[np.float64]:
-        start = np.ones(self.n)
-        start[::2] = -1.2
+        start = np.empty(self.n)
+        start[::2], start[1::2] = -1.2, 1.0
         return start
 
     @property
