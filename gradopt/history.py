@@ -140,9 +140,9 @@ class Recorder:
     def history(self, with_retries: bool) -> History:
         """What was kept."""
         count = self._rows if self._keeps_scalars else 0
-        fun, learning_rate, grad_norm = self._scalars[:, :count].copy()
+        rows = self._scalars[:, :count].copy()
         nit = np.arange(self._first_nit, self._first_nit + count)
-        columns = {"nit": nit, "fun": fun, "learning_rate": learning_rate, "grad_norm": grad_norm}
+        columns = {"nit": nit, "fun": rows[0], "learning_rate": rows[1], "grad_norm": rows[2]}
         if with_retries:
             columns["retry"] = np.searchsorted(np.array(self._retries, np.int64), np.arange(count), side="right")
             nit -= columns["retry"]

@@ -3,7 +3,20 @@
 import numpy as np
 import pytest
 
-from gradopt import SGD, Dense, Network, Status, TraceError, check_gradient, checkpoint, every, load, optimize, problems
+from gradopt import (
+    SGD,
+    Dense,
+    Network,
+    Status,
+    TraceError,
+    check_gradient,
+    checkpoint,
+    every,
+    load,
+    optimize,
+    problems,
+    validate,
+)
 
 from conftest import compiled_only
 
@@ -95,3 +108,8 @@ def test_every_counts_epochs_on_training_runs(tmp_path):
     save = every(100, checkpoint(tmp_path / "run.npz"))
     with pytest.warns(RuntimeWarning, match=r"every\(100, ...\) is never called in 40 epochs; .* not updates"):
         optimize(problem, method=SGD(0.1), batch_size=3, epochs=40, callback=save, rng=0)
+
+
+@pytest.mark.parametrize("numbers", [[1e200, -1e200], np.full(3, 1e30, np.float32), np.full(100, 1e308)])
+def test_numbers_whose_squares_overflow_are_finite(numbers):
+    assert (validate.array("x0", numbers, 1) == numbers).all()
