@@ -178,7 +178,7 @@ class Descent:
             return ()
         kept = (*self._memory.slots, self._memory.schedule_state)
         if iterates > 1:
-            kept = (*kept, self._memory.x, self._memory.grad, self._memory.best_x)
+            kept = (*kept, self._memory.x, self._memory.grad, self._memory.best_x, self._memory.new_x)
         return tuple(array.copy() for array in kept)
 
     def _forget_rejected_update(self, before: Progress, backup: tuple[NDArray[Any], ...], rows: Any) -> None:
@@ -188,9 +188,8 @@ class Descent:
         there, with a smaller rate, would count that update twice. So the chunk is run again, up to that iterate.
         """
         failed, memory = self._progress, self._memory
-        for array, copy in zip(
-            (*memory.slots, memory.schedule_state, memory.x, memory.grad, memory.best_x), backup, strict=False
-        ):
+        changed = (*memory.slots, memory.schedule_state, memory.x, memory.grad, memory.best_x, memory.new_x)
+        for array, copy in zip(changed, backup, strict=False):
             array[:] = copy
         evaluations = failed.nfev - before.nfev - 1
         if backup and evaluations:

@@ -362,3 +362,22 @@ def test_r_squared(rng):
     expected = 1 - np.sum((noisy - y) ** 2, axis=0) / np.sum((noisy - noisy.mean(axis=0)) ** 2, axis=0)
     assert problem.score(theta, X, noisy) == pytest.approx(expected.mean())
     assert problem.score(theta, X, np.ones((20, 2))) == 0.0
+
+
+@pytest.mark.parametrize("count", [7, 64, 300, 3000])
+def test_rows_may_come_more_often_than_there_are(count, rng):
+    network = Network.mlp([3, 5, 2])
+    X, theta = rng.normal(size=(3, 3)), rng.normal(size=network.n)
+    rows = rng.integers(0, 3, count)
+    for problem in (
+        problems.Classifier(network, X, [0, 1, 1]),
+        problems.Regressor(network, X, X[:, :2]),
+        problems.PolynomialFit(X[:, 0], X[:, 1], degree=theta.size - 1),
+        problems.CurveFit(lambda t, params: params[0] * t, X[:, 0], X[:, 1]),
+    ):
+        value, grad = problem.value_and_grad(theta, rows)
+        each = [problem.value_and_grad(theta, [row]) for row in range(3)]
+        shares = np.bincount(rows, minlength=3) / count
+        assert value == pytest.approx(sum(share * one for share, (one, _) in zip(shares, each, strict=True)))
+        mean = sum(share * one for share, (_, one) in zip(shares, each, strict=True))
+        np.testing.assert_allclose(grad, mean, rtol=1e-6, atol=1e-9 * np.abs(grad).max())

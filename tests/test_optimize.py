@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradopt
-from gradopt import SGD, InverseTimeDecay, OptimizeResult, Status, optimize, problems
+from gradopt import SGD, Adam, InverseTimeDecay, OptimizeResult, Status, optimize, problems
 from gradopt.config import config
 from gradopt.protocol import value_and_grad
 
@@ -181,6 +181,36 @@ def test_the_state_after_divergence_is_that_of_the_last_finite_iterate():
     np.testing.assert_array_equal(diverged.x, stopped.x)
     np.testing.assert_array_equal(diverged.best_x, stopped.best_x)
     np.testing.assert_array_equal(diverged.history.fun, stopped.history.fun)
+
+
+def quartic(x):
+    return np.sum(x**4) - np.sum(x)
+
+
+@pytest.mark.parametrize("method", [SGD(0.55, momentum=0.9), SGD(0.9, momentum=0.9), SGD(1.5), Adam(1e150)], ids=str)
+@pytest.mark.parametrize("problem", ["traced", "given", "compiled", "in registers"])
+def test_divergence_within_the_first_updates(problem, method):
+    """They come in one chunk with the evaluation of the start."""
+    start, jac = [0.2, 0.5], None
+    if problem == "given":
+        fun, jac = quartic, lambda x: 4 * x**3 - 1
+    elif problem == "compiled":
+        fun, start = problems.Rosenbrock(n=5), np.linspace(-2, 2, 5)
+    else:
+        fun = gradopt.trace(quartic, start) if problem == "traced" else problems.Rosenbrock()
+    value = fun if callable(fun) else fun.value
+    diverged = optimize(fun, start, method=method, jac=jac, max_iter=100, record="x")
+    assert diverged.status is Status.NON_FINITE
+    np.testing.assert_array_equal(diverged.history.x[0], start)
+    np.testing.assert_array_equal(diverged.history.x[-1], diverged.x)
+    with np.errstate(over="ignore"):
+        for x, known in ((diverged.x, diverged.fun), (diverged.best_x, diverged.best_fun)):
+            assert value(x) == pytest.approx(known, rel=1e-12)
+    assert len(diverged.history) == diverged.nit + 1
+    if diverged.nit:
+        stopped = optimize(fun, start, method=method, jac=jac, max_iter=diverged.nit)
+        np.testing.assert_array_equal(diverged.state.slots, stopped.state.slots)
+        np.testing.assert_array_equal(diverged.x, stopped.x)
 
 
 def test_huge_but_finite_gradients_are_finite():

@@ -33,7 +33,7 @@ class RowProblem(Problem):
         raise TypeError(f"{type(self).__name__} does not say its number of rows")
 
     def batch_workspace(self, dtype: Any, rows: int) -> Any:
-        """Arrays that the kernel may write, for batches of up to so many rows."""
+        """Arrays that the kernel may write, for batches of up to so many rows, which may be more than the data has."""
         return self.workspace(dtype)
 
     def faulty_row(self, rows: NDArray[np.int64]) -> int | None:

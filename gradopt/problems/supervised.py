@@ -116,8 +116,11 @@ class Supervised(RowProblem):
         return self.network.parameter_name(i)
 
     def workspace(self, dtype: Any) -> _Work:
-        rows = min(self.rows, BLOCK_ROWS)
-        return _Work(scratch(self.network.compiled().sizes, rows, dtype), np.arange(self.rows))
+        return self.batch_workspace(dtype, self.rows)
+
+    def batch_workspace(self, dtype: Any, rows: int) -> Any:
+        passes = scratch(self.network.compiled().sizes, min(rows, BLOCK_ROWS), dtype)
+        return _Work(passes, np.arange(self.rows))
 
     def faulty_row(self, rows: NDArray[np.int64]) -> int | None:
         # Only memory-mapped data can be at fault: all else was looked at before, and was copied.
