@@ -230,6 +230,70 @@ class TestWhatIsTraced:
         assert problem.value(x) == pytest.approx(f(np, 7.0 * x % 2.0 + 5.0 * x // 2.0))
         np.testing.assert_allclose(problem.grad(x), 7.0 * np.cos(7.0 * x % 2.0 + 5.0 * x // 2.0))
 
+    def test_remainders_of_large_quotients(self):
+        x = np.array([1.0, 1e15 + 1.0, -7.3])
+        for f in (lambda x: np.sum(x % 0.1), lambda x: np.sum(x // 0.1), lambda x: np.sum(5.3 % x)):
+            assert trace(f, x).value(x) == f(x)
+        np.testing.assert_allclose(trace(lambda x: np.sum(5.3 % x), [1.3, -2.2]).grad([1.3, -2.2]), [-4.0, 3.0])
+
+    def test_hypot_neither_overflows_nor_divides_by_zero(self):
+        problem = trace(lambda x: np.hypot(x[0], x[1]), [3e200, 4e200])
+        assert problem.value([3e200, 4e200]) == pytest.approx(5e200)
+        np.testing.assert_allclose(problem.grad([3e200, 4e200]), [0.6, 0.8])
+        np.testing.assert_array_equal(problem.grad([0.0, 0.0]), [0.0, 0.0])
+
+    @pytest.mark.parametrize(
+        "f",
+        [
+            lambda x: x * sum(x > t for t in (0.0, 1.0)),
+            lambda x: x * (1.0 * (x > 0) + 1.0 * (x > 1)),
+            lambda x: x * ((x > 0) * 1 + (x > 1) * 1),
+            lambda x: x * ((0.0 + (x > 0)) + ((x > 1) - 0.0)),
+            lambda x: x * ((x > 0).astype(float) + (x > 1).astype(float)),
+            lambda x: x * ((x > 0) ** 2 + (x > 1) ** 2),
+            lambda x: x * (np.square(x > 0) + np.square(x > 1)),
+            lambda x: x * (np.sum(x[:1] > 0) + np.sum(x[1:2] > 0)),
+            lambda x: x * (np.prod(x[:1] > 0) + np.mean(x > 1) + np.var(x > 2.5)),
+            lambda x: x * np.cumsum(x > 1),
+            # What stays true or false is no number.
+            lambda x: x * ((x > 0) + (x > 1)),
+            lambda x: x * (np.where(x > 0.2, x > 0, x > 1) + (x > 0.6)),
+            lambda x: x * (np.concatenate([x[:1] > 0, x[1:] > 1]) + (x > 0.6)),
+            lambda x: x * (np.stack([x[0] > 0, x[1] > 1]) + (x > 0.6)),
+            lambda x: x * (np.array([x[0] > 0, x[1] > 1]) + (x > 0.6)),
+            lambda x: x * (np.max(x > 0) + np.max(x > 1)),
+            lambda x: x * (np.absolute(x > 0) + (x > 1)),
+            lambda x: np.triu(np.outer(x, x) > 1) + (x > 0),
+            lambda x: x[1:] * np.diff(x > 0.3),
+            lambda x: x * np.logical_xor(x > 1, x > 2.5),
+            lambda x: x * np.logical_xor(np.array([2.0, 1.0]), x > 2.5),
+        ],
+    )
+    def test_truth_and_numbers(self, f):
+        """True + True is True for NumPy, but 1.0 * True + 1.0 * True is 2."""
+        problem = trace(lambda x: np.sum(f(x) * np.array([1.0, 3.0])[-np.size(f(x)) :]), [0.5, 0.5])
+        for x in ([0.5, 0.5], [2.0, 3.0], [3.0, 0.2], [0.1, 0.7]):
+            result = f(np.array(x))
+            assert problem.value(x) == pytest.approx(np.sum(result * np.array([1.0, 3.0])[-np.size(result) :]))
+
+    def test_one_element_of_what_positions_give(self):
+        places = np.array([2, 0])
+        for f, args in (
+            (lambda x: np.stack([x[places][0], x[places][1]]) @ np.array([1.0, 2.0]), ()),
+            (lambda x: np.einsum("i->", x[[1]]) * x[0], ()),
+            (lambda x, a: a[places][0] * x[0], (np.array([1.0, 2.0, 3.0]),)),
+        ):
+            assert trace(f, [1.0, 2.0, 3.0], args).value([4.0, 5.0, 6.0]) == f(np.array([4.0, 5.0, 6.0]), *args)
+
+    def test_triangles_and_diagonals_of_vectors(self):
+        w = np.arange(9.0).reshape(3, 3)
+        for f in (
+            lambda x: np.sum(w * np.triu(x)),
+            lambda x: np.sum(w * np.tril(x, -1)),
+            lambda x: np.sum(np.diag(x[:0], 2)) + x[0],
+        ):
+            assert trace(f, [1.0, 2.0, 3.0]).value([4.0, 5.0, 6.0]) == f(np.array([4.0, 5.0, 6.0]))
+
     def test_not_a_number_as_a_constant(self, x):
         problem = trace(lambda x: np.sum(x * math.nan), x)
         assert math.isnan(problem.value(x))
@@ -371,6 +435,44 @@ class TestArguments:
         problem = trace(self.loss, np.zeros(3), (np.ones((2, 3)), np.ones(2), 0.1))
         with pytest.raises((TypeError, ValueError), match=message):
             problem.with_args(*args)
+
+    @pytest.mark.parametrize(
+        ("f", "args", "others"),
+        [
+            (lambda x, a, b: np.sum(x * (a.astype(float) + b.astype(float))), "B", "B"),
+            (lambda x, a, b: np.sum(x * (a.astype(float) - b.astype(float))), "?", "?"),
+            (lambda x, a, b: np.sum(x * a.astype(float) ** -1 + b), "i", "i"),
+            (lambda x, a, b: np.sum(x * (a * 50) + x * (b * 1.5)), "B", "B"),
+            (lambda x, a, b: np.sum(x * (a / 3) * (b + 1)), "f", "f"),
+            (lambda x, a, b: np.sum(x * (a / 3) * (b + 1)), "d", "i"),
+        ],
+    )
+    def test_arguments_keep_the_arithmetic_of_their_types(self, f, args, others):
+        x = np.array([1.0, 2.0])
+        first = [np.array(values).astype(args) for values in ([1, 1], [0, 1])]
+        second = [np.array(values).astype(others) for values in ([200, 10], [100, 250])]
+        problem = trace(f, x, tuple(first))
+        assert problem.value(x) == f(x, *first)
+        assert problem.with_args(*second).value(x) == f(x, *second)
+
+    def test_the_gradient_is_not_rounded_to_the_type_of_an_argument(self):
+        a, k = np.array([0.1, 0.2, 0.3], np.float16), np.array([1, 2, 3], np.int8)  # NumPy's sqrt of int8 is float16
+        x = np.ones(3)
+        problem = trace(lambda x, a: 1e5 * np.sum(a * x), x, (a,))
+        np.testing.assert_allclose(problem.grad(x), 1e5 * a.astype(float), rtol=1e-15)
+        np.testing.assert_allclose(problem.with_args(2 * a).grad(x), 2e5 * a.astype(float), rtol=1e-15)
+        problem = trace(lambda x, k: 1.06 * np.sum(x * np.sqrt(k)), x, (k,))
+        for k_now in (k, k + np.int8(1)):
+            exact = 1.06 * np.sqrt(k_now).astype(float)
+            np.testing.assert_allclose(problem.with_args(k_now).grad(x), exact, rtol=1e-15)
+
+    @pytest.mark.parametrize(("old", "new"), [("?", "d"), ("?", "i"), ("d", "?"), ("i", "?")])
+    def test_truth_for_numbers_is_refused(self, old, new):
+        problem = trace(lambda x, m: np.sum(x * (m + m)), [1.0, 1.0], (np.ones(2, old),))
+        with pytest.raises(
+            ValueError, match=r"args\[0\] must be an array of .*, as in trace, got one of .*; trace again"
+        ):
+            problem.with_args(np.ones(2, new))
 
     def test_places_and_branches_from_arguments_are_part_of_the_tape(self):
         def f(x, places, switch):

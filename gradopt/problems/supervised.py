@@ -118,7 +118,7 @@ class Supervised(RowProblem):
     def workspace(self, dtype: Any) -> _Work:
         return self.batch_workspace(dtype, self.rows)
 
-    def batch_workspace(self, dtype: Any, rows: int) -> Any:
+    def batch_workspace(self, dtype: Any, rows: int) -> _Work:
         passes = scratch(self.network.compiled().sizes, min(rows, BLOCK_ROWS), dtype)
         return _Work(passes, np.arange(self.rows))
 

@@ -112,7 +112,8 @@ class Traced(Problem):
         Parameters
         ----------
         *args
-            As many as were given to `trace`; arrays of the same shapes, all else equal to what it was.
+            As many as were given to `trace`; arrays of the same shapes, of True and False or of numbers as they were;
+            all else equal to what it was.
 
         Returns
         -------
@@ -121,8 +122,9 @@ class Traced(Problem):
         Raises
         ------
         TypeError, ValueError
-            Another number of arguments or another shape; another value of what is no array, or of an array that the
-            function took indices or branches from: such things are part of the tape. Trace again for these.
+            Another number of arguments, another shape, truth for numbers; another value of what is no array, or of an
+            array that the function took indices or branches from: such things are part of the tape. Trace again for
+            these.
 
         Examples
         --------
@@ -144,6 +146,10 @@ class Traced(Problem):
             array = leaf(i, new)
             if array.shape != old.shape:
                 raise ValueError(f"args[{i}] must have the shape {old.shape}, as in trace, got {array.shape}")
+            if (array.dtype.kind == "b") != (old.dtype.kind == "b"):
+                kinds = "truth", "numbers"
+                wanted, got = kinds if old.dtype.kind == "b" else kinds[::-1]
+                raise ValueError(f"args[{i}] must be an array of {wanted}, as in trace, got one of {got}; trace again")
             if i in self._frozen and not _equal(old, array):
                 raise ValueError(
                     f"args[{i}] gave the function indices, branches or numbers that are part of the tape; trace again"

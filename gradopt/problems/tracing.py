@@ -156,7 +156,8 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
             where = where_raised(error)
             reason = TraceError(f"{where}: a function that Numba compiled can't be traced; leave its @njit out")
         if reason is None:
-            reason = TraceError(f"{where_raised(error)}: {type(error).__name__}: {error}")
+            hint = "; np.stack in place of np.array takes plain numbers too" if "no callable" in str(error) else ""
+            reason = TraceError(f"{where_raised(error)}: {type(error).__name__}: {error}{hint}")
         raise reason from (None if reason is error else error)
     reason = refusal()
     if reason is not None:  # which the function has caught

@@ -63,7 +63,9 @@ from gradopt.tape.program import FROM, MINUS, OVER, PLUS, TIMES
     _EXPIT,
     _LOGADDEXP,
     _ERF,
-) = (operation.number for operation in OPERATIONS.values())
+    _REMAINDER,
+    _HYPOT,
+) = sorted({operation.number for operation in OPERATIONS.values()})
 
 DEAR = _POWER  # from here on operations are dear
 
@@ -175,6 +177,10 @@ def _dear(operation, a, b):
         return np.arccosh(a)
     if operation == _ARCTANH:
         return np.arctanh(a)
+    if operation == _REMAINDER:
+        return np.remainder(a, b)
+    if operation == _HYPOT:
+        return np.hypot(a, b)
     return math.erf(a)
 
 

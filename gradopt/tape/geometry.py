@@ -38,7 +38,7 @@ class Positions:
     """An int64 array of places, compared by what is in it."""
 
     def __init__(self, places: NDArray[np.int64]) -> None:
-        self.places = np.ascontiguousarray(places, np.int64)
+        self.places = np.asarray(places, np.int64, order="C")
         self._key = hash(self.places.tobytes())
 
     def __eq__(self, other: object) -> bool:

@@ -41,6 +41,16 @@ _OF_NUMBERS: dict[str, Callable[..., float]] = {
 _SMALL = 4096
 
 
+def given(operation: str, node: Node, value: Any, wide: bool) -> Any:
+    """What an operation's twin is given for a node that is known.
+
+    Python's numbers take the type of the arrays beside them. With `wide`, all is computed in double precision.
+    """
+    if node.literal is not None and operation in OPERATIONS:
+        return node.literal
+    return np.asarray(value, np.float64) if wide and not node.logical else value
+
+
 class Copies:
     """Copies of large arrays, which their owners may change later; one of each, as long as they don't."""
 
@@ -71,11 +81,17 @@ class Graph:
         Nodes at the most; one more raises `TooLong`.
     copies : Copies, optional
         Of large constants, those of an earlier trace.
+
+    Attributes
+    ----------
+    wide : bool
+        Whether what is known is computed in double precision. A function's own values have the precision that NumPy
+        gives them; a gradient is not to be rounded to that of the arguments.
     """
 
     def __init__(self, n: int, limit: int, copies: Copies | None = None) -> None:
         self.nodes: list[Node] = []
-        self.limit = limit
+        self.limit, self.wide = limit, False
         self._known: dict[Any, Node] = {}
         self._memories: dict[int, NDArray[np.int8]] = {}
         self._copies = copies or Copies()
@@ -138,14 +154,20 @@ class Graph:
     def _with_value(self, operation: str, value: NDArray[Any], extra: Any, inputs: tuple[Node, ...] = ()) -> Node:
         node = Node(self, operation, inputs, extra, value.shape)
         node.value, node.logical = value, value.dtype.kind == "b"
-        node.fixed = bool(inputs) and all(i.fixed for i in inputs)
+        node.fixed, node.wide = bool(inputs) and all(i.fixed for i in inputs), self.wide
         return node
+
+    def real(self, node: Node) -> Node:
+        """The node as numbers, if it is made of true and false: their sums are no longer true or false."""
+        return self("real", node) if node.logical else node
 
     # What is computed.
 
     def __call__(self, name: str, *inputs: Any) -> Node:
         nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
         key = (name, *[i.number for i in nodes])
+        if self.wide and all([i.value is not None for i in nodes]):
+            key = ("wide", *key)
         node = self._known.get(key)
         if node is None:
             node = self._known[key] = self._elementwise(name, nodes)
@@ -161,8 +183,8 @@ class Graph:
         if all([i.value is not None for i in nodes]):
             return self._folded(name, nodes)
         simpler = simplified(self, name, nodes, shape)
-        if simpler is not None:
-            return simpler
+        if simpler is not None:  # 1.0 times true is a number
+            return simpler if OPERATIONS[name].logical or name in ("copy", "absolute") else self.real(simpler)
         size = 1
         for length in shape:
             size *= length
@@ -172,6 +194,8 @@ class Graph:
         fitting = tuple([i if i.size == 1 or i.shape == shape else self.stretched(i, shape) for i in nodes])
         made = Node(self, name, fitting, None, shape)
         made.logical, made.elementwise = OPERATIONS[name].logical, True
+        if name == "where":
+            made.logical = fitting[1].logical and fitting[2].logical
         return made
 
     def _folded(self, name: str, nodes: tuple[Node, ...]) -> Node:
@@ -179,8 +203,7 @@ class Graph:
             return self.constant(_OF_NUMBERS[name](*[i.literal for i in nodes]))
         with np.errstate(all="ignore"):
             # Python's numbers take the type of the arrays beside them.
-            given = [i.value if i.literal is None else i.literal for i in nodes]
-            value = np.asarray(OPERATIONS[name].twin(*given))
+            value = np.asarray(OPERATIONS[name].twin(*[given(name, i, i.value, self.wide) for i in nodes]))
         if all([i.fixed for i in nodes]):
             return self.constant(value if value.ndim else value[()].item())
         return self._with_value(name, value, None, nodes)
@@ -188,12 +211,14 @@ class Graph:
     def other(self, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> Node:
         """A node of another kind than elementwise."""
         key = (operation, *[i.number for i in inputs], extra, shape)
+        if self.wide and operation != "view" and all([i.value is not None for i in inputs]):
+            key = ("wide", *key)
         node = self._known.get(key)
         if node is None:
             if 0 in shape:
                 node = self.constant(np.zeros(shape))
             elif inputs and all([i.value is not None for i in inputs]):
-                value = twin_of(operation, extra, shape, *[i.value for i in inputs])
+                value = twin_of(operation, extra, shape, *[given(operation, i, i.value, self.wide) for i in inputs])
                 if all([i.fixed for i in inputs]) and not (operation == "view" and value.size > _SMALL):
                     node = self.constant(value if value.ndim else value[()].item())
                 else:

@@ -37,6 +37,8 @@ class Node:
         Whether it does not depend on the arguments either.
     logical : bool
         Whether it is made of true and false, as 1 and 0.
+    wide : bool
+        Whether its value was computed in double precision, whatever its inputs have.
     elementwise : bool
         Whether it is computed element by element, in each run.
     literal : float, int, bool or None
@@ -45,7 +47,7 @@ class Node:
 
     __slots__ = (
         *("elementwise", "extra", "fixed", "graph", "inputs", "literal", "logical", "number", "operation"),
-        *("shape", "size", "value"),
+        *("shape", "size", "value", "wide"),
     )
 
     def __init__(self, graph: Graph, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> None:
@@ -56,7 +58,7 @@ class Node:
         self.size = size
         self.value: NDArray[Any] | None = None
         self.literal: Any = None
-        self.fixed = self.logical = self.elementwise = False
+        self.fixed = self.logical = self.elementwise = self.wide = False
         self.number = len(graph.nodes)
         if self.number >= graph.limit:
             raise TooLong

@@ -71,6 +71,11 @@ def _expit(a: Any) -> Any:
     return np.where(np.greater_equal(a, 0), 1.0, e) / (1.0 + e)
 
 
+def _or_one(length: Node) -> Node:
+    """A length to divide by; at 0 all that is divided by it is 0 too, and so is the slope there."""
+    return length.graph("where", length.graph("greater", length, 0.0), length, 1.0)
+
+
 def _power_by_base(d: Node, result: Node, a: Node, b: Node) -> Node:
     if b.fixed and b.value.all():  # type: ignore[union-attr]
         return d * (b * a ** (b - 1.0))
@@ -164,3 +169,18 @@ _dear(
     np.vectorize(math.erf, otypes=[float]),
     lambda d, result, a: d * (2.0 / math.sqrt(math.pi) * a.graph("exp", -(a * a))),
 )
+_dear(
+    "remainder",
+    np.remainder,
+    lambda d, result, a, b: d,
+    lambda d, result, a, b: -(d * a.graph("rint", (a - result) / b)),
+)
+_dear(
+    "hypot",
+    np.hypot,
+    lambda d, result, a, b: d * a / _or_one(result),
+    lambda d, result, a, b: d * b / _or_one(result),
+)
+
+# Truth, integers and narrow numbers as real ones: for the machine, which has no others, a copy.
+OPERATIONS["real"] = OPERATIONS["copy"]._replace(twin=lambda a: np.asarray(a, np.float64))

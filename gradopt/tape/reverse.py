@@ -25,6 +25,7 @@ _HARMLESS = {"copy", "add", "subtract", "negative", "maximum", "minimum", "where
 
 def gradient(graph: Graph, result: Node) -> Node:
     """The node for the derivative of `result`, which has one element, by x: it has the shape of x."""
+    graph.wide = True
     nodes = [node for node in needed(result) if node.value is None]
     sides = [side for node in nodes if node.operation == "where" for side in node.inputs[1:]]
     guarded = {node.number for node in needed(*sides) if node.operation not in _HARMLESS}

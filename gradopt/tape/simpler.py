@@ -80,13 +80,16 @@ def simplified(graph: Graph, name: str, nodes: tuple[Node, ...], shape: Shape) -
             return a.inputs[0]
         if _factor(a) is not None:
             return graph("multiply", _scaled(-1.0, a.inputs[0]), a.inputs[1])
-    elif name == "copy" and a.operation != "view":
-        return a
+    else:
+        same = {"copy": a.operation != "view", "real": not a.logical, "absolute": a.logical}
+        if same.get(name, False):
+            return a
     return None
 
 
 def power(a: Node, b: Node) -> Node:
     """a**b, by multiplications where b is a small whole number."""
+    a, b = a.graph.real(a), a.graph.real(b)
     if b.literal is not None and a.value is None:
         exponent = float(b.literal)
         if exponent == 0.5:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt.aligned import aligned_zeros
-from gradopt.tape.graph import Graph
+from gradopt.tape.graph import Graph, given
 from gradopt.tape.listing import listing
 from gradopt.tape.memory import Known
 from gradopt.tape.node import Node
@@ -79,6 +79,6 @@ class Tape:
             if node.operation == "argument":
                 result[node.number] = arguments[node.extra]
             elif node.inputs:
-                inputs = [result.get(i.number, i.value) for i in node.inputs]
+                inputs = [given(node.operation, i, result.get(i.number, i.value), node.wide) for i in node.inputs]
                 result[node.number] = twin_of(node.operation, node.extra, node.shape, *inputs)
         return result

@@ -38,7 +38,8 @@ _SAME = {
     *("add", "subtract", "multiply", "divide", "negative", "maximum", "minimum", "less", "less_equal", "greater"),
     *("greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not", "absolute", "sign", "floor"),
     *("ceil", "trunc", "rint", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arcsin", "arccos"),
-    *("arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "expit", "logaddexp", "erf"),
+    *("arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "expit", "logaddexp", "erf", "remainder"),
+    "hypot",
 }
 _UFUNCS = {name: name for name in _SAME} | _ALIASES
 
@@ -365,7 +366,9 @@ def _together(trace: Trace, array: NDArray[Any]) -> Node:
             line = graph.view(nodes[0].inputs[0], Geometry(offsets[0], (step,)), (len(nodes),))
             return graph.reshaped(line, array.shape)
     parts = [(Geometry(i, ()), graph.reshaped(node, ())) for i, node in enumerate(nodes)]
-    return graph.reshaped(graph.accumulated(parts, (len(nodes),)), array.shape)
+    line = graph.accumulated(parts, (len(nodes),))
+    line.logical = all([node.logical for node in nodes])
+    return graph.reshaped(line, array.shape)
 
 
 def _viewed(array: NDArray[Any], geometry: Geometry, shape: tuple[int, ...]) -> NDArray[Any]:

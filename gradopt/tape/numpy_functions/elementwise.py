@@ -9,14 +9,13 @@ import numpy as np
 
 from gradopt.tape.node import Node
 from gradopt.tape.numpy_functions.registry import implements, refuse_others
-from gradopt.tape.numpy_functions.sums import root
 from gradopt.tape.simpler import power
 from gradopt.tape.traced_array import Trace, node_of, not_supported
 
 
 @implements(np.square)
 def _square(trace: Trace, a: Any) -> Node:
-    node = node_of(trace, a)
+    node = trace.graph.real(node_of(trace, a))
     return node * node
 
 
@@ -45,12 +44,6 @@ def _exp2(trace: Trace, a: Any) -> Node:
     return trace.graph("power", 2.0, node_of(trace, a))
 
 
-@implements(np.hypot)
-def _hypot(trace: Trace, a: Any, b: Any) -> Node:
-    a, b = node_of(trace, a), node_of(trace, b)
-    return root(a * a + b * b)
-
-
 @implements(np.deg2rad, np.radians)
 def _deg2rad(trace: Trace, a: Any) -> Node:
     return node_of(trace, a) * (math.pi / 180.0)
@@ -63,17 +56,17 @@ def _rad2deg(trace: Trace, a: Any) -> Node:
 
 @implements(np.floor_divide)
 def _floor_divide(trace: Trace, a: Any, b: Any) -> Node:
-    return trace.graph("floor", node_of(trace, a) / node_of(trace, b))
-
-
-@implements(np.remainder)
-def _remainder(trace: Trace, a: Any, b: Any) -> Node:
-    return node_of(trace, a) - node_of(trace, b) * _floor_divide(trace, a, b)
+    a, b = node_of(trace, a), node_of(trace, b)
+    return trace.graph("rint", (a - trace.graph("remainder", a, b)) / b)  # floor(a / b) may be rounded up to one more
 
 
 @implements(np.logical_xor)
 def _xor(trace: Trace, a: Any, b: Any) -> Node:
-    return trace.graph("not_equal", node_of(trace, a), node_of(trace, b))
+    return trace.graph("not_equal", *[_truth(trace, node_of(trace, one)) for one in (a, b)])
+
+
+def _truth(trace: Trace, node: Node) -> Node:
+    return node if node.logical else trace.graph("not_equal", node, 0.0)
 
 
 @implements(np.isnan)
@@ -91,10 +84,7 @@ def _isfinite(trace: Trace, a: Any) -> Node:
 def _where(trace: Trace, condition: Any, *branches: Any) -> Node:
     if len(branches) != 2:
         raise not_supported("with one argument")
-    graph, given = trace.graph, node_of(trace, condition)
-    if not given.logical:
-        given = graph("not_equal", given, 0.0)
-    return graph("where", given, *[node_of(trace, branch) for branch in branches])
+    return trace.graph("where", _truth(trace, node_of(trace, condition)), *[node_of(trace, b) for b in branches])
 
 
 @implements(np.clip)

@@ -37,8 +37,9 @@ def _transpose_method(self: TracedArray, *axes: Any) -> Any:
 
 
 def _astype_method(self: TracedArray, dtype: Any, **keywords: Any) -> TracedArray:
-    if np.dtype(dtype).kind == "f":
-        return self
+    graph = self._trace.graph
+    if np.dtype(dtype).kind == "f":  # all is computed in the precision of x
+        return TracedArray(self._trace, graph("real", self.node))
     if self.node.value is not None:
         return np.asarray(self).astype(dtype)  # type: ignore[return-value]
     raise refused(f"a change of dtype to {np.dtype(dtype)}", "leave it out, or take another jac")

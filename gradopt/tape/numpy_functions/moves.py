@@ -96,7 +96,10 @@ def _concatenate(trace: Trace, arrays: Any, axis: int | None = 0, **keywords: An
         if node.size:
             parts.append((Geometry(start * strides[axis], strides), node))
         start += node.shape[axis]
-    return graph.accumulated(parts, result.shape)
+    together = graph.accumulated(parts, result.shape)
+    if together.value is None:
+        together.logical = all([node.logical for _, node in parts])
+    return together
 
 
 @implements(np.stack)
@@ -135,13 +138,15 @@ def diff(trace: Trace, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, 
     for _ in range(n):
         after = graph.moved(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[1:], 0, axis))
         before = graph.moved(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[:-1], 0, axis))
-        node = after - before
+        node = graph("not_equal", after, before) if node.logical else after - before  # as NumPy has it
     return node
 
 
 @implements(np.diag)
 def _diag(trace: Trace, v: Any, k: int = 0) -> Node:
     node, graph = node_of(trace, v), trace.graph
+    if not node.size:
+        return graph.constant(np.diag(np.zeros(node.shape), k))
     if len(node.shape) == 2:
         return graph.moved(node, lambda a: np.diag(a, k))
     places = np.diag(np.arange(1, node.size + 1), k)  # 0 where there is none
@@ -149,16 +154,23 @@ def _diag(trace: Trace, v: Any, k: int = 0) -> Node:
     return graph("where", places > 0, spread, 0.0)
 
 
+def _below(node: Node, k: int) -> Any:
+    shape = node.shape if len(node.shape) > 1 else 2 * node.shape
+    return np.tri(shape[-2], shape[-1], k, bool)
+
+
 @implements(np.tril)
 def _tril(trace: Trace, m: Any, k: int = 0) -> Node:
     node = node_of(trace, m)
-    return trace.graph("where", np.tri(node.shape[-2], node.shape[-1], k, bool), node, 0.0)
+    lower = _below(node, k)
+    return trace.graph("where", lower, node, False if node.logical else 0.0)
 
 
 @implements(np.triu)
 def _triu(trace: Trace, m: Any, k: int = 0) -> Node:
     node = node_of(trace, m)
-    return trace.graph("where", np.tri(node.shape[-2], node.shape[-1], k - 1, bool), 0.0, node)
+    below = _below(node, k - 1)
+    return trace.graph("where", below, False if node.logical else 0.0, node)
 
 
 def _likes(function: Any) -> Callable[..., Any]:

@@ -28,6 +28,8 @@ def axes_of(node: Node, axis: Any) -> tuple[int, ...]:
 
 
 def reduced(trace: Trace, node: Node, axis: Any, keepdims: Any, how: str) -> Node:
+    if how in ("add", "multiply"):
+        node = trace.graph.real(node)
     axes = axes_of(node, axis)
     rest = tuple(length for i, length in enumerate(node.shape) if i not in axes)
     kept = tuple(1 if i in axes else length for i, length in enumerate(node.shape))
@@ -40,6 +42,7 @@ def reduced(trace: Trace, node: Node, axis: Any, keepdims: Any, how: str) -> Nod
         result = node
     else:
         result = trace.graph.accumulated([(Geometry(0, strides), node)], rest, how)
+        result.logical = node.logical
     keeps = keepdims is not None and keepdims is not np._NoValue and bool(keepdims)  # type: ignore[attr-defined]
     return trace.graph.reshaped(result, kept) if keeps else result
 
@@ -100,7 +103,7 @@ def _var(
     require_real(dtype)
     node = node_of(trace, a)
     count = _count(node, axis)
-    centered = node - reduced(trace, node, axis, True, "add") / float(count)
+    centered = trace.graph.real(node) - reduced(trace, node, axis, True, "add") / float(count)
     return reduced(trace, centered * centered, axis, keepdims, "add") / max(float(count - ddof), 0.0)
 
 
@@ -131,7 +134,7 @@ def _average(trace: Trace, a: Any, axis: Any = None, weights: Any = None, **rest
 def _cumsum(trace: Trace, a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Node:
     refuse_others(out=out)
     require_real(dtype)
-    node = node_of(trace, a)
+    node = trace.graph.real(node_of(trace, a))
     if axis is None:
         node, axis = trace.graph.reshaped(node, (node.size,)), 0
     (axis,) = axes_of(node, axis)
