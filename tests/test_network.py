@@ -381,3 +381,10 @@ def test_rows_may_come_more_often_than_there_are(count, rng):
         assert value == pytest.approx(sum(share * one for share, (one, _) in zip(shares, each, strict=True)))
         mean = sum(share * one for share, (_, one) in zip(shares, each, strict=True))
         np.testing.assert_allclose(grad, mean, rtol=1e-6, atol=1e-9 * np.abs(grad).max())
+
+
+def test_losses_of_many_rows_in_single_precision(rng):
+    """The product of 200 sums of exponentials, each 4, is beyond float32."""
+    X, labels = rng.normal(size=(200, 2)).astype(np.float32), rng.integers(0, 4, 200)
+    problem = problems.Classifier(Network.mlp([2, 8, 4]), X, labels)
+    assert problem.value(np.zeros(problem.n, np.float32)) == pytest.approx(np.log(4.0), rel=1e-6)

@@ -267,14 +267,67 @@ class TestWhatIsTraced:
             lambda x: x[1:] * np.diff(x > 0.3),
             lambda x: x * np.logical_xor(x > 1, x > 2.5),
             lambda x: x * np.logical_xor(np.array([2.0, 1.0]), x > 2.5),
+            lambda x: x * np.dot(x > 0.2, x > 0.6),
+            lambda x: (
+                x * np.inner(x > 0.2, x > 0.6) + x * np.vdot(x > 0.2, x > 0.6) * np.tensordot(x > 0.2, x > 0.6, 1)
+            ),
+            lambda x: x * ((np.outer(x, x) > 0.3) @ (x > 0.2)),
+            lambda x: x * np.einsum("i->", x > 0.2) + np.einsum("i,j->i", x > 0.2, x > 1.0),
+            lambda x: x * np.dot(x > 0.2, x),
+            lambda x: np.diag(x > 0.2) + np.diag(x > 0.6),
+            lambda x: x * (np.ones_like(x > 0.2) + (x > 0.6)) + (np.zeros_like(x > 1) + (x > 1) + (x > 0.6)),
         ],
     )
     def test_truth_and_numbers(self, f):
         """True + True is True for NumPy, but 1.0 * True + 1.0 * True is 2."""
-        problem = trace(lambda x: np.sum(f(x) * np.array([1.0, 3.0])[-np.size(f(x)) :]), [0.5, 0.5])
+
+        def weighed(result):
+            return result * np.array([1.0, 3.0])[-np.shape(result)[-1] :]
+
+        problem = trace(lambda x: np.sum(weighed(f(x))), [0.5, 0.5])
         for x in ([0.5, 0.5], [2.0, 3.0], [3.0, 0.2], [0.1, 0.7]):
             result = f(np.array(x))
-            assert problem.value(x) == pytest.approx(np.sum(result * np.array([1.0, 3.0])[-np.size(result) :]))
+            assert problem.value(x) == pytest.approx(np.sum(weighed(result)))
+
+    def test_a_sum_of_two_truths_is_refused(self):
+        """np.array gives an array of objects, whose sum would be True where NumPy's is 2."""
+        with pytest.raises(TraceError, match=r"np.stack in place of np.array"):
+            trace(lambda x: np.sum(np.array([x[0] > 0, x[1] > 0])) * x[0], [1.0, -1.0])
+
+    @pytest.mark.parametrize(
+        "point", [(1, 0), (-1, 0), (1, -np.inf), (-1, np.inf), (0, 0), (np.inf, 2), (1, 0.1), (5.3, -2.2), (-0.0, 3)]
+    )
+    def test_floor_division_beside_zero_and_infinity(self, point):
+        problem = trace(lambda x: x[0] // x[1], [1.0, 2.0])
+        with np.errstate(all="ignore"):
+            np.testing.assert_equal(problem.value(point), float(np.floor_divide(*np.array(point, float))))
+
+    def test_numbers_of_numpys_have_types_of_their_own(self):
+        x, narrow = np.ones(2), np.array([100, 50], np.int8)
+
+        def f(x, a, k):
+            return np.sum(a * k * x)
+
+        problem = trace(f, x, (np.ones(2, np.int8), np.int64(100)))
+        assert problem.with_args(narrow, np.int64(100)).value(x) == f(x, narrow, np.int64(100)) == 15000.0
+        single = np.array([0.1, 0.7], np.float32)
+        np.testing.assert_array_equal(
+            trace(lambda x, a: np.sum(a * np.sqrt(2) * x), x, single).grad(x), single * np.sqrt(2)
+        )
+
+    def test_functions_that_widen_their_arguments_first(self):
+        x, narrow, weights = np.ones(2), np.array([100, 50], np.int8), np.array([3, 4], np.int8)
+        for f in (
+            lambda x, a, w: np.einsum("i,i,i", a, a, x),
+            lambda x, a, w: np.linalg.norm(a) * x[0],
+            lambda x, a, w: np.linalg.norm(a, 3) * x[0],
+            lambda x, a, w: np.average(a, weights=w) * x[0],
+        ):
+            for first in ((np.array([3.0, 4.0]), np.array([1.0, 2.0])), (weights, weights)):
+                problem = trace(f, x, first)
+                assert problem.value(x) == pytest.approx(f(x, *first))
+                if first[0].dtype == float:
+                    assert problem.with_args(narrow, weights).value(x) == pytest.approx(f(x, narrow, weights))
 
     def test_one_element_of_what_positions_give(self):
         places = np.array([2, 0])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from gradopt import elementary
 from gradopt.compiler import elementwise, generic, one_copy, summation
 from gradopt.config import config
@@ -68,7 +70,7 @@ def _cross_entropy(d, z, labels, rows, scale):
             largest = z[i, j] if z[i, j] > largest else largest
         for j in range(n):
             d[i, j] = z[i, j] - largest
-        of_labels += d[i, labels[rows[i]]]
+        of_labels += np.float64(d[i, labels[rows[i]]])
     flat = d.reshape(d.size)
     for i in range(flat.size):
         flat[i] = elementary.exp_of_negative(flat[i])
@@ -78,7 +80,7 @@ def _cross_entropy(d, z, labels, rows, scale):
         total = d.dtype.type(0.0)
         for j in range(n):
             total += d[i, j]
-        factors *= total
+        factors *= np.float64(total)
         if not factors < 1e200:
             logarithms += math.log(factors)
             factors = 1.0
@@ -101,7 +103,7 @@ def _binary_cross_entropy(d, z, y, rows, scale):
         row = rows[i]
         for j in range(z.shape[1]):
             target = d.dtype.type(y[row, j])
-            total += elementary.softplus(z[i, j]) - target * z[i, j]
+            total += np.float64(elementary.softplus(z[i, j]) - target * z[i, j])
             d[i, j] = scale * (elementary.sigmoid(z[i, j]) - target)
     return total
 
@@ -123,7 +125,7 @@ def _of_residuals(loss, d, z, y, rows, scale):
         row = rows[i]
         for j in range(z.shape[1]):
             value, slope = pointwise(loss, z[i, j] - y[row, j])
-            total += value
+            total += np.float64(value)
             d[i, j] = scale * slope
     return total
 

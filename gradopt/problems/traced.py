@@ -146,6 +146,8 @@ class Traced(Problem):
             array = leaf(i, new)
             if array.shape != old.shape:
                 raise ValueError(f"args[{i}] must have the shape {old.shape}, as in trace, got {array.shape}")
+            if old.dtype.kind == "f" and array.dtype.kind in "iu":
+                array = array.astype(old.dtype)  # the tape was written for real numbers
             if (array.dtype.kind == "b") != (old.dtype.kind == "b"):
                 kinds = "truth", "numbers"
                 wanted, got = kinds if old.dtype.kind == "b" else kinds[::-1]
@@ -186,6 +188,7 @@ def _evaluate(dtype: Any) -> int:
 
 def _plain(argument: Any) -> Any:
     """An argument that is no array, for json: what is neither number nor string equals nothing when it is back."""
+    argument = argument.item() if isinstance(argument, np.generic) else argument
     return argument if isinstance(argument, (bool, int, float, str, type(None))) else {"other": repr(argument)}
 
 

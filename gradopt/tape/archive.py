@@ -37,7 +37,7 @@ def _extra(node: Node, arrays: Arrays) -> Any:
     if node.operation == "constant":
         assert node.value is not None
         arrays[f"constant.{node.number}"] = np.asarray(node.value)
-        return node.number
+        return [node.number, node.strong]
     if node.operation == "view":
         return _of_geometry(node.extra, arrays)
     if node.operation == "accumulate":
@@ -74,8 +74,9 @@ def _node(graph: Graph, operation: str, inputs: list[Node], shape: Shape, extra:
     if operation == "x":
         return graph.x
     if operation == "constant":
-        array = arrays[f"constant.{extra}"]
-        return graph.constant(array if array.ndim else array[()].item())
+        number, strong = extra if isinstance(extra, list) else (extra, False)
+        array = arrays[f"constant.{number}"]
+        return graph.constant(array if array.ndim or strong else array[()].item())
     if operation == "argument":
         return graph.argument(extra, arrays[f"argument.{extra}"])
     if operation in OPERATIONS:

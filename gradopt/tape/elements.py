@@ -64,6 +64,7 @@ from gradopt.tape.program import FROM, MINUS, OVER, PLUS, TIMES
     _LOGADDEXP,
     _ERF,
     _REMAINDER,
+    _FLOOR_DIVIDE,
     _HYPOT,
 ) = sorted({operation.number for operation in OPERATIONS.values()})
 
@@ -75,6 +76,16 @@ def _logaddexp(a, b):
     zero = a - a if a == b else abs(a - b)
     larger = a if a > b else b
     return larger + elementary.softplus(-zero) if zero == zero else (larger if a == b else a + b)
+
+
+@kernel(inline=True)
+def _floor_divide(a, b):
+    # By the remainder: a / b may be rounded up to the next whole number.
+    if math.isinf(b) and a != 0 and (a < 0) != (b < 0):
+        return -(a / a)
+    if math.isinf(b) or b == 0:
+        return a / b
+    return np.rint((a - np.remainder(a, b)) / b)
 
 
 @kernel(inline=True)
@@ -179,6 +190,8 @@ def _dear(operation, a, b):
         return np.arctanh(a)
     if operation == _REMAINDER:
         return np.remainder(a, b)
+    if operation == _FLOOR_DIVIDE:
+        return _floor_divide(a, b)
     if operation == _HYPOT:
         return np.hypot(a, b)
     return math.erf(a)

@@ -46,7 +46,7 @@ def given(operation: str, node: Node, value: Any, wide: bool) -> Any:
 
     Python's numbers take the type of the arrays beside them. With `wide`, all is computed in double precision.
     """
-    if node.literal is not None and operation in OPERATIONS:
+    if node.literal is not None and not node.strong and operation in OPERATIONS:
         return node.literal
     return np.asarray(value, np.float64) if wide and not node.logical else value
 
@@ -127,6 +127,8 @@ class Graph:
     def constant(self, value: Any) -> Node:
         """A number or an array that never changes."""
         kind = type(value)
+        if kind is int and not -(2**63) <= value < 2**63:
+            kind, value = float, float(value)  # as for NumPy, beside real numbers
         if kind is float or kind is int or kind is bool:
             key: Any = (kind, value) if value else (kind, str(value))  # 0.0 and -0.0 are two
             node = self._known.get(key)
@@ -145,6 +147,8 @@ class Graph:
         if node is None:
             node = self._known[key] = self._with_value("constant", array, None)
             node.fixed = True
+            if not array.ndim:
+                node.literal, node.strong = array[()].item(), True
         return node
 
     def argument(self, place: Any, array: NDArray[Any]) -> Node:
@@ -156,6 +160,11 @@ class Graph:
         node.value, node.logical = value, value.dtype.kind == "b"
         node.fixed, node.wide = bool(inputs) and all(i.fixed for i in inputs), self.wide
         return node
+
+    def widened(self, node: Node) -> Node:
+        """The node as numbers of double precision, if it is known as something else."""
+        narrow = node.value is not None and node.value.dtype != np.float64
+        return self("real", node) if narrow or node.logical else node
 
     def real(self, node: Node) -> Node:
         """The node as numbers, if it is made of true and false: their sums are no longer true or false."""
@@ -205,7 +214,8 @@ class Graph:
             # Python's numbers take the type of the arrays beside them.
             value = np.asarray(OPERATIONS[name].twin(*[given(name, i, i.value, self.wide) for i in nodes]))
         if all([i.fixed for i in nodes]):
-            return self.constant(value if value.ndim else value[()].item())
+            weak = not value.ndim and not any([i.strong for i in nodes])
+            return self.constant(value[()].item() if weak else value)
         return self._with_value(name, value, None, nodes)
 
     def other(self, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> Node:

@@ -43,11 +43,13 @@ class Node:
         Whether it is computed element by element, in each run.
     literal : float, int, bool or None
         The number, of a constant that is one.
+    strong : bool
+        Whether that has a type of its own, as NumPy's numbers have, and not that of the arrays beside it.
     """
 
     __slots__ = (
         *("elementwise", "extra", "fixed", "graph", "inputs", "literal", "logical", "number", "operation"),
-        *("shape", "size", "value", "wide"),
+        *("shape", "size", "strong", "value", "wide"),
     )
 
     def __init__(self, graph: Graph, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> None:
@@ -58,7 +60,7 @@ class Node:
         self.size = size
         self.value: NDArray[Any] | None = None
         self.literal: Any = None
-        self.fixed = self.logical = self.elementwise = self.wide = False
+        self.fixed = self.logical = self.elementwise = self.wide = self.strong = False
         self.number = len(graph.nodes)
         if self.number >= graph.limit:
             raise TooLong

@@ -173,8 +173,9 @@ _dear(
     "remainder",
     np.remainder,
     lambda d, result, a, b: d,
-    lambda d, result, a, b: -(d * a.graph("rint", (a - result) / b)),
+    lambda d, result, a, b: -(d * a.graph("floor_divide", a, b)),
 )
+_dear("floor_divide", np.floor_divide)
 _dear(
     "hypot",
     np.hypot,

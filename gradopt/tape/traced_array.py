@@ -39,7 +39,7 @@ _SAME = {
     *("greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not", "absolute", "sign", "floor"),
     *("ceil", "trunc", "rint", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arcsin", "arccos"),
     *("arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "expit", "logaddexp", "erf", "remainder"),
-    "hypot",
+    *("hypot", "floor_divide"),
 }
 _UFUNCS = {name: name for name in _SAME} | _ALIASES
 
@@ -221,7 +221,11 @@ class TracedArray:
     def _binary(self, name: str, other: Any) -> Any:
         if not _may_operate(other):
             return NotImplemented
-        return TracedArray(self._trace, self._trace.graph(name, self.node, self.operand(other)))
+        operand = self.operand(other)
+        if name == "add" and all([i.logical and i.elementwise and not i.shape for i in (self.node, operand)]):
+            # Either True, or part of the sum of np.array([x[0] > 0, x[1] > 0]), which counts.
+            raise refused("a sum of two truths", "take np.stack in place of np.array, or multiply them by 1.0")
+        return TracedArray(self._trace, self._trace.graph(name, self.node, operand))
 
     def _reflected(self, name: str, other: Any) -> Any:
         if not _may_operate(other):
@@ -344,7 +348,7 @@ def node_of(trace: Trace, value: Any) -> Node:
         return _together(trace, array)
     if array.dtype.kind not in "biuf":
         raise refused(f"an array of {array.dtype}", "take real numbers, or another jac")
-    return trace.graph.constant(array if array.ndim else array[()].item())
+    return trace.graph.constant(value if type(value) in (float, int, bool) else array)
 
 
 def _together(trace: Trace, array: NDArray[Any]) -> Node:

@@ -54,12 +54,6 @@ def _rad2deg(trace: Trace, a: Any) -> Node:
     return node_of(trace, a) * (180.0 / math.pi)
 
 
-@implements(np.floor_divide)
-def _floor_divide(trace: Trace, a: Any, b: Any) -> Node:
-    a, b = node_of(trace, a), node_of(trace, b)
-    return trace.graph("rint", (a - trace.graph("remainder", a, b)) / b)  # floor(a / b) may be rounded up to one more
-
-
 @implements(np.logical_xor)
 def _xor(trace: Trace, a: Any, b: Any) -> Node:
     return trace.graph("not_equal", *[_truth(trace, node_of(trace, one)) for one in (a, b)])

@@ -151,7 +151,7 @@ def _diag(trace: Trace, v: Any, k: int = 0) -> Node:
         return graph.moved(node, lambda a: np.diag(a, k))
     places = np.diag(np.arange(1, node.size + 1), k)  # 0 where there is none
     spread = graph.moved(node, lambda a: np.reshape(a[np.maximum(places - 1, 0)], places.shape))
-    return graph("where", places > 0, spread, 0.0)
+    return graph("where", places > 0, spread, False if node.logical else 0.0)
 
 
 def _below(node: Node, k: int) -> Any:
@@ -177,7 +177,7 @@ def _likes(function: Any) -> Callable[..., Any]:
     def like(trace: Trace, array: Any, *arguments: Any, **keywords: Any) -> Any:
         arguments, keywords = known((arguments, keywords), trace)
         node = node_of(trace, array)
-        keywords.setdefault("dtype", float)
+        keywords.setdefault("dtype", bool if node.logical else float)
         return function(np.empty(node.shape), *arguments, **keywords)
 
     return like

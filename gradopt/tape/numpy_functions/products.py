@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,21 @@ from gradopt.tape.simpler import power
 from gradopt.tape.traced_array import Trace, TracedArray, node_of, not_supported
 
 
+def _over_truth(product: Callable[..., Node]) -> Callable[..., Node]:
+    """A product of two arrays, where of true and false NumPy gives whether there is any true product."""
+
+    @functools.wraps(product)
+    def function(trace: Trace, a: Any, b: Any, *rest: Any, **keywords: Any) -> Node:
+        nodes = node_of(trace, a), node_of(trace, b)
+        real = [TracedArray(trace, trace.graph.real(node)) for node in nodes]
+        result = product(trace, *real, *rest, **keywords)
+        return trace.graph("greater", result, 0.0) if nodes[0].logical and nodes[1].logical else result
+
+    return function
+
+
 @implements(np.matmul)
+@_over_truth
 def _matmul(trace: Trace, a: Any, b: Any, **keywords: Any) -> Node:
     refuse_others(**keywords)
     left, right, graph = node_of(trace, a), node_of(trace, b), trace.graph
@@ -49,6 +65,7 @@ def _batches(trace: Trace, left: Node, right: Node) -> Node:
 
 
 @implements(np.dot)
+@_over_truth
 def _dot(trace: Trace, a: Any, b: Any, out: Any = None) -> Node:
     refuse_others(out=out)
     left, right = node_of(trace, a), node_of(trace, b)
@@ -62,12 +79,14 @@ def _dot(trace: Trace, a: Any, b: Any, out: Any = None) -> Node:
 
 
 @implements(np.inner)
+@_over_truth
 def _inner(trace: Trace, a: Any, b: Any) -> Node:
     left, right = node_of(trace, a), node_of(trace, b)
     return left * right if not left.shape or not right.shape else _tensordot(trace, a, b, (-1, -1))
 
 
 @implements(np.vdot)
+@_over_truth
 def _vdot(trace: Trace, a: Any, b: Any) -> Node:
     left, right = node_of(trace, a), node_of(trace, b)
     if left.size != right.size:
@@ -83,6 +102,7 @@ def _outer(trace: Trace, a: Any, b: Any, out: Any = None) -> Node:
 
 
 @implements(np.tensordot)
+@_over_truth
 def _tensordot(trace: Trace, a: Any, b: Any, axes: Any = 2) -> Node:
     left, right = node_of(trace, a), node_of(trace, b)
     if isinstance(axes, int):
@@ -109,7 +129,8 @@ def _trace(trace: Trace, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1
 
 @implements(np.linalg.norm)
 def _norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Node:
-    node, graph = node_of(trace, x), trace.graph
+    graph = trace.graph
+    node = graph.widened(node_of(trace, x))
     axes = axes_of(node, axis)
     vector = len(axes) == 1 or (ord is None and axis is None)
     if (ord in (None, 2) and vector) or (ord in (None, "fro") and len(axes) == 2):
@@ -140,6 +161,8 @@ def _einsum(trace: Trace, subscripts: Any, *operands: Any, **rest: Any) -> Node:
     if not arrow:
         wanted = "".join(sorted(c for c in set(given) if given.count(c) == 1 and c != ","))
     nodes = [node_of(trace, operand) for operand in operands]
+    truth = all([node.logical for node in nodes])
+    nodes = [trace.graph.widened(node) for node in nodes]
     _require_fitting(terms, nodes, wanted)
     pairs = [_one_each(trace, term, node) for term, node in zip(terms, nodes, strict=True)]
     labels, node = pairs[0]
@@ -149,7 +172,8 @@ def _einsum(trace: Trace, subscripts: Any, *operands: Any, **rest: Any) -> Node:
     summed = tuple(i for i, label in enumerate(labels) if label not in wanted)
     node = reduced(trace, node, summed, None, "add") if summed else node
     labels = "".join(label for label in labels if label in wanted)
-    return trace.graph.moved(node, lambda a: a.transpose([labels.index(label) for label in wanted]))
+    result = trace.graph.moved(node, lambda a: a.transpose([labels.index(label) for label in wanted]))
+    return trace.graph("greater", result, 0.0) if truth else result
 
 
 def _require_fitting(terms: list[str], nodes: list[Node], wanted: str) -> None:

@@ -124,7 +124,7 @@ def _average(trace: Trace, a: Any, axis: Any = None, weights: Any = None, **rest
     refuse_others(**rest)
     if weights is None:
         return _mean(trace, a, axis)
-    node, by = node_of(trace, a), node_of(trace, weights)
+    node, by = (trace.graph.widened(node_of(trace, one)) for one in (a, weights))
     if by.shape != node.shape:
         raise not_supported("with weights of another shape")
     return reduced(trace, node * by, axis, None, "add") / reduced(trace, by, axis, None, "add")
