@@ -4,19 +4,30 @@ import time
 
 _SLOWER = 1.25  # than it was ever seen, and it is not quiet
 _PAUSE = 0.02
+_FIRST_LOOK = 10  # seconds
 _best = float("inf")
 
 
 def is_quiet():
     """Whether a piece of Python runs about as fast as it ever did in this process."""
     global _best
+    if _best == float("inf"):
+        end = time.perf_counter() + _FIRST_LOOK
+        while time.perf_counter() < end:
+            _best = min(_best, _seconds())
+            time.sleep(_PAUSE)
+    now = _seconds()
+    _best = min(_best, now)
+    return now < _SLOWER * _best
+
+
+def _seconds():
     times = []
     for _ in range(3):
         started = time.perf_counter()
         sum([i * i for i in range(2000)])
         times.append(time.perf_counter() - started)
-    _best = min(_best, *times)
-    return min(times) < _SLOWER * _best
+    return min(times)
 
 
 class Patience:
