@@ -315,6 +315,17 @@ class TestWhatIsTraced:
             trace(lambda x, a: np.sum(a * np.sqrt(2) * x), x, single).grad(x), single * np.sqrt(2)
         )
 
+    def test_numbers_keep_their_types_in_a_file(self, tmp_path):
+        x, narrow, k = np.ones(2), np.array([100, 50], np.int8), np.int64(100)
+
+        def f(x, a, k):
+            return np.sum(a * k * x) * np.int64(2) * 10**20  # beyond 64 bits a real number
+
+        path = tmp_path / "run.npz"
+        optimize(trace(f, x, (np.ones(2, np.int8), k)), max_iter=1).save(path)
+        loaded = gradopt.load(path).problem
+        assert loaded.with_args(narrow, k).value(x) == f(x, narrow, k) == 3e24
+
     def test_functions_that_widen_their_arguments_first(self):
         x, narrow, weights = np.ones(2), np.array([100, 50], np.int8), np.array([3, 4], np.int8)
         for f in (

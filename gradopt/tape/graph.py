@@ -44,11 +44,12 @@ _SMALL = 4096
 def given(operation: str, node: Node, value: Any, wide: bool) -> Any:
     """What an operation's twin is given for a node that is known.
 
-    Python's numbers take the type of the arrays beside them. With `wide`, all is computed in double precision.
+    Python's numbers take the type of the arrays beside them. With `wide`, all is computed in double precision; a view,
+    which only moves elements, needs no copy for that.
     """
     if node.literal is not None and not node.strong and operation in OPERATIONS:
         return node.literal
-    return np.asarray(value, np.float64) if wide and not node.logical else value
+    return np.asarray(value, np.float64) if wide and not node.logical and operation != "view" else value
 
 
 class Copies:
