@@ -127,7 +127,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
             copy_to_row(record.x, row, x)
 
         status = value_verdict(tests, fun, sound, within(length, grad, grad_norm, tests.gtol))
-        if status == RUNNING and steps_matter and last_rate != 0.0:
+        if steps_matter and status == RUNNING and last_rate != 0.0:
             status = step_verdict(length, tests, last_fun, fun, new_x, x, new_grad)
         if status != RUNNING:
             break

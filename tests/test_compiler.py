@@ -19,7 +19,7 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 
 import gradopt
-from gradopt.compiler import borrowed, flushed_subnormals, interrupts_held_back, stacked
+from gradopt.compiler import borrowed, flushed_subnormals, interrupts_held_back, keep, kernel, stacked
 from gradopt.compiler.kernel import _CacheFiles, _StampedCache
 from gradopt.vectors import dot, norm
 
@@ -336,6 +336,33 @@ class TestMemory:
         for _ in range(100):
             self.write(None, x, record)
         assert [sys.getrefcount(array) for array in record] == counts
+
+
+@compiled_only
+def test_a_loop_is_optimised_where_it_has_become_part_of_another_function():
+    """Only there it is known how long it is. Optimised before, by vectors, it would not be unrolled there."""
+
+    @kernel(inline=True)
+    def move(v, w):
+        for j in range(v.size):
+            v[j] -= 0.5 * w[j]
+
+    @kernel
+    def repeat(length, v, w, times):
+        of_v, of_w = stacked(length, v), stacked(length, w)
+        for _ in range(times):
+            move(of_v, of_w)
+            for j in range(of_w.size):
+                of_w[j] = 2.0 * of_v[j]
+        keep(length, v, of_v)
+
+    x, many = np.ones(2), np.ones(100)
+    repeat((0, 0), x, x.copy(), 2)
+    repeat(None, many, many.copy(), 2)
+    assert {*x, *many} == {0.0}
+    of_two, of_many = repeat.inspect_llvm().values()
+    assert "x double>" not in of_two
+    assert "x double>" in of_many
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 15, 16, 1000])

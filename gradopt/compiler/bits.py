@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic, overload
 
-from gradopt.compiler.kernel import COMPILING, CONTRACTED, INSIDE
+from gradopt.compiler.kernel import COMPILING, CONTRACTED, INLINE
 
 _TWIN: dict[Any, Any] = {types.float32: types.int32, types.float64: types.int64}
 _TWIN |= {integer: real for real, integer in _TWIN.items()}
@@ -41,7 +41,7 @@ def by_precision(single: Callable[..., Any], double: Callable[..., Any]) -> Any:
     def function(x: Any) -> Any:
         return single(x) if isinstance(x, np.float32) else double(x)
 
-    @overload(function, jit_options=CONTRACTED | INSIDE | {"forceinline": True})
+    @overload(function, jit_options=CONTRACTED | INLINE)
     def _(x):
         if x == types.float32:
             return lambda x: single(x)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from gradopt.compiler.kernel import COMPILING, INSIDE, REORDERED, STRICT, kernel
+from gradopt.compiler.kernel import COMPILING, INLINE, REORDERED, STRICT, kernel
 
 # Where the compiler is off, NumPy's numbers are to be as silent about overflow as machine code is.
 silent = np.errstate(all="ignore")
@@ -47,7 +47,7 @@ def generic(
     # A call may fail, for all that LLVM knows. Of loops with such ways out it peels the first round, after which the
     # vectors of a sum would begin beside the lines of the cache; so there is no call.
     inline: Any = "always" if in_sums else "never"
-    overload(function, jit_options=flags | INSIDE | {"forceinline": True}, inline=inline)(choose)
+    overload(function, jit_options=flags | INLINE, inline=inline)(choose)
 
     def call(*arguments):
         return function(*arguments)

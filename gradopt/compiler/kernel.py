@@ -25,14 +25,25 @@ from numba.extending import lower_builtin, type_callable
 
 from gradopt.compiler.apart import apart
 from gradopt.compiler.interrupts import interrupts_held_back
+from gradopt.compiler.pipeline import PartCompiler, WholeCompiler
 
 COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 # Numba hands fastmath and forceinline down to callees that do not set them, so both are always set.
-STRICT: Any = {"error_model": "numpy", "fastmath": False, "forceinline": False, "nogil": True, "no_cfunc_wrapper": True}
+STRICT: Any = {
+    "error_model": "numpy",
+    "fastmath": False,
+    "forceinline": False,
+    "nogil": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": WholeCompiler,
+}
 
 # Numba wraps each function for calls from C, and for calls from Python; to compile both is a third of its work.
 INSIDE: Any = {"no_cpython_wrapper": True}
+
+# For what becomes part of each caller.
+INLINE: Any = {**INSIDE, "forceinline": True, "pipeline_class": PartCompiler}
 
 # nnan and ninf stay out: they would make tests for NaN and infinity constant.
 REORDERED: Any = {**STRICT, "fastmath": {"reassoc", "contract", "nsz"}}
@@ -108,13 +119,17 @@ def _is_of_this_package(numba_type: Any) -> bool:
 
 
 def _compiled(
-    function: Callable[..., Any], flags: dict[str, Any], separate: bool = False, like: str | None = None
+    function: Callable[..., Any],
+    flags: dict[str, Any],
+    inline: bool = False,
+    separate: bool = False,
+    like: str | None = None,
 ) -> Any:
     if not COMPILING:
         # NumPy's numbers are to be as silent about overflow as machine code is.
         return np.errstate(all="ignore")(function) if separate else function
-    from_python = _dispatcher(function, flags)
-    inside = functools.cache(lambda: _dispatcher(function, flags | INSIDE))
+    from_python = _dispatcher(function, flags | {"forceinline": inline})
+    inside = functools.cache(lambda: _dispatcher(function, flags | (INLINE if inline else INSIDE)))
     if separate:
         return apart(from_python, inside, like)
     from_python.get_call_template = lambda arguments, keywords: inside().get_call_template(arguments, keywords)
@@ -167,7 +182,7 @@ def kernel(
     """
     if function is None:
         return lambda function: kernel(function, inline=inline, separate=separate, like=like)
-    return _compiled(function, STRICT | {"forceinline": inline}, separate, like)
+    return _compiled(function, STRICT, inline, separate, like)
 
 
 def summation(function: Callable[..., Any] | None = None, *, separate: bool = False) -> Any:
@@ -178,7 +193,7 @@ def summation(function: Callable[..., Any] | None = None, *, separate: bool = Fa
     """
     if function is None:
         return lambda function: summation(function, separate=separate)
-    return _compiled(function, REORDERED, separate)
+    return _compiled(function, REORDERED, separate=separate)
 
 
 def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = False) -> Any:
@@ -188,7 +203,7 @@ def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = Fa
     """
     if function is None:
         return lambda function: elementwise(function, inline=inline)
-    return _compiled(function, CONTRACTED | {"forceinline": inline}, separate=not inline)
+    return _compiled(function, CONTRACTED, inline, separate=not inline)
 
 
 def users(function: Callable[..., Any]) -> Any:

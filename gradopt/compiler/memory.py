@@ -17,7 +17,7 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, lower_builtin, overload, type_callable
 from numba.np.arrayobj import make_array, populate_array
 
-from gradopt.compiler.kernel import INSIDE, STRICT
+from gradopt.compiler.kernel import INLINE, INSIDE, STRICT
 
 _Tuple: Any = types.BaseTuple  # heterogeneous, uniform and named ones
 
@@ -264,7 +264,7 @@ def _lower_keep_in_place(context: Any, builder: Any, signature: Any, arguments: 
     return context.get_dummy_value()
 
 
-@overload(in_place, jit_options=STRICT | INSIDE | {"forceinline": False})
+@overload(in_place, jit_options=STRICT | INSIDE)
 def _in_place(X, rows, like):
     if X.layout != "C" or X.dtype != like.dtype:
         return lambda X, rows, like: matrix(like, 0, 0, X.shape[1])
@@ -316,7 +316,7 @@ def _as_tuple(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
     return impl_ret_borrowed(context, builder, signature.return_type, value)
 
 
-@overload(exchanged, jit_options=STRICT | INSIDE | {"forceinline": True})
+@overload(exchanged, jit_options=STRICT | INLINE)
 def _exchanged(length, first, second):
     if isinstance(length, types.NoneType):
         return lambda length, first, second: (second, first)

@@ -1,0 +1,75 @@
+"""When LLVM optimises a kernel: once.
+
+Numba optimises each function in a library of its own, and again in the library of each caller. For a function that
+becomes part of its callers the first time is in vain, and worse: a loop that was vectorised for arrays of any length is
+not unrolled any more where the caller knows the length, and keeps small vectors from the registers of single numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.typed_passes import NativeLowering
+
+
+class _Part(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a function that becomes part of its callers: simplified, no more."""
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager(opt=0, loop_vectorize=False)
+        passes.add_global_dead_code_eliminate_pass()
+        passes.run(self._final_module, builder)
+
+
+class _Whole(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a function that is called, with its parts in it."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+class _Lowering(NativeLowering):  # type: ignore[misc]
+    library_class: Any
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = self.library_class(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return bool(super().run_pass(state))
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _LoweringOfPart(_Lowering):
+    _name: Any = "gradopt_lowering_of_part"
+    library_class = _Part
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _LoweringOfWhole(_Lowering):
+    _name: Any = "gradopt_lowering_of_whole"
+    library_class = _Whole
+
+
+class WholeCompiler(CompilerBase):  # type: ignore[misc]
+    """Numba's pipeline for a function that is called."""
+
+    lowering: Any = _LoweringOfWhole
+
+    def define_pipelines(self) -> list[Any]:
+        usual = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline = PassManager("gradopt")
+        pipeline.passes = [(self.lowering if kind is NativeLowering else kind, what) for kind, what in usual.passes]
+        pipeline.finalize()
+        return [pipeline]
+
+
+class PartCompiler(WholeCompiler):
+    """Numba's pipeline for a function that becomes part of its callers."""
+
+    lowering = _LoweringOfPart
