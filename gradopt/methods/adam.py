@@ -23,10 +23,9 @@ Adam, ICLR workshop 2016 (NAdam); L. Liu et al., On the variance of the adaptive
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from gradopt import validate
-from gradopt.compiler import kernel
 from gradopt.config import config
 from gradopt.methods.base import FirstOrderMethod
 from gradopt.protocol import update
@@ -45,6 +44,17 @@ class _MomentMethod(FirstOrderMethod):
         self._check_betas()
         self._check("eps", validate.number, 0)
         self._check("weight_decay", validate.number, 0)
+
+
+class _Adam(NamedTuple):
+    """Adam or AdamW, as the kernel of both receives it."""
+
+    learning_rate: Any  # compiled twin
+    betas: Any
+    eps: float
+    coupled: float  # the weight decay in the gradient
+    decoupled: float  # that of x itself
+    amsgrad: bool
 
 
 @config
@@ -87,6 +97,7 @@ class Adam(_MomentMethod):
     True
     """
 
+    Compiled: ClassVar[Any] = _Adam
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square", "largest_mean_square")
 
     learning_rate: Schedule | float = 0.001
@@ -99,10 +110,8 @@ class Adam(_MomentMethod):
         super().__post_init__()
         self._check("amsgrad", validate.flag)
 
-
-@update.on(Adam)
-def _(method, slots, x, grad, rate, k):
-    _adam(method, slots, x, grad, rate, k, method.weight_decay, 0.0)
+    def _lowered_with(self, dtype: Any, **instead: Any) -> Any:
+        return super()._lowered_with(dtype, coupled=self.weight_decay, decoupled=0.0, **instead)
 
 
 @config
@@ -132,6 +141,7 @@ class AdamW(_MomentMethod):
     AdamW(learning_rate=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.1, amsgrad=False)
     """
 
+    Compiled: ClassVar[Any] = _Adam
     slots: ClassVar[tuple[str, ...]] = Adam.slots
 
     learning_rate: Schedule | float = 0.001
@@ -144,33 +154,26 @@ class AdamW(_MomentMethod):
         super().__post_init__()
         self._check("amsgrad", validate.flag)
 
+    def _lowered_with(self, dtype: Any, **instead: Any) -> Any:
+        return super()._lowered_with(dtype, coupled=0.0, decoupled=self.weight_decay, **instead)
 
-@update.on(AdamW)
+
+@update.on(Adam)  # and of AdamW, whose twin is of the same class
 def _(method, slots, x, grad, rate, k):
-    _adam(method, slots, x, grad, rate, k, 0.0, method.weight_decay)
-
-
-@kernel(inline=True)
-def _adam(method, slots, x, grad, rate, k, coupled, decoupled):
     real, t = x.dtype.type, k + 1.0
     b1, c1 = real(method.betas[0]), real(1.0 - method.betas[0])
     b2, c2 = real(method.betas[1]), real(1.0 - method.betas[1])
     step, root = real(rate / (1.0 - method.betas[0] ** t)), real(math.sqrt(1.0 - method.betas[1] ** t))
-    eps, coupled, keep = real(method.eps), real(coupled), real(1.0 - rate * decoupled)
+    eps, coupled, keep = real(method.eps), real(method.coupled), real(1.0 - rate * method.decoupled)
     mean, square, largest = slots
-    if not method.amsgrad:
-        for j in range(x.size):
-            g = grad[j] + coupled * x[j]
-            mean[j] = b1 * mean[j] + c1 * g
-            square[j] = b2 * square[j] + c2 * g * g
-            x[j] = keep * x[j] - step * mean[j] / (math.sqrt(square[j]) / root + eps)
-    else:
-        for j in range(x.size):
-            g = grad[j] + coupled * x[j]
-            mean[j] = b1 * mean[j] + c1 * g
-            square[j] = b2 * square[j] + c2 * g * g
-            largest[j] = max(square[j], largest[j])
-            x[j] = keep * x[j] - step * mean[j] / (math.sqrt(largest[j]) / root + eps)
+    amsgrad = method.amsgrad
+    for j in range(x.size):
+        g = grad[j] + coupled * x[j]
+        mean[j] = b1 * mean[j] + c1 * g
+        v = square[j] = b2 * square[j] + c2 * g * g
+        if amsgrad:
+            v = largest[j] = largest[j] if largest[j] > v else v
+        x[j] = keep * x[j] - step * mean[j] / (math.sqrt(v) / root + eps)
 
 
 @config

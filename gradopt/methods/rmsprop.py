@@ -89,28 +89,15 @@ def _(method, slots, x, grad, rate, k):
     real = x.dtype.type
     alpha, rest, momentum = real(method.alpha), real(1.0 - method.alpha), real(method.momentum)
     rate, eps, weight_decay = real(rate), real(method.eps), real(method.weight_decay)
+    centered, with_momentum = method.centered, method.momentum > 0.0
     squares, means, buffer = slots
-    if not method.centered and momentum == 0.0:
-        for j in range(x.size):
-            g = grad[j] + weight_decay * x[j]
-            squares[j] = alpha * squares[j] + rest * g * g
-            x[j] -= rate * g / (math.sqrt(squares[j]) + eps)
-    elif method.centered and momentum == 0.0:
-        for j in range(x.size):
-            g = grad[j] + weight_decay * x[j]
-            squares[j] = alpha * squares[j] + rest * g * g
+    for j in range(x.size):
+        g = grad[j] + weight_decay * x[j]
+        variance = squares[j] = alpha * squares[j] + rest * g * g
+        if centered:
             means[j] = alpha * means[j] + rest * g
-            x[j] -= rate * g / (math.sqrt(squares[j] - means[j] * means[j]) + eps)
-    elif not method.centered:
-        for j in range(x.size):
-            g = grad[j] + weight_decay * x[j]
-            squares[j] = alpha * squares[j] + rest * g * g
-            buffer[j] = momentum * buffer[j] + g / (math.sqrt(squares[j]) + eps)
-            x[j] -= rate * buffer[j]
-    else:
-        for j in range(x.size):
-            g = grad[j] + weight_decay * x[j]
-            squares[j] = alpha * squares[j] + rest * g * g
-            means[j] = alpha * means[j] + rest * g
-            buffer[j] = momentum * buffer[j] + g / (math.sqrt(squares[j] - means[j] * means[j]) + eps)
-            x[j] -= rate * buffer[j]
+            variance -= means[j] * means[j]
+        step = g / (math.sqrt(variance) + eps)
+        if with_momentum:
+            step = buffer[j] = momentum * buffer[j] + step
+        x[j] -= rate * step
