@@ -346,19 +346,14 @@ def _(method, slots, x, grad, rate, k):
     limit = 2.0 / (1.0 - method.betas[1]) - 1.0
     length = limit - 2.0 * t * power / (1.0 - power)
     step = rate / (1.0 - method.betas[0] ** t)
-    mean, square = slots
-    if length > 5.0:
+    divides = length > 5.0
+    if divides:
         share = (length - 4.0) * (length - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * length)
-        step = real(step * math.sqrt(share * (1.0 - power)))
-        for j in range(x.size):
-            g = grad[j] + weight_decay * x[j]
-            mean[j] = b1 * mean[j] + c1 * g
-            square[j] = b2 * square[j] + c2 * g * g
-            x[j] -= step * mean[j] / (math.sqrt(square[j]) + eps)
-    else:
-        step = real(step)
-        for j in range(x.size):
-            g = grad[j] + weight_decay * x[j]
-            mean[j] = b1 * mean[j] + c1 * g
-            square[j] = b2 * square[j] + c2 * g * g
-            x[j] -= step * mean[j]
+        step *= math.sqrt(share * (1.0 - power))
+    step = real(step)
+    mean, square = slots
+    for j in range(x.size):
+        g = grad[j] + weight_decay * x[j]
+        mean[j] = b1 * mean[j] + c1 * g
+        square[j] = b2 * square[j] + c2 * g * g
+        x[j] -= step * mean[j] / (math.sqrt(square[j]) + eps) if divides else step * mean[j]
