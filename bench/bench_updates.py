@@ -95,15 +95,15 @@ def test_update_against_moving_the_arrays(pair, method, arrays):
     pair.needs(moved(arrays))(our_update(method), lambda: move(*data), what, ">= 0.8", rounds=9)
 
 
-@pytest.mark.parametrize("method", [SGD(momentum=0.9), Adagrad(), Adam(), Adam(amsgrad=True), AdamW()], ids=name_of)
+@pytest.mark.parametrize(
+    "method", [SGD(), SGD(momentum=0.9), Adagrad(), Adam(), Adam(amsgrad=True), AdamW()], ids=name_of
+)
 def test_update_against_fused_torch(pair, method):
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
     x = torch.rand(N, requires_grad=True)
     x.grad = torch.rand(N) - 0.5
-    settings = (
-        {"momentum": 0.9} if isinstance(method, SGD) else {"amsgrad": True} if getattr(method, "amsgrad", 0) else {}
-    )
+    settings = {name: getattr(method, name) for name in ("momentum", "amsgrad") if getattr(method, name, False)}
     optimizer = getattr(torch.optim, type(method).__name__)([x], lr=1e-6, fused=True, **settings)
     what = f"update of {name_of(method)}, 10 000 000 float32, against torch's fused one"
     arrays = dict(zip(IDS, (arrays for _, arrays in RULES), strict=True))[name_of(method)]
