@@ -12,6 +12,7 @@ import numpy as np
 
 _C = TypeVar("_C", bound="Config")
 _serial = itertools.count(1)
+_classes: dict[str, list[type[Config]]] = {}
 
 
 class Config:
@@ -22,6 +23,9 @@ class Config:
     """
 
     Compiled: ClassVar[Any]
+
+    def __init_subclass__(cls) -> None:
+        _classes.setdefault(cls.__name__, []).append(cls)
 
     def compiled(self, dtype: Any = np.float64) -> Any:
         """The NamedTuple that kernels receive, its floating-point numbers and arrays in `dtype`; made once."""
@@ -88,10 +92,24 @@ def config(cls: type[_C]) -> type[_C]:
         cls.Compiled = namedtuple(cls.__name__, names, module=cls.__module__)  # type: ignore[misc]
         # Pickle, and with it the disk cache of compiled code, looks for the class under this name.
         cls.Compiled.__qualname__ = f"{cls.__qualname__}.Compiled"
-    if not cls.Compiled.__module__.startswith("gradopt."):
+    if not is_ours(cls.Compiled):
         # Numba knows the type of a value again by this name and the fields: one name, one class, defined again or not.
         cls.Compiled.__name__ += f"_{next(_serial)}"
     return cls
+
+
+def class_named(name: str, ours: bool, *bases: type[Config]) -> type[Config] | None:
+    """The class of that name, of the package or a user's, derived from one of these; None if there is none.
+
+    Of several, as where a cell of a notebook is run again, the one that was defined last.
+    """
+    known = (cls for cls in reversed(_classes.get(name, [])) if issubclass(cls, bases))
+    return next((cls for cls in known if is_ours(cls) == ours), None)
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class is of the package, and not a user's."""
+    return cls.__module__.split(".")[0] == "gradopt"
 
 
 def _same(one: Any, other: Any) -> bool:

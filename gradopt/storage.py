@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import tempfile
-import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt import validate
+from gradopt.config import class_named, is_ours
 from gradopt.history import History
 from gradopt.methods import Method
-from gradopt.methods.base import method_named
 from gradopt.problems.traced import Traced
 from gradopt.schedules import FunctionOfCount, Schedule
 from gradopt.status import Status
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from gradopt.result import OptimizeResult
 
 _FORMAT, _VERSION = "gradopt result", 1
+_OWN = "own "  # before the name of a user's class, which may be that of one of the package
 
 
 def save(path: Any, result: OptimizeResult) -> None:
@@ -103,8 +103,6 @@ def load(path: Any) -> OptimizeResult:
     >>> gradopt.optimize(problem, state=gradopt.load(path).state, max_iter=5).nit
     15
     """
-    from gradopt.result import OptimizeResult, State, TrainingState
-
     path = Path(path)
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
@@ -113,7 +111,7 @@ def load(path: Any) -> OptimizeResult:
         known = facts["format"] == _FORMAT
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of the zip format, of NumPy's, of JSON
         reason = "" if "pickle" in str(error) else f": {error}"  # what NumPy then advises is no help here
         raise ValueError(f"{path} is damaged, or no saved result{reason}") from None
     if not known or facts.get("version") != _VERSION:
@@ -121,6 +119,15 @@ def load(path: Any) -> OptimizeResult:
     digest = facts.pop("digest", None)
     if digest != _digest(arrays, {name: facts[name] for name in facts if name not in ("format", "version")}):
         raise ValueError(f"{path} was changed after it was saved")
+
+    try:
+        return _result(facts, arrays)
+    except (ValueError, KeyError, TypeError, IndexError, TooLong) as error:
+        raise ValueError(f"{path} holds no result that could go on here: {error}") from None
+
+
+def _result(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> OptimizeResult:
+    from gradopt.result import OptimizeResult, State, TrainingState
 
     values = {**facts, **arrays}
     result = OptimizeResult()
@@ -133,12 +140,10 @@ def load(path: Any) -> OptimizeResult:
         result["history"] = History(**{name: arrays[f"history.{name}"] for name in facts["history"]})
     if "problem" in facts:
         parts = {name.removeprefix("problem."): arrays[name] for name in arrays if name.startswith("problem.")}
-        try:
-            result["problem"] = Traced.made(facts["problem"], parts)
-        except (ValueError, KeyError, TypeError, IndexError, TooLong) as error:
-            raise ValueError(f"{path} holds no tape: {error}") from None
+        result["problem"] = Traced.made(facts["problem"], parts)
     state = {name.removeprefix("state."): value for name, value in values.items() if name.startswith("state.")}
-    state["slots"] = tuple(state.pop(name) for name in sorted(n for n in state if n.startswith("slots.")))
+    slots = sum(name.startswith("slots.") for name in state)
+    state["slots"] = tuple(state.pop(f"slots.{i}") for i in range(slots))
     state["method"] = made(state["method"])
     state["training"] = None if facts["training"] is None else TrainingState(**facts["training"])
     result["state"] = State(**state)
@@ -190,7 +195,8 @@ def described(config: Any) -> Any:
         if isinstance(config, FunctionOfCount):
             raise TypeError(f"a file can't hold {config}; take one of the schedules")
         values = {field.name: described(getattr(config, field.name)) for field in fields(config)}  # type: ignore[arg-type]
-        return {"class": type(config).__name__, **values}
+        name = type(config).__name__
+        return {"class": name if is_ours(type(config)) else _OWN + name, **values}
     if isinstance(config, tuple):
         return [described(item) for item in config]
     if callable(config):
@@ -209,7 +215,8 @@ def made(description: Any) -> Any:
 
 
 def _class_named(name: str) -> Any:
-    cls = method_named(name) or next((cls for cls in Schedule.__subclasses__() if cls.__name__ == name), None)
+    bare = name.removeprefix(_OWN)
+    cls = class_named(bare, bare == name, Method, Schedule)
     if cls is None:
-        raise ValueError(f"the saved method has a {name}, which is not defined here")
+        raise ValueError(f"its method has a {bare}, which is not defined here")
     return cls

@@ -14,7 +14,7 @@ from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from gradopt import validate
-from gradopt.config import Config
+from gradopt.config import Config, is_ours
 from gradopt.methods import LineSearchMethod, Method
 from gradopt.problems import Problem, RowProblem
 from gradopt.protocol import batch_value_and_grad, rate, update, value_and_grad
@@ -80,14 +80,10 @@ class remedy_for_kernels:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, NumbaError):
             kinds = [type(config) for config in self._configs if isinstance(config, Config)]
-            own = [kind.__name__ for kind in kinds if not _is_ours(kind)]
+            own = [kind.__name__ for kind in kinds if not is_ours(kind)]
             if own:
                 what = " or ".join(own)
                 error.add_note(f"A kernel of {what} could not be compiled. NUMBA_DISABLE_JIT=1 runs it in Python.")
-
-
-def _is_ours(kind: type) -> bool:
-    return kind.__module__.split(".")[0] == "gradopt"
 
 
 def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:
@@ -96,7 +92,7 @@ def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:
     if (kind, generic) in _tried:
         return None
     twin = config.compiled(x.dtype) if isinstance(config, Problem) else config.compiled()
-    ours = _is_ours(kind)
+    ours = is_ours(kind)
     if ours or _numbers(twin) + x.size > _SMALL:
         if ours:
             _tried.add((kind, generic))

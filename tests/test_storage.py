@@ -28,7 +28,10 @@ from gradopt import (
     problems,
 )
 from gradopt.compiler import COMPILING
-from gradopt.methods import Method
+from gradopt.config import config
+from gradopt.methods import FirstOrderMethod, Method
+from gradopt.protocol import rate, update
+from gradopt.schedules import Schedule
 
 from conftest import compiled_only
 
@@ -111,9 +114,66 @@ def test_checkpoints_beside_other_callbacks(tmp_path):
     assert sorted(item.name for item in tmp_path.iterdir()) == ["run.npz"]
 
 
-def change(data, at):
+def rule(factor, count=1):
+    """A class of a user's by the name Mine; each call is another one, as where a cell of a notebook is run again."""
+
+    @config
+    class Mine(FirstOrderMethod):
+        slots = tuple(f"slot {i}" for i in range(count))
+        learning_rate: object = 0.1
+
+    @update.on(Mine)
+    def _(method, slots, x, grad, rate, k):
+        for j in range(x.size):
+            x[j] -= factor * rate * grad[j]
+        for i in range(len(slots)):
+            slots[i][0] = i + 1.0
+
+    return Mine
+
+
+def test_a_class_that_was_defined_again_is_the_last_one(tmp_path):
+    path = tmp_path / "run.npz"
+    for factor in (1.0, 2.0):
+        cls = rule(factor)
+        result = optimize(problems.Quadratic(2.0), [1.0], method=cls(), max_iter=1)
+        result.save(path)
+        assert type(load(path).state.method) is cls
+        for state in (result.state, load(path).state):
+            further = optimize(problems.Quadratic(2.0), state=state, max_iter=1)
+            np.testing.assert_allclose(further.x, (1.0 - 0.2 * factor) ** 2)
+
+
+def test_slots_keep_their_order(tmp_path):
+    result = optimize(problems.Quadratic(2.0), [1.0], method=rule(1.0, count=12)(), max_iter=1)
+    result.save(tmp_path / "run.npz")
+    assert [slot[0] for slot in load(tmp_path / "run.npz").state.slots] == list(range(1, 13))
+
+
+def test_classes_derived_from_those_of_the_package_or_of_their_name(tmp_path):
+    @config
+    class Half(StepDecay):
+        pass
+
+    @config
+    class Constant(Schedule):
+        value: float
+
+    class Plain(Adam):
+        pass
+
+    for cls in (Half, Constant):
+        rate.on(cls)(lambda schedule, k: 0.05)
+    for method in (SGD(Half(0.1, 5)), SGD(Constant(0.1)), SGD(gradopt.Constant(0.1)), Plain(0.1), Adam(0.1)):
+        optimize(FIT, method=method, max_iter=1).save(tmp_path / "run.npz")
+        loaded = load(tmp_path / "run.npz").state.method
+        assert type(loaded) is type(method)
+        assert loaded == method
+
+
+def change(data, at, flip=1):
     data = bytearray(data)
-    data[at] ^= 1
+    data[at] ^= flip
     return bytes(data)
 
 
@@ -133,6 +193,21 @@ def test_other_files_are_refused(tmp_path):
         load(path)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "nothing.npz")
+
+
+def test_a_file_with_any_byte_of_its_index_changed_is_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    optimize(FIT, method=SGD(0.01), max_iter=2).save(path)
+    whole, result = path.read_bytes(), load(path)
+    start = whole.index(b"PK\x01\x02")
+    for at in range(start, start + 60):
+        for flip in (1, 210):
+            path.write_bytes(change(whole, at, flip))
+            try:
+                loaded = load(path)
+            except ValueError:
+                continue
+            assert_same(loaded, result)  # not every byte means something
 
 
 def test_a_changed_or_newer_file_is_noticed(tmp_path):
