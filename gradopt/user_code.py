@@ -23,6 +23,7 @@ _REMEDIES: dict[Any, str] = {
     types.List: "; return np.array([...]) instead",
     types.Array: "; take np.sum or an element of it",
     types.NoneType: "; a return is missing",
+    types.Optional: "; a return is missing on some way through it",
 }
 
 

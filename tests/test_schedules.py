@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,10 @@ def test_scalars_give_floats_and_shapes_are_kept():
 def test_k_must_be_an_integer(k):
     with pytest.raises(TypeError, match="k must be an integer"):
         Constant(0.1)(k)
+
+
+def test_periods_that_grow_beyond_all_numbers():
+    np.testing.assert_allclose(CosineWarmRestarts(1.0, 16, multiplier=2**60)([0, 16, 20, 2**50]), 1.0, rtol=1e-6)
 
 
 def test_k_must_not_be_negative():
@@ -294,7 +300,30 @@ def test_a_function_of_the_update_count_is_a_schedule():
     np.testing.assert_allclose(Warmup(rate, 2)([0, 1, 2, 3]), [0, 0.05, rate(0), rate(1)], rtol=1e-15)
 
 
+def sometimes(k):
+    if k < 100:
+        return 0.1
+
+
 @compiled_only
-def test_a_function_that_cannot_be_compiled_is_refused():
-    with pytest.raises(TypeError, match="a function that Numba can compile"):
-        optimize(problems.Quadratic(1.0), [1.0], method=SGD(lambda k: 0.1 * len(globals())), max_iter=1)
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda k: 0.1 * len(globals()), "globals"),
+        (sometimes, "a return is missing"),
+        (lambda k: 0.1 if k < 5 else 1j, "complex"),
+        (partial(sometimes), "not a function"),
+    ],
+)
+def test_a_function_that_cannot_be_compiled_is_refused(function, reason):
+    for schedule in (SGD, lambda rate: Warmup(rate, 3)):
+        with pytest.raises(TypeError, match=f"learning_rate must be a function that Numba can compile.*{reason}"):
+            schedule(function)
+
+
+def test_a_function_sees_the_numbers_outside_of_it_as_they_are():
+    scope = {"rate": 0.1}
+    exec("def function(k): return rate", scope)
+    for scope["rate"] in (0.1, 0.3):
+        x = optimize(problems.Quadratic(1.0), [1.0], method=SGD(scope["function"]), max_iter=1).x
+        np.testing.assert_allclose(x, 1.0 - scope["rate"], rtol=1e-15)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
-import numba
 import numpy as np
-from numba.extending import is_jitted
+from numba import types
 from numpy.typing import NDArray
 
 from gradopt import validate
-from gradopt.compiler import COMPILING, interrupts_held_back
+from gradopt.compiler import COMPILING
 from gradopt.config import Config, config
 from gradopt.protocol import rate, rates
+from gradopt.user_code import NotCompilable, compiled_function
 
 
 class Schedule(Config):
@@ -59,6 +58,8 @@ class Schedule(Config):
             raise TypeError(f"k must be an integer or an array of integers, got {validate.shown(k)}")
         if counts.size and counts.min() < 0:
             raise ValueError(f"k must be >= 0, got {counts.min()}")
+        if counts.size and counts.max() >= 2**63:
+            raise ValueError(f"k must be < 2**63, got {counts.max()}")
         out = np.empty(counts.shape)
         rates(self.compiled(), out.reshape(-1), np.ascontiguousarray(counts, np.int64).reshape(-1))
         return out if counts.ndim else float(out)
@@ -119,7 +120,7 @@ class FunctionOfCount(Schedule):
     Raises
     ------
     TypeError, ValueError
-        function(0) is no real number, or Numba can't compile the function.
+        function(0) is no real number, or Numba can't compile the function to one that always returns a real number.
     """
 
     class Compiled(NamedTuple):
@@ -128,7 +129,7 @@ class FunctionOfCount(Schedule):
     def __init__(self, function: Callable[[int], float]) -> None:
         validate.number("learning_rate(0)", function(0), 0)
         self.function = function
-        self._dispatcher = _dispatcher(function)
+        self._dispatcher = _dispatcher(function) if COMPILING else function
 
     def __repr__(self) -> str:
         return f"FunctionOfCount({self.function})"
@@ -142,15 +143,9 @@ def _(schedule, k):
     return float(schedule.function(k))
 
 
-@lru_cache(maxsize=256)
 def _dispatcher(function: Callable[[int], float]) -> Any:
-    if not COMPILING:
-        return function
-    dispatcher: Any = function if is_jitted(function) else numba.njit(function)
     try:
-        with interrupts_held_back():
-            dispatcher.compile((numba.int64,))
-    except numba.core.errors.NumbaError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise TypeError(f"learning_rate must be a function that Numba can compile, got {function}: {reason}") from None
-    return dispatcher
+        return compiled_function(function, (types.int64,), lambda kind: isinstance(kind, (types.Float, types.Integer)))
+    except NotCompilable as error:
+        wanted = "a function that Numba can compile, and that returns a real number for every k"
+        raise TypeError(f"learning_rate must be {wanted}; of {error}") from None

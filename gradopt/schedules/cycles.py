@@ -61,7 +61,7 @@ def _(schedule, k):
     else:
         while since >= length:
             since -= length
-            length *= schedule.multiplier
+            length *= float(schedule.multiplier)  # an integer would overflow
     share = 0.5 * (1.0 + math.cos(math.pi * since / length))
     return schedule.final + (schedule.initial - schedule.final) * share
 
