@@ -9,7 +9,7 @@ from numba.extending import typeof_impl
 
 from gradopt import validate
 from gradopt.arguments import SEARCH_FTOL
-from gradopt.compiler import COMPILING, Carried, contents, copied, generic, kernel, restore, start_flushing, zeros_for
+from gradopt.compiler import COMPILING, Carried, contents, copied, flushing, generic, kernel, zeros_for
 from gradopt.config import Config
 from gradopt.descent import IN_REGISTERS
 from gradopt.loop import RUNNING, Memory, Progress, Record, StopTests, iterate
@@ -78,7 +78,7 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> Carried:
     >>> x.round(6), status
     (array([1., 1.]), 0)
     """
-    if np.dtype(dtype) not in (np.float32, np.float64):
+    if dtype not in (np.float32, np.float64, "float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {validate.shown(dtype)}")
     if isinstance(config, Method) and not isinstance(config, FirstOrderMethod):
         config.require(direction)
@@ -150,11 +150,13 @@ def descend(problem, method, x, max_iter, gtol):
     (array([[1., 1.],
            [1., 1.]]), np.True_)
     """
-    mode = start_flushing()
-    problem = contents(problem)
-    fun, nit, status = _descended(contents(method), problem, copied(problem.work), x, max_iter, gtol)
-    restore(mode)
+    fun, nit, status = flushing(_descend, (contents(problem), contents(method), x, max_iter, gtol))
     return fun, nit, _MAX_ITER if status == RUNNING else status
+
+
+@kernel
+def _descend(problem, method, x, max_iter, gtol):
+    return _descended(method, problem, copied(problem.work), x, max_iter, gtol)
 
 
 @generic

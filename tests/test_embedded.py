@@ -77,6 +77,16 @@ def test_the_floating_point_mode_of_the_caller_comes_back():
     both(gradopt.compiled(problems.Quadratic(2.0)), gradopt.compiled(SGD(0.1)), np.ones(1))
     assert (tiny * half)[0] > 0.0
 
+    @njit
+    def fails(k):
+        if k == 2:
+            raise KeyError("no rate")
+        return 0.1
+
+    with pytest.raises(KeyError, match="no rate"):
+        both(gradopt.compiled(problems.Quadratic(2.0)), gradopt.compiled(SGD(fails)), np.ones(1))
+    assert (tiny * half)[0] > 0.0
+
 
 @pytest.mark.parametrize(
     ("config", "error", "message"),

@@ -18,7 +18,7 @@ from gradopt.compiler.memory import (
     stacked,
     zeros_for,
 )
-from gradopt.compiler.subnormals import flushed_subnormals, restore, start_flushing
+from gradopt.compiler.subnormals import flushed_subnormals, flushing
 from gradopt.compiler.tile import TILE_ROWS, VECTOR_BYTES, tile
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "elementwise",
     "exchanged",
     "flushed_subnormals",
+    "flushing",
     "generic",
     "in_place",
     "interrupts_held_back",
@@ -47,10 +48,8 @@ __all__ = [
     "part",
     "reinterpreted",
     "repeated",
-    "restore",
     "silent",
     "stacked",
-    "start_flushing",
     "summation",
     "tile",
     "type_of",

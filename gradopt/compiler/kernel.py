@@ -132,6 +132,7 @@ def _compiled(
     inside = functools.cache(lambda: _dispatcher(function, flags | (INLINE if inline else INSIDE)))
     if separate:
         return apart(from_python, inside, like)
+    from_python.inside = inside
     from_python.get_call_template = lambda arguments, keywords: inside().get_call_template(arguments, keywords)
     from_python.get_overload = lambda signature: inside().get_overload(signature)
     return from_python

@@ -12,13 +12,29 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+from numba.core import cgutils
+from numba.extending import intrinsic, lower_builtin, type_callable
 
 from gradopt.compiler.kernel import COMPILING, kernel
 
 _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO = 0x8040  # bits 15 and 6 of MXCSR
 
-_SUPPORTED = COMPILING and platform.machine().lower() in ("x86_64", "amd64")
+_SUPPORTED = platform.machine().lower() in ("x86_64", "amd64")
+
+
+def _begin(builder: Any) -> Any:
+    """Set the two bits; returns the mode before, for `_end`."""
+    if not _SUPPORTED:
+        return ir.Constant(ir.IntType(32), 0)
+    mode = _through_memory(builder, "llvm.x86.sse.stmxcsr", ir.Constant(ir.IntType(32), 0))
+    flushing = builder.or_(mode, ir.Constant(ir.IntType(32), _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO))
+    _through_memory(builder, "llvm.x86.sse.ldmxcsr", flushing)
+    return mode
+
+
+def _end(builder: Any, mode: Any) -> None:
+    if _SUPPORTED:
+        _through_memory(builder, "llvm.x86.sse.ldmxcsr", mode)
 
 
 def _through_memory(builder: Any, name: str, value: Any) -> Any:
@@ -31,46 +47,32 @@ def _through_memory(builder: Any, name: str, value: Any) -> Any:
 
 
 @intrinsic
-def _read_mode(typing_context: Any) -> Any:
+def _flush(typing_context: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _through_memory(builder, "llvm.x86.sse.stmxcsr", ir.Constant(ir.IntType(32), 0))
+        return _begin(builder)
 
     return types.uint32(), codegen
 
 
 @intrinsic
-def _write_mode(typing_context: Any, mode: Any) -> Any:
+def _set_mode(typing_context: Any, mode: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _through_memory(builder, "llvm.x86.sse.ldmxcsr", arguments[0])
+        _end(builder, arguments[0])
         return context.get_dummy_value()
 
     return types.void(types.uint32), codegen
 
 
-if _SUPPORTED:
+@kernel
+def _start_flushing():
+    """Begin to take subnormal numbers as 0 in this thread; returns the mode before, for `_restore`."""
+    return _flush()
 
-    @kernel
-    def start_flushing():
-        """Begin to take subnormal numbers as 0 in this thread; returns the mode before, for `restore`."""
-        mode = _read_mode()
-        _write_mode(types.uint32(mode | _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO))
-        return mode
 
-    @kernel
-    def restore(mode):
-        """Go back to a mode."""
-        _write_mode(types.uint32(mode))
-
-else:
-
-    @kernel
-    def start_flushing():
-        """Change nothing."""
-        return 0
-
-    @kernel
-    def restore(mode):
-        """Change nothing."""
+@kernel
+def _restore(mode):
+    """Go back to a mode."""
+    _set_mode(types.uint32(mode))
 
 
 class flushed_subnormals:
@@ -80,7 +82,35 @@ class flushed_subnormals:
     """
 
     def __enter__(self) -> None:
-        self._mode = start_flushing()
+        self._mode = _start_flushing() if COMPILING else None
 
     def __exit__(self, *exception: object) -> None:
-        restore(self._mode)
+        if COMPILING:
+            _restore(self._mode)
+
+
+def flushing(function: Any, arguments: tuple[Any, ...]) -> Any:
+    """Call a kernel as function(*arguments) within such a block; for compiled code."""
+    with flushed_subnormals():
+        return function(*arguments)
+
+
+@type_callable(flushing)
+def _flushing(context):
+    return lambda function, arguments: function.get_call_type(context, arguments.types, {}).return_type
+
+
+@lower_builtin(flushing, types.Dispatcher, types.BaseTuple)
+def _lower_flushing(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    """By hand: Numba's own try statement can't raise again what it caught."""
+    kinds, result_type = signature.args[1].types, signature.return_type
+    compiled = signature.args[0].dispatcher.inside().overloads[kinds]
+    context.active_code_library.add_linking_library(compiled.library)
+    function = context.declare_function(builder.module, compiled.fndesc)
+    mode = _begin(builder)
+    arguments = cgutils.unpack_tuple(builder, values[1])
+    status, result = context.call_conv.call_function(builder, function, result_type, kinds, arguments)
+    _end(builder, mode)
+    with cgutils.if_unlikely(builder, status.is_error):
+        context.call_conv.return_status_propagate(builder, status)
+    return result
