@@ -60,7 +60,9 @@ def train(training: Training, watching: Watching, epochs: int, max_iter: int, ta
     callbacks, bar, recover, deadline = watching
     while True:
         if training.epochs >= epochs or training.updates >= max_iter:
-            return Status.COMPLETED
+            if recover is None or training.retries >= recover.attempts or training.ends_finite():
+                return Status.COMPLETED
+            training.retry(recover.factor)
         if time.perf_counter() >= deadline:
             return Status.MAX_TIME
         status = training.advance(max_iter - training.updates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -192,8 +193,15 @@ class Training:
                 if updates:
                     self._call_loop(updates)
                     self._evaluations += updates
+                del self._rows[self.epochs :]  # of an epoch that is not over any more
                 return True
         return False
+
+    def ends_finite(self) -> bool:
+        """Whether the loss over all rows is finite now; if not, the last update is taken back."""
+        if math.isfinite(self._problem.assess(self._memory.x)["fun"]):
+            return True
+        return not self._take_back()
 
     def retry(self, factor: float) -> int:
         """Go back to the best epoch's parameters, or the start, with rates lower by a factor; returns RUNNING."""

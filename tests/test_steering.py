@@ -132,3 +132,28 @@ def test_recovery_of_training():
     assert not optimize(
         network, method=SGD(0.1), recover=RetryFromBest(), batch_size=3, epochs=2, rng=0
     ).history.retry.any()
+
+
+@pytest.mark.parametrize("epochs", [45, 46, 47])
+def test_recovery_where_an_epoch_ends(epochs):
+    """Full batches diverge between epochs: after the last one, or when the next one has begun."""
+    t, seen = np.linspace(-1, 1, 20), []
+    fit = problems.PolynomialFit(t, 1 + 2 * t)
+    recover = RetryFromBest(1e-4, attempts=2)
+    settings = {"epochs": epochs, "callback": lambda intermediate_result: seen.append(intermediate_result.epoch)}
+    result = optimize(fit, np.zeros(3), method=SGD(1e3), recover=recover, **settings)
+    assert result.status == Status.COMPLETED
+    assert result.history.nit.tolist() == list(range(1, epochs + 1))
+    assert result.history.retry[-1] == (epochs > 45)
+    assert (result.fun < 2.0) == (epochs > 45)
+    assert seen == [*range(1, min(epochs, 46) + 1), *range(46, epochs + 1)]
+
+
+def test_the_history_ends_with_the_run_where_mini_batches_diverge():
+    t = np.linspace(-1, 1, 20)
+    fit = problems.PolynomialFit(t, 1 + 2 * t)
+    for epochs in range(1, 10):
+        result = optimize(fit, np.zeros(3), method=SGD(1e50), batch_size=3, epochs=epochs, rng=0)
+        assert (np.diff(result.history.nit) > 0).all()
+        assert result.history.nit.tolist()[-1:] == [result.nit][: len(result.history)]
+    assert result.status == Status.NON_FINITE
