@@ -25,7 +25,10 @@ def number(
     """A real number in [low, high]; `above` and `below` leave out the ends."""
     if type(value) is not float and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
         raise TypeError(f"{name} must be a real number, got {shown(value)}")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
     too_low = result <= low if above else result < low
     too_high = result >= high if below else result > high
     if result != result or too_low or too_high or abs(result) == np.inf:
@@ -90,6 +93,8 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
         raise ValueError(f"{wanted}, got {shown(value)} of shape {given.shape}{hint}")
     if given.size == 0:
         raise ValueError(f"{wanted} with at least one element, got shape {given.shape}")
+    if type(value) is not np.ndarray and np.ma.is_masked(value):
+        raise ValueError(f"{wanted}, got one with masked elements")
     if dtype is None:
         dtype = np.float32 if given.dtype == np.float32 else np.float64
     if given.dtype == dtype:

@@ -113,7 +113,7 @@ class FirstOrderMethod(Method):
         TypeError
             x is not an array that `step` could update.
         ValueError
-            The learning rate is a function of the epoch, which `step` does not know.
+            The learning rate is a function of the epoch or of the objective, which `step` does not know.
 
         Examples
         --------
@@ -122,8 +122,8 @@ class FirstOrderMethod(Method):
         MethodState(nit=0, slots=(array([0., 0.]),))
         """
         _check_vector("x", x)
-        if self.by_epoch:
-            raise ValueError(f"learning_rate must be a function of the update count, got {self.learning_rate}")
+        if self.by_epoch or not getattr(self.learning_rate, "pure", True):
+            raise ValueError(f"learning_rate must be a pure function of the update count, got {self.learning_rate}")
         return MethodState(0, self.new_slots(x))
 
     def step(self, x: NDArray[Any], grad: NDArray[Any], state: MethodState) -> None:
@@ -152,6 +152,8 @@ class FirstOrderMethod(Method):
         >>> x, state.nit
         (array([0.8, 1.6]), 1)
         """
+        if not isinstance(state, MethodState) or len(state.slots) != len(self.slots):
+            raise ValueError(f"state must be what init of {type(self).__name__} returned, got {validate.shown(state)}")
         _check_vector("x", x)
         for name, other in (("grad", grad), *zip(self.slots, state.slots, strict=True)):
             _check_vector(name, other)
@@ -184,7 +186,7 @@ class LineSearchMethod(Method):
 
 def pair(name: str, value: Any) -> tuple[float, float]:
     """Two real numbers."""
-    if isinstance(value, str) or not np.iterable(value) or len(list(value)) != 2:
+    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
         raise ValueError(f"{name} must be two numbers, got {validate.shown(value)}")
     first, second = value
     return validate.number(f"{name}[0]", first), validate.number(f"{name}[1]", second)
@@ -199,11 +201,6 @@ def _kinds(base: type[Method]) -> list[type[Method]]:
     """All methods that can be made, of the package and of users."""
     kinds = [kind for cls in base.__subclasses__() for kind in (cls, *_kinds(cls))]
     return [kind for kind in kinds if "Compiled" in kind.__dict__]
-
-
-def method_named(name: str) -> type[Method] | None:
-    """The method class of that name, of the package or a user's; None if there is none."""
-    return next((kind for kind in _kinds(Method) if kind.__name__ == name), None)
 
 
 def as_method(method: Any) -> Method:
