@@ -1,9 +1,9 @@
 """The decorators that turn a Python function into machine code. Every compiler flag of the package is set here.
 
 Arithmetic is strict (IEEE 754, in the order written): the optimiser copies parts of an inlined loop, and only strict
-operations give the same bits in every copy, in every chunk and with the compiler off. Sums over many numbers need
-another order to be fast, and polynomials fused multiplications; they live in functions of their own, decorated
-`summation` and `elementwise`, of which there is one copy.
+operations give the same bits in every copy and in every chunk. Sums over many numbers need another order to be fast,
+and polynomials fused multiplications; they live in functions of their own, decorated `summation` and `elementwise`, of
+which there is one copy.
 """
 
 from __future__ import annotations
