@@ -12,6 +12,7 @@ import numpy as np
 
 from gradopt import validate
 from gradopt.result import OptimizeResult
+from gradopt.storage import described
 from gradopt.user_code import warn
 
 
@@ -134,6 +135,11 @@ class Callbacks:
         if not self._callbacks:
             return None
         return min(item.n - updates % item.n for item in self._callbacks)
+
+    def require_savable(self, method: Any) -> None:
+        """A TypeError if a checkpoint could not hold this method."""
+        if any(isinstance(item.callback, Checkpoint) for item in self._callbacks):
+            described(method)
 
     def warn_if_never_due(self, epochs: int) -> None:
         """Tell a user who may have counted in updates."""

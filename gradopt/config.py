@@ -98,13 +98,12 @@ def config(cls: type[_C]) -> type[_C]:
     return cls
 
 
-def class_named(name: str, ours: bool, *bases: type[Config]) -> type[Config] | None:
-    """The class of that name, of the package or a user's, derived from one of these; None if there is none.
+def class_named(name: str, ours: bool) -> type[Config] | None:
+    """The class of that name, of the package or a user's; None if there is none.
 
     Of several, as where a cell of a notebook is run again, the one that was defined last.
     """
-    known = (cls for cls in reversed(_classes.get(name, [])) if issubclass(cls, bases))
-    return next((cls for cls in known if is_ours(cls) == ours), None)
+    return next((cls for cls in reversed(_classes.get(name, [])) if is_ours(cls) == ours), None)
 
 
 def is_ours(cls: type) -> bool:

@@ -202,6 +202,7 @@ def optimize(
         raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
     training = batch_size is not None or epochs is not None or (state is not None and state.training is not None)
     method = chosen_method(method, state, training)
+    callbacks.require_savable(method)
     searches = isinstance(method, LineSearchMethod)
     if searches:
         refuse(f"{type(method).__name__}", clip_norm=clip_norm, clip_value=clip_value, recover=recover)

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt import validate
-from gradopt.config import class_named, is_ours
+from gradopt.config import Config, class_named, is_ours
 from gradopt.history import History
-from gradopt.methods import Method
 from gradopt.problems.traced import Traced
-from gradopt.schedules import FunctionOfCount, Schedule
+from gradopt.schedules import FunctionOfCount
 from gradopt.status import Status
 from gradopt.tape.node import TooLong
 
@@ -190,8 +189,8 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def described(config: Any) -> Any:
-    """A method or schedule as plain lists, numbers and strings."""
-    if isinstance(config, (Method, Schedule)):
+    """A method or schedule as plain lists, numbers and strings; a TypeError if a function is in it."""
+    if isinstance(config, Config):
         if isinstance(config, FunctionOfCount):
             raise TypeError(f"a file can't hold {config}; take one of the schedules")
         values = {field.name: described(getattr(config, field.name)) for field in fields(config)}  # type: ignore[arg-type]
@@ -216,7 +215,7 @@ def made(description: Any) -> Any:
 
 def _class_named(name: str) -> Any:
     bare = name.removeprefix(_OWN)
-    cls = class_named(bare, bare == name, Method, Schedule)
+    cls = class_named(bare, bare == name)
     if cls is None:
         raise ValueError(f"its method has a {bare}, which is not defined here")
     return cls

@@ -28,7 +28,7 @@ from gradopt import (
     problems,
 )
 from gradopt.compiler import COMPILING
-from gradopt.config import config
+from gradopt.config import Config, config
 from gradopt.methods import FirstOrderMethod, Method
 from gradopt.protocol import rate, update
 from gradopt.schedules import Schedule
@@ -162,9 +162,24 @@ def test_classes_derived_from_those_of_the_package_or_of_their_name(tmp_path):
     class Plain(Adam):
         pass
 
+    @config
+    class Inner(Config):
+        factor: float = 0.5
+
+    @config
+    class Outer(FirstOrderMethod):
+        slots = ()
+        learning_rate: object = 0.1
+        inner: Inner = Inner(0.25)
+
+    @update.on(Outer)
+    def _(method, slots, x, grad, rate, k):
+        for j in range(x.size):
+            x[j] -= method.inner.factor * rate * grad[j]
+
     for cls in (Half, Constant):
         rate.on(cls)(lambda schedule, k: 0.05)
-    for method in (SGD(Half(0.1, 5)), SGD(Constant(0.1)), SGD(gradopt.Constant(0.1)), Plain(0.1), Adam(0.1)):
+    for method in (SGD(Half(0.1, 5)), SGD(Constant(0.1)), SGD(gradopt.Constant(0.1)), Plain(0.1), Adam(0.1), Outer()):
         optimize(FIT, method=method, max_iter=1).save(tmp_path / "run.npz")
         loaded = load(tmp_path / "run.npz").state.method
         assert type(loaded) is type(method)
@@ -230,6 +245,10 @@ def test_what_a_file_cannot_hold(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FileNotFoundError, match="folder"):
         checkpoint(tmp_path / "none" / "run.npz")
+    save, calls = every(1000, checkpoint(tmp_path / "run.npz")), []
+    with pytest.raises(TypeError, match="a file can't hold the function"):  # before the first step
+        optimize(FIT, method=SGD(lambda k: 0.01), callback=[calls.append, save])
+    assert calls == []
 
 
 def test_states_of_other_methods_are_refused(tmp_path):
