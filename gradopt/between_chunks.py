@@ -60,7 +60,7 @@ def train(training: Training, watching: Watching, epochs: int, max_iter: int, ta
     callbacks, bar, recover, deadline = watching
     while True:
         if training.epochs >= epochs or training.updates >= max_iter:
-            if recover is None or training.retries >= recover.attempts or training.ends_finite():
+            if recover is None or training.retries >= recover.attempts or not training.take_back_if_diverged():
                 return Status.COMPLETED
             training.retry(recover.factor)
         if time.perf_counter() >= deadline:

@@ -197,11 +197,9 @@ class Training:
                 return True
         return False
 
-    def ends_finite(self) -> bool:
-        """Whether the loss over all rows is finite now; if not, the last update is taken back."""
-        if math.isfinite(self._problem.assess(self._memory.x)["fun"]):
-            return True
-        return not self._take_back()
+    def take_back_if_diverged(self) -> bool:
+        """Undo the last update if the loss over all rows is not finite after it; whether it was undone."""
+        return not math.isfinite(self._problem.assess(self._memory.x)["fun"]) and self._take_back()
 
     def retry(self, factor: float) -> int:
         """Go back to the best epoch's parameters, or the start, with rates lower by a factor; returns RUNNING."""
