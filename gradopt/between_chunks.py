@@ -57,19 +57,29 @@ def descend(descent: Descent, watching: Watching, max_iter: int) -> int:
 
 def train(training: Training, watching: Watching, epochs: int, max_iter: int, target: float) -> int:
     """Run to the end, in epochs; returns a `Status`."""
-    callbacks, bar, recover, deadline = watching
+    recover = watching.recover
+    while True:
+        status = _train_once(training, watching, epochs, max_iter, target)
+        # The losses of batches were seen before their updates; that of all rows tells of the last one.
+        if training.take_back_what_diverged():
+            status = Status.NON_FINITE
+        out_of_attempts = recover is None or training.failed_at_start or training.retries >= recover.attempts
+        if status != Status.NON_FINITE or out_of_attempts:
+            return status
+        training.retry(recover.factor)  # type: ignore[union-attr]
+
+
+def _train_once(training: Training, watching: Watching, epochs: int, max_iter: int, target: float) -> int:
+    """Run to the end, or until the run diverges; returns a `Status`."""
+    callbacks, bar, _, deadline = watching
     while True:
         if training.epochs >= epochs or training.updates >= max_iter:
-            if recover is None or training.retries >= recover.attempts or not training.take_back_if_diverged():
-                return Status.COMPLETED
-            training.retry(recover.factor)
+            return Status.COMPLETED
         if time.perf_counter() >= deadline:
             return Status.MAX_TIME
         status = training.advance(max_iter - training.updates)
         if status != RUNNING:
-            if recover is None or training.failed_at_start or training.retries >= recover.attempts:
-                return status
-            status = training.retry(recover.factor)
+            return status
         if training.epoch_is_over:
             training.close_epoch()
             bar.show(training.epochs, training.fun, training.rate)

@@ -240,10 +240,6 @@ class Descent:
             best_x=memory.best_x,
         )
 
-    def result_before_last_update(self) -> OptimizeResult:
-        """The same: an iterate is accepted only where the objective is finite."""
-        return self.result()
-
     def result(self) -> OptimizeResult:
         """All that the run knows, without how it ended."""
         memory, progress = self._memory, self._progress

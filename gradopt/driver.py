@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -243,9 +242,6 @@ def optimize(
             with bar_of(show, max_iter, "update") as bar:
                 status = descend(run, Watching(callbacks, bar, recover, deadline), max_iter)
         result = run.result()
-        if not math.isfinite(result.fun) and status != Status.NON_FINITE:  # of all rows, after the last update
-            status = Status.NON_FINITE
-            result = run.result_before_last_update()
     result.status = reason = Status(status)  # type: ignore[call-arg]
     result.success = reason.success
     result.message = message(reason, run, max_iter, max_time, problem.gradient_source)

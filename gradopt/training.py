@@ -34,6 +34,16 @@ class _Backup(NamedTuple):
     order: NDArray[np.int64]
     rng_state: Any
     arrays: list[NDArray[Any]]  # x and the slots
+    best: _Best
+
+
+class _Best(NamedTuple):
+    """The best epoch so far."""
+
+    measure: float  # what is monitored, lower is better; infinite before the first epoch
+    fun: float  # the loss
+    x: NDArray[Any]
+    waited: int  # epochs since then
 
 
 class Training:
@@ -93,12 +103,12 @@ class Training:
             self._position = Position(state.nit, origin, earlier.epoch, earlier.row, earlier.total, 0.0, 0.0)
         self._first_nit, self._first_epoch = self._position.nit, self._position.epoch
         if state is not None and earlier is not None and earlier.monitor == self._measure:
-            self._best, self._waited = earlier.best, earlier.waited
-            self._best_x, self._best_fun = state.best_x.copy(), state.best_fun
+            self._best = _Best(earlier.best, state.best_fun, state.best_x.copy(), earlier.waited)
         else:
-            self._best, self._waited, self._best_x, self._best_fun = np.inf, 0, x.copy(), np.inf
+            self._best = _Best(np.inf, np.inf, x.copy(), 0)
         self._rows: list[dict[str, Any]] = []
-        self._evaluations = 0
+        self._evaluations, self._assessments = 0, 0
+        self._known_loss: float | None = None
         self._rejected_rate = 0.0
         self.failed_at_start = False
         self._chunks = Chunks()
@@ -146,7 +156,8 @@ class Training:
         count = min(self._chunks.size(), at_most, left)
         before = self._position
         arrays = [array.copy() for array in self._changing]
-        self._backups = [*self._backups[-1:], _Backup(before, self._memory.order, self._rng_state, arrays)]
+        backup = _Backup(before, self._memory.order, self._rng_state, arrays, self._best)
+        self._backups = [*self._backups[-1:], backup]
         started = time.perf_counter()
         status = self._call_loop(count)
         done = self._position.nit - before.nit
@@ -167,7 +178,7 @@ class Training:
         arithmetic: Any = flushed_subnormals() if COMPILING else np.errstate(all="ignore")
         # The first call of a run may ask for kernels; Ctrl-C there would be lost.
         patience: Any = interrupts_held_back() if COMPILING and self._is_first_call else nullcontext()
-        self._is_first_call = False
+        self._is_first_call, self._known_loss = False, None
         by_epoch = self.method.by_epoch
         with arithmetic, patience:
             status, *position = descend_batches(
@@ -183,36 +194,50 @@ class Training:
         """
         self._rejected_rate = self._position.rate
         while self._backups:
-            backup = self._backups.pop()
+            backup = self._backups[-1]
             updates = self._position.nit - backup.position.nit - 1
             if updates >= 0:
                 for array, copied in zip(self._changing, backup.arrays, strict=True):
                     array[:] = copied
-                self._position, self._rng_state = backup.position, backup.rng_state
+                self._position, self._rng_state, self._best = backup.position, backup.rng_state, backup.best
                 self._memory = self._memory._replace(order=backup.order)
+                self._known_loss = None
                 if updates:
                     self._call_loop(updates)
                     self._evaluations += updates
                 del self._rows[self.epochs :]  # of an epoch that is not over any more
                 return True
+            self._backups.pop()
         return False
 
-    def take_back_if_diverged(self) -> bool:
-        """Undo the last update if the loss over all rows is not finite after it; whether it was undone."""
-        return not math.isfinite(self._problem.assess(self._memory.x)["fun"]) and self._take_back()
+    def take_back_what_diverged(self) -> bool:
+        """Undo the last updates until the loss over all rows is finite; whether any was undone."""
+        undone = False
+        while not math.isfinite(self._loss()) and self._take_back():
+            undone = True
+        return undone
 
-    def retry(self, factor: float) -> int:
-        """Go back to the best epoch's parameters, or the start, with rates lower by a factor; returns RUNNING."""
+    def _loss(self) -> float:
+        """Over all rows, at x; found once for each x."""
+        if self._known_loss is None:
+            self._known_loss = self._assessed(self._memory.x)
+        return self._known_loss
+
+    def _assessed(self, x: NDArray[Any]) -> float:
+        self._assessments += 1
+        return float(self._problem.assess(x)["fun"])
+
+    def retry(self, factor: float) -> None:
+        """Go back to the best epoch's parameters, or the start, with rates lower by a factor."""
         # An epoch's loss is finite long before a run diverges: the best epoch may be worse than the start.
-        points = (self._start, self._best_x)
-        self._memory.x[:] = min(points, key=lambda x: np.nan_to_num(self._problem.assess(x)["fun"], nan=np.inf))
+        points = (self._start, self._best.x)
+        self._memory.x[:] = min(points, key=lambda x: np.nan_to_num(self._assessed(x), nan=np.inf))
         for slot in self._memory.slots:
             slot[:] = 0.0
         self._position = self._position._replace(origin=self._position.nit)
         self._steering = self._steering._replace(scale=self._steering.scale * factor)
-        self._backups, self._rejected_rate = [], 0.0
+        self._backups, self._rejected_rate, self._known_loss = [], 0.0, None
         self.retries += 1
-        return RUNNING
 
     @property
     def scale(self) -> float:
@@ -232,12 +257,11 @@ class Training:
             value = -self._last["val_accuracy"]
         else:
             value = self._last["fun" if self._watch.validation is None else "val_fun"]
-        self._waited += 1
-        if value < self._best:
-            self._best, self._waited = value, 0
-            self._best_x = self._memory.x.copy()
-            self._best_fun = self._last["fun" if self._watch.validation is None else "val_fun"]
         seen = self._last["fun" if self._watch.validation is None else "val_fun"]
+        if value < self._best.measure:
+            self._best = _Best(value, seen, self._memory.x.copy(), 0)
+        else:
+            self._best = self._best._replace(waited=self._best.waited + 1)
         look(self._twins[1].learning_rate, self._memory.schedule_state, seen, 0)
         self._position = self._position._replace(epoch=self._position.epoch + 1, row=0, total=0.0)
         self._begin_epoch()
@@ -257,7 +281,7 @@ class Training:
 
     @property
     def patience_is_over(self) -> bool:
-        return self._watch.patience is not None and self._waited >= self._watch.patience
+        return self._watch.patience is not None and self._best.waited >= self._watch.patience
 
     def intermediate(self, with_state: bool) -> OptimizeResult:
         """What a callback sees after an epoch: copies. The state, which is none, is for those that save it at once."""
@@ -268,28 +292,24 @@ class Training:
             known["state"] = self.state(self.fun)
         return OptimizeResult(x=self._memory.x.copy(), epoch=self._position.epoch, **known)
 
-    def result_before_last_update(self) -> OptimizeResult:
-        """The same after taking back one update."""
-        self._take_back()
-        return self.result()
-
     def result(self) -> OptimizeResult:
         """All that the run knows, without how it ended."""
-        position, memory = self._position, self._memory
-        has_best, with_validation = self._best < np.inf, self._watch.validation is not None
-        x = self._best_x if self._watch.restore_best and with_validation and has_best else memory.x
-        fun = self._problem.assess(x)["fun"]
+        position, memory, best = self._position, self._memory, self._best
+        has_best, with_validation = best.measure < np.inf, self._watch.validation is not None
+        x, fun = memory.x, self._loss()
+        if self._watch.restore_best and with_validation and has_best:
+            x, fun = best.x, self._assessed(best.x)
         return OptimizeResult(
             x=x.copy(),
             fun=fun,
             jac=None,
-            best_x=self._best_x.copy() if has_best else x.copy(),
-            best_fun=self._best_fun if has_best else fun,
+            best_x=best.x.copy() if has_best else x.copy(),
+            best_fun=best.fun if has_best else fun,
             nit=position.nit,
-            nfev=self._evaluations + 1,
+            nfev=self._evaluations + self._assessments,
             njev=self._evaluations,
             history=self._history(),
-            state=self.state(fun),
+            state=self.state(self._loss()),
         )
 
     def state(self, fun: float) -> State:
@@ -305,8 +325,8 @@ class Training:
             row=position.row,
             total=position.total,
             monitor=self._measure,
-            best=self._best,
-            waited=self._waited,
+            best=self._best.measure,
+            waited=self._best.waited,
         )
         return State(
             method=self.method,
@@ -317,8 +337,8 @@ class Training:
             schedule_state=memory.schedule_state,
             scale=self._steering.scale,
             fun=fun,
-            best_fun=self._best_fun,
-            best_x=self._best_x,
+            best_fun=self._best.fun,
+            best_x=self._best.x,
             training=training,
         )
 

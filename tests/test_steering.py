@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from gradopt import SGD, Network, RetryFromBest, Status, optimize, problems
+from gradopt import SGD, Network, RetryFromBest, Status, optimize, problems, protocol
+from gradopt.config import config
+from gradopt.schedules import Schedule
 
 RNG = np.random.default_rng(4)
 FIT = problems.PolynomialFit(RNG.normal(size=30), RNG.normal(size=30))
@@ -134,14 +136,16 @@ def test_recovery_of_training():
     ).history.retry.any()
 
 
+T = np.linspace(-1, 1, 20)
+LINE = problems.PolynomialFit(T, 1 + 2 * T)
+
+
 @pytest.mark.parametrize("epochs", [45, 46, 47])
 def test_recovery_where_an_epoch_ends(epochs):
     """Full batches diverge between epochs: after the last one, or when the next one has begun."""
-    t, seen = np.linspace(-1, 1, 20), []
-    fit = problems.PolynomialFit(t, 1 + 2 * t)
-    recover = RetryFromBest(1e-4, attempts=2)
+    seen = []
     settings = {"epochs": epochs, "callback": lambda intermediate_result: seen.append(intermediate_result.epoch)}
-    result = optimize(fit, np.zeros(3), method=SGD(1e3), recover=recover, **settings)
+    result = optimize(LINE, np.zeros(3), method=SGD(1e3), recover=RetryFromBest(1e-4, attempts=2), **settings)
     assert result.status == Status.COMPLETED
     assert result.history.nit.tolist() == list(range(1, epochs + 1))
     assert result.history.retry[-1] == (epochs > 45)
@@ -149,11 +153,78 @@ def test_recovery_where_an_epoch_ends(epochs):
     assert seen == [*range(1, min(epochs, 46) + 1), *range(46, epochs + 1)]
 
 
+@config
+class SpikeAt(Schedule):
+    """A rate that makes a run diverge in one update."""
+
+    at: int
+    usual: float = 0.1
+    size: float = 1e160
+
+
+@protocol.rate.on(SpikeAt)
+def _(schedule, k):
+    return schedule.size if k == schedule.at else schedule.usual
+
+
+@pytest.mark.parametrize("at", [18, 19])
+def test_an_update_that_ended_an_epoch_and_diverged_leaves_no_trace(at):
+    """At 18 the epoch goes on after it, at 19 it was its last one: back to the best epoch before either way."""
+    settings = {"batch_size": 5, "rng": 0}
+    spike, recover = SpikeAt(at, size=1e200), RetryFromBest(1e-201, attempts=1)
+    result = optimize(LINE, np.zeros(3), method=SGD(spike), epochs=5, recover=recover, **settings)
+    before = optimize(LINE, np.zeros(3), method=SGD(0.1), epochs=4, **settings)
+    assert result.status == Status.COMPLETED
+    assert result.fun < 1.1 * before.fun  # one more step of 0.1 from there
+    assert result.best_fun == result.history.fun.min()
+    assert np.isfinite(LINE.value(result.best_x))
+
+
+def test_the_best_point_of_a_run_that_diverged_at_once_is_the_start():
+    result = optimize(LINE, np.zeros(3), method=SGD(1e200), epochs=1)
+    assert (result.status, result.nit, len(result.history)) == (Status.NON_FINITE, 0, 0)
+    np.testing.assert_array_equal([result.x, result.best_x, result.state.x, result.state.best_x], 0.0)
+    assert result.fun == result.best_fun == LINE.value(np.zeros(3))
+
+
+@pytest.mark.parametrize("restore_best", [True, False])
+def test_a_diverged_end_is_seen_behind_the_best_epoch(restore_best):
+    settings = {"method": SGD(SpikeAt(5, size=1e200)), "validation": (T, 1 + 2 * T), "restore_best": restore_best}
+    result = optimize(LINE, np.zeros(3), epochs=6, **settings)
+    assert (result.status, result.nit) == (Status.NON_FINITE, 5)
+    assert np.isfinite(result.history.val_fun).all()
+    assert result.state.fun == LINE.value(result.state.x)
+    assert optimize(LINE, state=result.state, method=SGD(0.1), epochs=2).success
+
+
+@pytest.mark.parametrize("ends", [{"target": 1e3}, {"callback": lambda intermediate_result: True}, {"epochs": 1}])
+def test_recovery_however_the_run_ends(ends):
+    recover = RetryFromBest(1e-201, attempts=3)
+    result = optimize(LINE, np.zeros(3), method=SGD(1e200), recover=recover, **({"epochs": 5} | ends))
+    assert result.success or result.status == Status.CALLBACK
+    assert result.history.retry[-1] == 1
+    assert np.isfinite(result.fun)
+
+
+def test_a_taken_back_epoch_costs_no_patience():
+    settings = {"validation": (T, 1 + 2 * T), "patience": 4, "recover": RetryFromBest(1e-300, attempts=1)}
+    result = optimize(LINE, np.zeros(3), method=SGD(SpikeAt(2, usual=0.0)), epochs=20, **settings)
+    assert (result.status, result.nit) == (Status.EARLY_STOPPED, 5)
+
+
+def test_evaluations_of_a_recovered_run_are_counted(monkeypatch):
+    calls, assess = [], problems.PolynomialFit.assess
+    monkeypatch.setattr(problems.PolynomialFit, "assess", lambda self, x: calls.append(1) or assess(self, x))
+    for epochs in (5, 6, 7):
+        calls.clear()
+        recover = RetryFromBest(0.5)
+        result = optimize(LINE, np.zeros(3), method=SGD(SpikeAt(5, size=1e200)), epochs=epochs, recover=recover)
+        assert result.nfev - result.njev == len(calls)
+
+
 def test_the_history_ends_with_the_run_where_mini_batches_diverge():
-    t = np.linspace(-1, 1, 20)
-    fit = problems.PolynomialFit(t, 1 + 2 * t)
     for epochs in range(1, 10):
-        result = optimize(fit, np.zeros(3), method=SGD(1e50), batch_size=3, epochs=epochs, rng=0)
+        result = optimize(LINE, np.zeros(3), method=SGD(1e50), batch_size=3, epochs=epochs, rng=0)
         assert (np.diff(result.history.nit) > 0).all()
         assert result.history.nit.tolist()[-1:] == [result.nit][: len(result.history)]
     assert result.status == Status.NON_FINITE
