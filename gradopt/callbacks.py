@@ -12,7 +12,7 @@ import numpy as np
 
 from gradopt import validate
 from gradopt.result import OptimizeResult
-from gradopt.storage import described
+from gradopt.storage import require_savable
 from gradopt.user_code import warn
 
 
@@ -139,7 +139,7 @@ class Callbacks:
     def require_savable(self, method: Any) -> None:
         """A TypeError if a checkpoint could not hold this method."""
         if any(isinstance(item.callback, Checkpoint) for item in self._callbacks):
-            described(method)
+            require_savable(method)
 
     def warn_if_never_due(self, epochs: int) -> None:
         """Tell a user who may have counted in updates."""

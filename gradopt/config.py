@@ -18,8 +18,9 @@ _classes: dict[str, list[type[Config]]] = {}
 class Config:
     """Base of the configuration classes, each decorated with `config`.
 
-    `Compiled` is a NamedTuple with the same fields: the form in which a kernel receives the configuration. Kernels are
-    chosen by this class, and the values in it are run-time values: other hyper-parameters compile nothing anew.
+    `Compiled` is a NamedTuple, with the same fields unless the class brings one of its own: the form in which a kernel
+    receives the configuration. Kernels are chosen by this class, and the values in it are run-time values: other
+    hyper-parameters compile nothing anew.
     """
 
     Compiled: ClassVar[Any]
@@ -98,12 +99,13 @@ def config(cls: type[_C]) -> type[_C]:
     return cls
 
 
-def class_named(name: str, ours: bool) -> type[Config] | None:
-    """The class of that name, of the package or a user's; None if there is none.
+def class_named(name: str, base: type[Config], ours: bool) -> type[Config] | None:
+    """The class of that name, of the package or a user's, derived from `base`; None if there is none.
 
     Of several, as where a cell of a notebook is run again, the one that was defined last.
     """
-    return next((cls for cls in reversed(_classes.get(name, [])) if is_ours(cls) == ours), None)
+    known = (cls for cls in reversed(_classes.get(name, [])) if issubclass(cls, base))
+    return next((cls for cls in known if is_ours(cls) == ours), None)
 
 
 def is_ours(cls: type) -> bool:

@@ -78,7 +78,11 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> Carried:
     >>> x.round(6), status
     (array([1., 1.]), 0)
     """
-    if dtype not in (np.float32, np.float64, "float32", "float64"):
+    try:
+        known = np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
         raise ValueError(f"dtype must be float32 or float64, got {validate.shown(dtype)}")
     if isinstance(config, Method) and not isinstance(config, FirstOrderMethod):
         config.require(direction)

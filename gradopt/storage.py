@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gradopt import validate
 from gradopt.config import Config, class_named, is_ours
 from gradopt.history import History
+from gradopt.methods import Method
 from gradopt.problems.traced import Traced
 from gradopt.schedules import FunctionOfCount
 from gradopt.status import Status
@@ -143,7 +144,7 @@ def _result(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> OptimizeR
     state = {name.removeprefix("state."): value for name, value in values.items() if name.startswith("state.")}
     slots = sum(name.startswith("slots.") for name in state)
     state["slots"] = tuple(state.pop(f"slots.{i}") for i in range(slots))
-    state["method"] = made(state["method"])
+    state["method"] = made(state["method"], Method)
     state["training"] = None if facts["training"] is None else TrainingState(**facts["training"])
     result["state"] = State(**state)
     return result
@@ -188,6 +189,11 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
         raise
 
 
+def require_savable(method: Method) -> None:
+    """A TypeError if a file can't hold this method."""
+    json.dumps(described(method), default=_plain)
+
+
 def described(config: Any) -> Any:
     """A method or schedule as plain lists, numbers and strings; a TypeError if a function is in it."""
     if isinstance(config, Config):
@@ -203,19 +209,20 @@ def described(config: Any) -> Any:
     return config
 
 
-def made(description: Any) -> Any:
+def made(description: Any, base: type[Config] = Config) -> Any:
     """The method or schedule that `described` took apart; only classes that are defined in this process."""
     if isinstance(description, dict):
         values = {name: made(value) for name, value in description.items() if name != "class"}
-        return _class_named(description["class"])(**values)
+        return _class_named(description["class"], base)(**values)
     if isinstance(description, list):
         return tuple(made(item) for item in description)
     return description
 
 
-def _class_named(name: str) -> Any:
+def _class_named(name: str, base: type[Config]) -> Any:
     bare = name.removeprefix(_OWN)
-    cls = class_named(bare, bare == name)
+    # Files of old do not tell a user's classes from those of the package.
+    cls = class_named(bare, base, ours=bare == name) or class_named(bare, base, ours=False)
     if cls is None:
         raise ValueError(f"its method has a {bare}, which is not defined here")
     return cls

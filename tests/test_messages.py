@@ -48,6 +48,7 @@ def with_a_jump(x):
         (lambda: optimize(problems.Rosenbrock(), np.ma.array([1.0, 2.0], mask=[0, 1])), "x0 .* masked elements"),
         (lambda: optimize(problems.Rosenbrock(), gtol=10**400), "gtol must be finite"),
         (lambda: Adam(betas={0.9, 0.99}), "betas must be two numbers"),
+        (lambda: Adam(betas=np.array(0.9)), "betas must be two numbers"),
         (lambda: Adam().step(X[0], X[1], SGD().init(X[0])), "state must be what init of Adam returned"),
         (lambda: SGD().step(X[0], X[1], None), "state must be what init of SGD returned, got None"),
         (lambda: SGD(ReduceOnPlateau(0.1)).init(X[0]), "learning_rate must be a pure function of the update count"),

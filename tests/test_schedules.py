@@ -327,3 +327,22 @@ def test_a_function_sees_the_numbers_outside_of_it_as_they_are():
     for scope["rate"] in (0.1, 0.3):
         x = optimize(problems.Quadratic(1.0), [1.0], method=SGD(scope["function"]), max_iter=1).x
         np.testing.assert_allclose(x, 1.0 - scope["rate"], rtol=1e-15)
+
+
+@compiled_only
+def test_a_function_is_compiled_with_what_it_sees_when_its_method_is_made():
+    scope = {"rate": 0.1}
+    exec("def function(k): return rate", scope)
+    methods = [SGD(scope["function"]), SGD(Warmup(scope["function"], 1, 1.0)), SGD(Join([scope["function"], 0.1], [5]))]
+    scope["rate"] = 0.3
+    for method in methods:
+        x = optimize(problems.Quadratic(1.0), [1.0], method=method, max_iter=1).x
+        np.testing.assert_allclose(x, 0.9, rtol=1e-15)
+
+
+def test_a_function_of_the_epoch():
+    line = problems.PolynomialFit([0.0, 1.0, 2.0], [0.0, 1.0, 2.0], degree=1)
+    rates = optimize(
+        line, method=SGD(per_epoch(lambda k: 0.01 * (k + 1))), batch_size=1, epochs=3
+    ).history.learning_rate
+    np.testing.assert_allclose(rates, [0.01, 0.02, 0.03])

@@ -1,5 +1,6 @@
 """Results on disk: the same bits back, clear errors for other files, and no loss when a process is killed."""
 
+import json
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from gradopt import (
     optimize,
     per_epoch,
     problems,
+    storage,
 )
 from gradopt.compiler import COMPILING
 from gradopt.config import Config, config
@@ -37,6 +39,7 @@ from conftest import compiled_only
 
 RNG = np.random.default_rng(6)
 FIT = problems.PolynomialFit(RNG.normal(size=40), RNG.normal(size=40))
+NOT_DIGESTED = {"format", "version", "digest"}
 NETWORK = problems.Classifier(gradopt.Network.mlp([3, 4, 2]), RNG.normal(size=(30, 3)), RNG.integers(0, 2, 30))
 
 
@@ -138,10 +141,27 @@ def test_a_class_that_was_defined_again_is_the_last_one(tmp_path):
         cls = rule(factor)
         result = optimize(problems.Quadratic(2.0), [1.0], method=cls(), max_iter=1)
         result.save(path)
+
+        @config
+        class Mine(problems.Problem):  # no method, though of that name
+            pass
+
         assert type(load(path).state.method) is cls
         for state in (result.state, load(path).state):
             further = optimize(problems.Quadratic(2.0), state=state, max_iter=1)
             np.testing.assert_allclose(further.x, (1.0 - 0.2 * factor) ** 2)
+
+
+def test_a_file_of_old_does_not_say_whose_a_class_is(tmp_path):
+    path = tmp_path / "run.npz"
+    optimize(problems.Quadratic(2.0), [1.0], method=rule(1.0)(), max_iter=1).save(path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    facts = json.loads(str(arrays.pop("facts")))
+    facts["state.method"]["class"] = "Mine"
+    facts["digest"] = storage._digest(arrays, {name: facts[name] for name in facts.keys() - NOT_DIGESTED})
+    np.savez(path, facts=np.array(json.dumps(facts)), **arrays)
+    assert type(load(path).state.method).__name__ == "Mine"
 
 
 def test_slots_keep_their_order(tmp_path):
@@ -249,6 +269,16 @@ def test_what_a_file_cannot_hold(tmp_path):
     with pytest.raises(TypeError, match="a file can't hold the function"):  # before the first step
         optimize(FIT, method=SGD(lambda k: 0.01), callback=[calls.append, save])
     assert calls == []
+
+    @config
+    class Complex(FirstOrderMethod):
+        slots = ()
+        learning_rate: object = 0.1
+        number: complex = 1j
+
+    update.on(Complex)(lambda method, slots, x, grad, rate, k: None)
+    with pytest.raises(TypeError, match="can't save 1j"):
+        optimize(FIT, method=Complex(), callback=save)
 
 
 def test_states_of_other_methods_are_refused(tmp_path):

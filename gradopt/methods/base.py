@@ -82,12 +82,14 @@ class FirstOrderMethod(Method):
         return tuple(aligned_zeros(x.size, x.dtype) for _ in self.slots)
 
     def _lowered(self, dtype: Any) -> Any:
-        schedule = as_schedule("learning_rate", self.learning_rate)
+        schedule = self.__dict__.get("_function") or as_schedule("learning_rate", self.learning_rate)
         return self._lowered_with(dtype, learning_rate=schedule.compiled(dtype))
 
     def _check_learning_rate(self) -> None:
-        if callable(self.learning_rate):
+        if isinstance(self.learning_rate, Schedule):
             as_schedule("learning_rate", self.learning_rate)
+        elif callable(self.learning_rate):  # which is compiled with what it sees now
+            self.__dict__["_function"] = as_schedule("learning_rate", self.learning_rate)
         else:
             self._check("learning_rate", validate.number, 0)
 
@@ -186,7 +188,7 @@ class LineSearchMethod(Method):
 
 def pair(name: str, value: Any) -> tuple[float, float]:
     """Two real numbers."""
-    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
+    if not isinstance(value, (tuple, list, np.ndarray)) or np.size(value) != 2:
         raise ValueError(f"{name} must be two numbers, got {validate.shown(value)}")
     first, second = value
     return validate.number(f"{name}[0]", first), validate.number(f"{name}[1]", second)

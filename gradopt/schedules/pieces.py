@@ -204,8 +204,8 @@ def per_epoch(schedule: Schedule) -> PerEpoch:
 
     Parameters
     ----------
-    schedule : Schedule
-        Any other one; its k is then the epoch.
+    schedule : Schedule or callable
+        Any other one, or a function; its k is then the epoch.
 
     Returns
     -------
@@ -228,6 +228,8 @@ def per_epoch(schedule: Schedule) -> PerEpoch:
     >>> gradopt.SGD(schedule).learning_rate([0, 10])
     array([0.1 , 0.01])
     """
+    if callable(schedule):
+        schedule = as_schedule("schedule", schedule)
     if not isinstance(schedule, Schedule) or not schedule.pure:
         raise TypeError(f"schedule must be a pure schedule of the update count, got {validate.shown(schedule)}")
     return PerEpoch(schedule)
