@@ -211,11 +211,11 @@ class Training:
         return False
 
     def take_back_what_diverged(self) -> bool:
-        """Undo the last updates until the loss over all rows is finite; whether any was undone."""
-        undone = False
+        """Undo the last updates until the loss over all rows is finite, if it is not; whether it was not."""
+        diverged = not math.isfinite(self._loss())
         while not math.isfinite(self._loss()) and self._take_back():
-            undone = True
-        return undone
+            pass
+        return diverged
 
     def _loss(self) -> float:
         """Over all rows, at x; found once for each x."""

@@ -187,6 +187,14 @@ def test_the_best_point_of_a_run_that_diverged_at_once_is_the_start():
     assert result.fun == result.best_fun == LINE.value(np.zeros(3))
 
 
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"max_iter": 0}, {"epochs": 2}])
+@pytest.mark.parametrize("recover", [None, RetryFromBest(attempts=2)])
+def test_a_start_whose_loss_is_infinite_is_no_success(settings, recover):
+    result = optimize(LINE, np.full(3, 1e200), method=SGD(0.1), batch_size=5, recover=recover, **settings)
+    assert (result.status, result.nit) == (Status.NON_FINITE, 0)
+    np.testing.assert_array_equal(result.x, 1e200)
+
+
 @pytest.mark.parametrize("restore_best", [True, False])
 def test_a_diverged_end_is_seen_behind_the_best_epoch(restore_best):
     settings = {"method": SGD(SpikeAt(5, size=1e200)), "validation": (T, 1 + 2 * T), "restore_best": restore_best}
