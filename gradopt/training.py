@@ -215,6 +215,7 @@ class Training:
         diverged = not math.isfinite(self._loss())
         while not math.isfinite(self._loss()) and self._take_back():
             pass
+        self.failed_at_start |= self.updates == 0 and not math.isfinite(self._loss())
         return diverged
 
     def _loss(self) -> float:
@@ -253,11 +254,8 @@ class Training:
         self._last = self._look()
         if self._record is not None:
             self._rows.append(self._last | ({"x": self._memory.x.copy()} if self._record == "x" else {}))
-        if self._watch.monitor == "accuracy":
-            value = -self._last["val_accuracy"]
-        else:
-            value = self._last["fun" if self._watch.validation is None else "val_fun"]
         seen = self._last["fun" if self._watch.validation is None else "val_fun"]
+        value = -self._last["val_accuracy"] if self._watch.monitor == "accuracy" else seen
         if value < self._best.measure:
             self._best = _Best(value, seen, self._memory.x.copy(), 0)
         else:

@@ -192,6 +192,7 @@ def test_the_best_point_of_a_run_that_diverged_at_once_is_the_start():
 def test_a_start_whose_loss_is_infinite_is_no_success(settings, recover):
     result = optimize(LINE, np.full(3, 1e200), method=SGD(0.1), batch_size=5, recover=recover, **settings)
     assert (result.status, result.nit) == (Status.NON_FINITE, 0)
+    assert result.message == "the objective is NaN or infinite at the start x0; choose another start"
     np.testing.assert_array_equal(result.x, 1e200)
 
 

@@ -124,7 +124,7 @@ class FirstOrderMethod(Method):
         MethodState(nit=0, slots=(array([0., 0.]),))
         """
         _check_vector("x", x)
-        if self.by_epoch or not getattr(self.learning_rate, "pure", True):
+        if not getattr(self.learning_rate, "pure", True):
             raise ValueError(f"learning_rate must be a pure function of the update count, got {self.learning_rate}")
         return MethodState(0, self.new_slots(x))
 
