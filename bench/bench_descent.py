@@ -7,10 +7,10 @@ import pytest
 from numba import njit
 
 from gradopt import SGD, Constant, InverseTimeDecay, OptimizeResult, optimize, problems
-from gradopt.compiler import summation
-from gradopt.descent import Descent
-from gradopt.loop import RUNNING, Progress, StopTests
-from gradopt.steering import NoClipping
+from gradopt._compiler import summation
+from gradopt._loops.clipping import NoClipping
+from gradopt._loops.first_order import RUNNING, Progress, StopTests
+from gradopt._run.descent import Descent
 
 STEPS = 100_000
 RATE, A, B = 1e-3, 1.0, 100.0

@@ -8,12 +8,12 @@ import pytest
 from numba import njit
 
 from gradopt import SGD, Network, optimize, problems
-from gradopt.compiler import flushed_subnormals
-from gradopt.epoch import RUNNING
-from gradopt.plan import Plan, Watch
-from gradopt.protocol import value_and_grad
-from gradopt.steering import NoClipping
-from gradopt.training import Training
+from gradopt._compiler import flushed_subnormals
+from gradopt._core.protocol import value_and_grad
+from gradopt._loops.batches import RUNNING
+from gradopt._loops.clipping import NoClipping
+from gradopt._run.training import Training
+from gradopt._run.training_plan import Plan, Watch
 
 RATE, MOMENTUM = 0.05, 0.9
 EPOCHS = 30  # in one call, as in a training; neither side then runs on the other's cold caches

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 import gradopt
 from gradopt import optimize
-from gradopt.protocol import value_and_grad
+from gradopt._core.protocol import value_and_grad
 
 START = np.array([-1.2, 1.0])
 

@@ -5,9 +5,9 @@ import pytest
 from numba import njit
 
 from gradopt import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
-from gradopt.aligned import aligned
-from gradopt.compiler import flushed_subnormals
-from gradopt.protocol import update
+from gradopt._compiler import flushed_subnormals
+from gradopt._core.aligned import aligned
+from gradopt._core.protocol import update
 
 N = 10_000_000
 

@@ -18,11 +18,17 @@ OptimizeResult    what `optimize` returns; its `status` is a Status, its `histor
 """
 
 from gradopt import plot, problems
-from gradopt.callbacks import checkpoint, every
-from gradopt.check import GradientCheck, check_gradient
-from gradopt.driver import optimize
-from gradopt.embedded import compiled, descend
-from gradopt.history import History
+from gradopt._api.check_gradient import GradientCheck, check_gradient
+from gradopt._api.descend import compiled, descend
+from gradopt._api.optimize import optimize
+from gradopt._core.status import Status
+from gradopt._network import Dense, Network
+from gradopt._results.history import History
+from gradopt._results.result import OptimizeResult, load
+from gradopt._run.callbacks import checkpoint, every
+from gradopt._run.recovery import RetryFromBest
+from gradopt._tape.record.errors import TraceError
+from gradopt.integrations import scipy as _scipy
 from gradopt.methods import (
     LBFGS,
     SGD,
@@ -32,15 +38,14 @@ from gradopt.methods import (
     Adamax,
     AdamW,
     Lion,
+    Method,
     NAdam,
     NonlinearCG,
     RAdam,
     RMSprop,
     Rprop,
 )
-from gradopt.network import Dense, Network
-from gradopt.problems.tracing import trace
-from gradopt.result import OptimizeResult
+from gradopt.problems.functions.tracing import trace
 from gradopt.schedules import (
     Constant,
     CosineDecay,
@@ -57,13 +62,11 @@ from gradopt.schedules import (
     Warmup,
     per_epoch,
 )
-from gradopt.scipy_method import minimize as _minimize  # noqa: F401  makes methods callable, for scipy
-from gradopt.status import Status
-from gradopt.steering import RetryFromBest
-from gradopt.storage import load
-from gradopt.tape.errors import TraceError
 
 __version__ = "0.1.0"
+
+# scipy calls a method of one's own with its arguments; what runs it stands above the methods.
+Method.minimizer = staticmethod(_scipy.minimize)
 
 __all__ = [
     "LBFGS",

@@ -1,7 +1,6 @@
 """Settings of the test run: a fresh cache folder, pictures without a screen, reproducible properties."""
 
 import os
-import re
 import tempfile
 
 _cache = None
@@ -14,18 +13,10 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-from gradopt.compiler import COMPILING  # noqa: E402
+from gradopt._compiler import COMPILING  # noqa: E402
 
 settings.register_profile("gradopt", deadline=None, derandomize=True, max_examples=25, database=None)
 settings.load_profile("gradopt")
-
-
-def named(case):
-    """What a test is called by what it tries: the same in every process."""
-    return re.sub(r" at 0x\w+", "", str(case))[:60]
-
-
-compiled_only = pytest.mark.skipif(not COMPILING, reason="needs the compiler")
 
 
 def pytest_unconfigure() -> None:

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from conftest import compiled_only
+from marks import compiled_only
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

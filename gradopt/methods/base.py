@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt import validate
-from gradopt.aligned import aligned, aligned_zeros
-from gradopt.config import Config
-from gradopt.protocol import new_slots, rate, update
+from gradopt._core import validate
+from gradopt._core.aligned import aligned, aligned_zeros
+from gradopt._core.config import Config
+from gradopt._core.protocol import new_slots, rate, update
+from gradopt._loops.embedded import Searching, Updating
+from gradopt._loops.first_order import FIRST_ORDER
+from gradopt._loops.line_search import LINE_SEARCH
+from gradopt._loops.types import Loop
 from gradopt.schedules import PerEpoch, Schedule, as_schedule
 
 
@@ -37,7 +42,15 @@ class Method(Config):
     An object of a class derived from it also is what scipy.optimize.minimize takes as `method`.
     """
 
+    loop: ClassVar[Loop]
     slots: ClassVar[tuple[str, ...]] = ()
+
+    # What runs a method for scipy.optimize.minimize(method=...): `integrations.scipy.minimize`, given by the package.
+    minimizer: ClassVar[Callable[..., Any]]
+
+    def __call__(self, fun: Any, x0: Any, *arguments: Any, **keywords: Any) -> Any:
+        """Minimise fun, as `scipy.optimize.minimize` calls a method that is no string."""
+        return type(self).minimizer(self, fun, x0, *arguments, **keywords)
 
     @property
     def by_epoch(self) -> bool:
@@ -60,6 +73,19 @@ class Method(Config):
         """Copies of the slots of a method of this class with maybe other settings, as this one wants them."""
         return tuple(map(aligned, slots))
 
+    def require_kernels(self) -> None:
+        """A TypeError if a kernel that the loop needs is not registered for this class."""
+        for generic in self.loop.requires:
+            self.require(generic)
+
+    def trial_calls(self, x: NDArray[Any]) -> Iterator[tuple[Config, Any, tuple[Any, ...]]]:
+        """Calls that show whether the kernels of a user's own method work: (configuration, generic, arguments)."""
+        return iter(())
+
+    def for_descend(self) -> Any:
+        """What `descend` receives: a NamedTuple by whose class `embedded.descended` finds the loop."""
+        raise TypeError(f"{type(self).__name__} can't be used inside compiled code: it has no `for_descend`")
+
 
 class FirstOrderMethod(Method):
     """Base of the methods that step by a learning rate.
@@ -67,6 +93,8 @@ class FirstOrderMethod(Method):
     A rule has a field `learning_rate`, the names of the arrays (n,) it keeps beside the parameters in `slots`, and a
     kernel registered with `protocol.update`.
     """
+
+    loop: ClassVar[Loop] = FIRST_ORDER
 
     learning_rate: Schedule | float
 
@@ -80,6 +108,16 @@ class FirstOrderMethod(Method):
 
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         return tuple(aligned_zeros(x.size, x.dtype) for _ in self.slots)
+
+    def trial_calls(self, x: NDArray[Any]) -> Iterator[tuple[Config, Any, tuple[Any, ...]]]:
+        if isinstance(self.learning_rate, Schedule) and self.learning_rate.pure:
+            yield self.learning_rate, rate, (0,)
+        yield self, update, (self.new_slots(x), x.copy(), np.ones_like(x), 0.001, 0)
+
+    def for_descend(self) -> Any:
+        if not getattr(self.learning_rate, "pure", True):
+            raise ValueError(f"learning_rate must be a pure function of the update count, got {self.learning_rate}")
+        return Updating.Compiled(self.compiled(), (0,) * len(self.slots))
 
     def _lowered(self, dtype: Any) -> Any:
         schedule = self.__dict__.get("_function") or as_schedule("learning_rate", self.learning_rate)
@@ -179,7 +217,10 @@ class LineSearchMethod(Method):
     most, and `curvature`, the constant c2 of the strong Wolfe conditions.
     """
 
-    takes_bounds: ClassVar[bool] = False
+    loop: ClassVar[Loop] = LINE_SEARCH
+
+    def for_descend(self) -> Any:
+        return Searching.Compiled(self.compiled())
 
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         # As plain Python: to compile it for one call would not pay.

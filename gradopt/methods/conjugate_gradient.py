@@ -23,12 +23,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from gradopt import validate
-from gradopt.compiler import kernel
-from gradopt.config import config
+from gradopt._compiler import kernel
+from gradopt._core import validate
+from gradopt._core.config import config
+from gradopt._core.protocol import direction, first_step, learn, new_slots
+from gradopt._numerics.vectors import inner
 from gradopt.methods.base import LineSearchMethod
-from gradopt.protocol import direction, first_step, learn, new_slots
-from gradopt.vectors import inner
 
 _RULES = ("polak-ribiere+", "fletcher-reeves", "hestenes-stiefel", "dai-yuan")
 _RESTART = 0.2

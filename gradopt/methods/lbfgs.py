@@ -13,18 +13,21 @@ parameters, made of the parts of the pairs that concern them.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt import validate
-from gradopt.box import free_add, free_inner, free_negative, hold_near_bounds, mark_free
-from gradopt.compiler import borrowed, kernel
-from gradopt.config import config
+from gradopt._compiler import borrowed, kernel
+from gradopt._core import validate
+from gradopt._core.config import config
+from gradopt._core.protocol import direction, first_step, learn, new_slots
+from gradopt._loops.line_search import LINE_SEARCH
+from gradopt._loops.types import Loop
+from gradopt._numerics.bounds import free_add, free_inner, free_negative, hold_near_bounds, mark_free
+from gradopt._numerics.vectors import epsilon, norm
 from gradopt.methods.base import LineSearchMethod
-from gradopt.protocol import direction, first_step, learn, new_slots
-from gradopt.vectors import epsilon, norm
 
 _TINY = 1e-300
 _PASSES = 4  # to find the parameters that bounds hold
@@ -67,7 +70,7 @@ class LBFGS(LineSearchMethod):
         curvature: float
 
     slots: ClassVar[tuple[str, ...]] = ("direction", "steps", "changes", "curvatures", "pairs", "length")
-    takes_bounds: ClassVar[bool] = True
+    loop: ClassVar[Loop] = replace(LINE_SEARCH, takes_bounds=True)
 
     memory: int = 10
     max_line_search: int = 20

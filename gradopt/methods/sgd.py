@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from gradopt import validate
-from gradopt.config import config
+from gradopt._core import validate
+from gradopt._core.config import config
+from gradopt._core.protocol import update
 from gradopt.methods.base import FirstOrderMethod
-from gradopt.protocol import update
 from gradopt.schedules import Schedule
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt import validate
-from gradopt.result import OptimizeResult
+from gradopt._core import validate
+from gradopt._results.result import OptimizeResult
 
 
 def pyplot() -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt import validate
+from gradopt._core import validate
 from gradopt.plot.canvas import axes_or_new, iterates, spreads, with_labels
 from gradopt.problems import Problem
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt import validate
-from gradopt.config import Config
-from gradopt.protocol import value_and_grad
+from gradopt._core import validate
+from gradopt._core.config import Config
+from gradopt._core.protocol import value_and_grad
 
 
 class Problem(Config):

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt import validate
-from gradopt.compiler import kernel
+from gradopt._compiler import kernel
+from gradopt._core import validate
+from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 from gradopt.problems.base import Problem
-from gradopt.protocol import batch_value_and_grad, value_and_grad
 
 
 class RowProblem(Problem):

@@ -5,9 +5,9 @@ same kernel in machine code.
 """
 
 from gradopt.schedules.base import Constant, FunctionOfCount, Schedule, as_schedule
+from gradopt.schedules.composed import Join, PerEpoch, PiecewiseConstant, Warmup, per_epoch
 from gradopt.schedules.cycles import CosineWarmRestarts, Cyclic, OneCycle
 from gradopt.schedules.decays import CosineDecay, ExponentialDecay, InverseTimeDecay, PolynomialDecay, StepDecay
-from gradopt.schedules.pieces import Join, PerEpoch, PiecewiseConstant, Warmup, per_epoch
 from gradopt.schedules.plateau import ReduceOnPlateau
 
 __all__ = [

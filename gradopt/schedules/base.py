@@ -9,11 +9,11 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from gradopt import validate
-from gradopt.compiler import COMPILING
-from gradopt.config import Config, config
-from gradopt.protocol import rate, rates
-from gradopt.user_code import NotCompilable, compiled_function
+from gradopt._compiler import COMPILING
+from gradopt._compiler.user_functions import NotCompilable, compiled_function
+from gradopt._core import validate
+from gradopt._core.config import Config, config
+from gradopt._core.protocol import rate, rates
 
 
 class Schedule(Config):

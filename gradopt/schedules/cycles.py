@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gradopt import validate
-from gradopt.config import config
-from gradopt.protocol import rate
+from gradopt._core import validate
+from gradopt._core.config import config
+from gradopt._core.protocol import rate
 from gradopt.schedules.base import Schedule
 
 

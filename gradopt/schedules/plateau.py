@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gradopt import validate
-from gradopt.config import config
-from gradopt.protocol import current_rate, look
+from gradopt._core import validate
+from gradopt._core.config import config
+from gradopt._core.protocol import current_rate, look
 from gradopt.schedules.base import Schedule
 
 # What the schedule's state holds, in this order: how often it looked, the best value, how many were bad since, how many

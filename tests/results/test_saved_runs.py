@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from marks import compiled_only
 from saved_runs import RUNS, SAVED, outcome, processor
 
 import gradopt
-
-from conftest import compiled_only
 
 OUTCOMES = json.loads((SAVED / "outcomes.json").read_text())
 

@@ -1,0 +1,177 @@
+"""Gradients against finite differences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._core import validate
+from gradopt._core.protocol import value_and_grad
+from gradopt.problems import Problem
+from gradopt.problems.functions.function import as_problem
+
+# By finite-difference method: exponent of the step, relative tolerance.
+_METHODS = {"2-point": (1 / 2, 1e-5), "3-point": (1 / 3, 1e-6)}
+_FLOAT32_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class GradientCheck:
+    """What `check_gradient` found. True where the gradient passed; prints as a report.
+
+    Attributes
+    ----------
+    passed : bool
+        Whether `max_rel_error` <= `tolerance`.
+    max_abs_error : float
+        The largest abs(gradient - differences).
+    max_rel_error : float
+        The largest error relative to the larger of the two, or to what rounding lets the differences resolve.
+    worst : str
+        The parameter with that relative error, such as "x[0]", or "layer 1 weight[2, 0]" of a network.
+    tolerance : float
+        The relative error that passes.
+    x, grad, differences : ndarray (n,)
+        Where it was checked, and the two gradients.
+    resolution : ndarray (n,)
+        The absolute error that the rounding of the objective hides.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> check = gradopt.check_gradient(lambda x: x[0] ** 2 * x[1], [1.0, 2.0], jac=lambda x: 2.0 * x)
+    >>> bool(check), check.worst, check.max_abs_error.__round__(3)
+    (False, 'x[1]', 3.0)
+    """
+
+    passed: bool
+    max_abs_error: float
+    max_rel_error: float
+    worst: str
+    tolerance: float
+    x: NDArray[Any]
+    grad: NDArray[Any]
+    differences: NDArray[np.float64]
+    resolution: NDArray[np.float64]
+    _index: int
+    _of: str
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        i = self._index
+        return (
+            f"gradient of {self._of}: {'passed' if self.passed else 'FAILED'}\n"
+            f"  largest error   {self.max_abs_error:.1e} absolute, {self.max_rel_error:.1e} relative"
+            f" (tolerance {self.tolerance:.0e})\n"
+            f"  worst parameter {self.worst} = {self.x[i]:.6g}: gradient {self.grad[i]:.9g},"
+            f" differences {self.differences[i]:.9g}"
+            + f"\n  rounding of the objective hides errors below {self.resolution[i]:.1e}"
+            * self._hidden
+        )
+
+    @property
+    def _hidden(self) -> bool:
+        i = self._index
+        return bool(self.resolution[i] > self.tolerance * max(abs(self.grad[i]), abs(self.differences[i])))
+
+    __repr__ = __str__
+
+
+def check_gradient(
+    problem: Any, x: Any = None, *, jac: Any = None, args: Any = (), method: str = "3-point", rng: Any = None
+) -> GradientCheck:
+    """Compare a gradient with finite differences of scipy.optimize.
+
+    Parameters
+    ----------
+    problem : Problem or callable
+        As for `optimize`.
+    x : array_like (n,), optional
+        Where to compare. Without it, at a random point near the problem's start where the gradient is not small; a
+        callable needs it. float32 is computed in float32 and compared with differences in float64.
+    jac : callable or True
+        For a callable, as for `optimize`. Unless given, the gradient of its trace is checked.
+    args : tuple
+        For a callable, as for `optimize`.
+    method : {"3-point", "2-point"}
+        Central or forward differences.
+    rng : None, int or numpy.random.Generator
+        For the random point.
+
+    Returns
+    -------
+    GradientCheck
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is wrong, or objective or gradient are not finite at x.
+    TraceError
+        A callable without jac can't be traced: there is no gradient to check.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> print(gradopt.check_gradient(gradopt.problems.DoubleWell(), x=[0.5]))  # doctest: +ELLIPSIS
+    gradient of DoubleWell(tilt=0.2): passed
+      largest error   ... absolute, ... relative (tolerance 1e-06)
+      worst parameter x[0] = 0.5: gradient -1.3, differences -1.3
+    """
+    from scipy.optimize._numdiff import approx_derivative  # the module behind scipy's own finite differences
+
+    validate.choice("method", method, _METHODS)
+    if isinstance(problem, Problem):
+        if jac is not None or args != ():
+            raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
+    elif x is None:
+        raise ValueError("x must be given for a callable")
+    else:  # differences of its own are no gradient to check
+        problem = as_problem(problem, "trace" if jac is None else jac, args, validate.array("x", x, 1))
+    problem.require(value_and_grad)
+    point = _random_point(problem, validate.generator("rng", rng)) if x is None else problem.checked("x", x)
+    value, grad = problem.value_and_grad(point)
+    if not (np.isfinite(value) and np.isfinite(grad).all()):
+        raise ValueError(f"objective and gradient must be finite at x, got {value} and {validate.shown(grad)}")
+
+    wide = point.astype(np.float64)
+    differences = approx_derivative(problem.value, wide, method=method)
+    if not np.isfinite(differences).all():
+        raise ValueError("the objective must be finite around x, where differences are taken; choose another x")
+    exponent, tolerance = _METHODS[method]
+    epsilon = np.finfo(np.float64).eps
+    # Rounding of the objective, divided by the step, is what the differences can't resolve.
+    noise = 10 * epsilon * abs(value) / (epsilon**exponent * np.maximum(np.abs(wide), 1.0))
+    if point.dtype == np.float32:
+        tolerance = _FLOAT32_TOLERANCE
+        noise += 10 * np.finfo(np.float32).eps * np.abs(grad).max()  # and here, the rounding of the gradient
+    errors = np.abs(grad - differences)
+    relative = errors / np.maximum(
+        np.maximum(np.abs(grad), np.abs(differences)), noise / tolerance + np.finfo(np.float64).tiny
+    )
+    index = int(np.argmax(relative))
+    return GradientCheck(
+        passed=bool(relative[index] <= tolerance),
+        max_abs_error=float(errors.max()),
+        max_rel_error=float(relative[index]),
+        worst=problem.parameter_name(index),
+        tolerance=tolerance,
+        x=point,
+        grad=grad,
+        differences=differences,
+        resolution=noise,
+        _index=index,
+        _of=str(problem),
+    )
+
+
+def _random_point(problem: Problem, rng: np.random.Generator) -> NDArray[Any]:
+    """Near the start, and of some draws the one with the largest gradient: differences say little where it vanishes."""
+    start = problem.start(rng)
+    start = np.zeros(problem.n) if start is None else start
+    draws = (start + rng.normal(size=start.size) * np.maximum(np.abs(start), 1.0) for _ in range(4))
+    return max((draw.astype(start.dtype) for draw in draws), key=lambda draw: float(np.abs(problem.grad(draw)).max()))

@@ -1,0 +1,131 @@
+"""The descent loop for a user's own compiled code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.extending import typeof_impl
+
+from gradopt._compiler import COMPILING, Carried, contents, copied, flushing, kernel
+from gradopt._core import validate
+from gradopt._core.config import Config
+from gradopt._core.protocol import value_and_grad
+from gradopt._core.status import Status
+from gradopt._loops.embedded import EmbeddedProblem, descended
+from gradopt._loops.types import RUNNING
+from gradopt._run.descent import IN_REGISTERS
+from gradopt.methods import Method
+from gradopt.problems import Problem
+
+_MAX_ITER = int(Status.MAX_ITER)
+
+
+def compiled(config: Problem | Method, dtype: Any = np.float64) -> Carried:
+    """What `descend` takes inside a user's own `@njit` code.
+
+    Parameters
+    ----------
+    config : Problem or Method
+        What to prepare; a schedule within a method must be a pure function of the update count.
+    dtype : dtype
+        That of the parameters x which will be given to `descend`: float64 or float32.
+
+    Returns
+    -------
+    Carried
+        An argument for compiled functions. One of the same class with other numbers compiles nothing anew.
+
+    Raises
+    ------
+    TypeError, ValueError
+        config is neither, or a problem that is a Python function; dtype is another one.
+
+    Examples
+    --------
+    >>> import gradopt, numpy as np
+    >>> problem, method = gradopt.compiled(gradopt.problems.Rosenbrock()), gradopt.compiled(gradopt.Adam(0.05))
+    >>> x = np.array([-1.2, 1.0])
+    >>> fun, nit, status = gradopt.descend(problem, method, x, 5000, 1e-8)  # as in compiled code
+    >>> x.round(6), status
+    (array([1., 1.]), 0)
+    """
+    try:
+        known = np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"dtype must be float32 or float64, got {validate.shown(dtype)}")
+    if isinstance(config, Method):
+        config.require_kernels()
+        return Carried(config.for_descend(), f"compiled({config})")
+    if not isinstance(config, Problem):
+        raise TypeError(f"config must be a problem of gradopt.problems or a method, got {validate.shown(config)}")
+    config.require(value_and_grad)
+    length = (0,) * config.n if COMPILING and config.inlined and config.n <= IN_REGISTERS else None
+    real = np.dtype(dtype).type
+    embedded = EmbeddedProblem(config.compiled(real), length, config.workspace(real))
+    return Carried(embedded, f"compiled({config})", keep=config)
+
+
+@typeof_impl.register(Config)
+def _(config, context):
+    raise TypeError(f"compiled code takes gradopt.compiled(...) of a problem or method, got {config}")
+
+
+@kernel
+def descend(problem, method, x, max_iter, gtol):
+    """Minimise a problem by a method, inside a user's own `@njit` code; the loop of `optimize` as a function.
+
+    Parameters
+    ----------
+    problem : Carried
+        What `compiled` returns for a problem.
+    method : Carried
+        What `compiled` returns for a method.
+    x : float array (n,), C order
+        The start, overwritten by the last finite iterate. Its length must be that of the problem, and its dtype that
+        given to `compiled`; neither is checked.
+    max_iter : int
+        Updates at the most, >= 0.
+    gtol : float
+        Stop when the largest absolute element of the gradient is <= gtol; a negative one never stops.
+
+    Returns
+    -------
+    fun : float
+        The objective at x.
+    nit : int
+        Updates done.
+    status : int
+        A `Status`: 0 (GTOL), 10 (MAX_ITER) or 30 (NON_FINITE); of line-search methods, which test ftol as `optimize`
+        does, also 1 (FTOL) or 20 (LINE_SEARCH).
+
+    Notes
+    -----
+    Allocates what a run needs, a few arrays of the length of x. Uses one thread, and can be called from several at
+    once, such as those of `prange`, with the same problem and method.
+
+    Examples
+    --------
+    >>> import gradopt, numpy as np
+    >>> from numba import njit, prange
+    >>> problem = gradopt.compiled(gradopt.problems.Rosenbrock())
+    >>> method = gradopt.compiled(gradopt.SGD(1e-3, momentum=0.9))
+    >>> @njit(parallel=True)
+    ... def minima(problem, method, starts, values):
+    ...     for i in prange(len(starts)):
+    ...         values[i], nit, status = gradopt.descend(problem, method, starts[i], 10_000, 1e-8)
+    >>> starts, values = np.array([[-1.2, 1.0], [0.0, 0.0]]), np.empty(2)
+    >>> minima(problem, method, starts, values)
+    >>> starts.round(6), values.max() < 1e-12
+    (array([[1., 1.],
+           [1., 1.]]), np.True_)
+    """
+    fun, nit, status = flushing(_descend, (contents(problem), contents(method), x, max_iter, gtol))
+    return fun, nit, _MAX_ITER if status == RUNNING else status
+
+
+@kernel
+def _descend(problem, method, x, max_iter, gtol):
+    return descended(method, problem, copied(problem.work), x, max_iter, gtol)

@@ -1,0 +1,236 @@
+"""The arguments of `optimize`: what they mean together, what is refused, and the run that they ask for."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradopt._api.bounds import box_of
+from gradopt._core import validate
+from gradopt._core.config import Config
+from gradopt._core.warnings import warn
+from gradopt._loops.clipping import Clipping, NoClipping
+from gradopt._loops.types import StopTests
+from gradopt._numerics.bounds import Box
+from gradopt._results.result import OptimizeResult
+from gradopt._results.state import State
+from gradopt._run.callbacks import Callbacks
+from gradopt._run.descent import Descent, Limits
+from gradopt._run.recovery import RetryFromBest
+from gradopt._run.training import Training, TrainingLimits
+from gradopt._run.training_plan import MONITORS, plan_of, watch_of
+from gradopt.methods import LBFGS, Adam, Method, as_method
+from gradopt.problems import Problem, RowProblem
+from gradopt.problems.functions.function import as_problem
+
+_DEFAULT_METHOD: dict[bool, Method] = {False: LBFGS(), True: Adam()}  # by whether it is a training run
+_DEFAULT_EPOCHS = 100
+_NO_CLIPPING = NoClipping()
+
+
+class Request(NamedTuple):
+    """What both kinds of runs are asked for: the arguments, checked."""
+
+    problem: Any  # a Problem, or a callable with its jac and args
+    x0: Any
+    jac: Any
+    args: Any
+    method: Method
+    state: State | None
+    trains: bool
+    max_iter: int | None
+    max_time: float  # infinite where there is no limit
+    target: float  # -inf where there is none
+    clipping: Config
+    recover: RetryFromBest | None
+    callbacks: Callbacks
+    progress: bool
+    record: str | None
+
+
+def checked_request(
+    problem: Any,
+    x0: Any,
+    jac: Any,
+    args: Any,
+    method: Method | str | None,
+    state: Any,
+    trains: bool,
+    *,
+    max_iter: int | None,
+    max_time: float | None,
+    target: float | None,
+    clip_norm: float | None,
+    clip_value: float | None,
+    recover: Any,
+    callback: Any,
+    progress: bool,
+    record: str | None,
+) -> Request:
+    """The arguments that mean the same for both kinds of runs; an error for the first that is wrong."""
+    callbacks = Callbacks(callback)
+    if record is not None:
+        validate.choice("record", record, ("scalars", "x", None))
+    max_time = np.inf if max_time is None else validate.number("max_time", max_time, 0, above=True)
+    target = -np.inf if target is None else validate.number("target", target)
+    if max_iter is not None:
+        max_iter = validate.integer("max_iter", max_iter, 0)
+    if state is not None and not isinstance(state, State):
+        hint = "; pass result.state" if isinstance(state, OptimizeResult) else ""
+        raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
+    if state is not None and x0 is not None:
+        raise ValueError("x0 can't be given beside a state, which has its own x")
+    trains = trains or (state is not None and state.training is not None)
+    method = _chosen_method(method, state, trains)
+    callbacks.require_savable(method)
+    if not method.loop.clips:
+        refuse(type(method).__name__, clip_norm=clip_norm, clip_value=clip_value)
+    if not method.loop.recovers:
+        refuse(type(method).__name__, recover=recover)
+    progress, clipping = validate.flag("progress", progress), _clipping(clip_norm, clip_value)
+    if recover is not None and not isinstance(recover, RetryFromBest):
+        raise TypeError(f"recover must be a RetryFromBest or None, got {validate.shown(recover)}")
+    limits = max_iter, max_time, target, clipping, recover
+    return Request(problem, x0, jac, args, method, state, trains, *limits, callbacks, progress, record)
+
+
+def training_run(
+    request: Request,
+    batch_size: int | None,
+    epochs: int | None,
+    shuffle: bool,
+    rng: Any,
+    validation: Any,
+    patience: int | None,
+    monitor: str,
+    restore_best: bool,
+) -> Training:
+    """The training run that is asked for."""
+    problem, method, state = request.problem, request.method, request.state
+    if method.loop.batches is None:
+        raise ValueError(f"method must be a first-order one with batches, such as Adam(), got {method}")
+    if not isinstance(problem, RowProblem):
+        raise ValueError(f"batch_size and epochs need a problem with rows of data, got {validate.shown(problem)}")
+    plan = plan_of(problem, state, batch_size, validate.flag("shuffle", shuffle), rng)
+    watch = watch_of(problem, validation, monitor, patience, validate.flag("restore_best", restore_best))
+    max_iter = sys.maxsize if request.max_iter is None else request.max_iter
+    if epochs is None:
+        epochs = _DEFAULT_EPOCHS if request.max_iter is None else sys.maxsize
+    else:
+        epochs = validate.integer("epochs", epochs, 0)
+    limits = TrainingLimits(epochs, max_iter, request.target, request.clipping)
+    request.callbacks.warn_if_never_due(limits.epochs)
+    x = _start(request, problem, plan.rng)
+    return Training(problem, method, x, plan, watch, limits, request.recover is not None, request.record, state)
+
+
+def deterministic_run(
+    request: Request, gtol: float | None, ftol: float | None, xtol: float | None, bounds: Any, rng: Any
+) -> Descent:
+    """The deterministic run that is asked for."""
+    method, state, loop = request.method, request.state, request.method.loop
+    _refuse_rng(request, rng)
+    if method.by_epoch:
+        raise ValueError(f"learning_rate must be a function of the update count here, got {method}")
+    problem, x, box = _problem_within(request, rng, bounds)
+    if ftol is None and loop.ftol is not None:
+        ftol = loop.ftol * float(np.finfo(x.dtype).eps)
+    tests = StopTests(
+        gtol=validate.number("gtol", loop.gtol if gtol is None else gtol, 0),
+        ftol=-1.0 if ftol is None else validate.number("ftol", ftol, 0),
+        xtol=-1.0 if xtol is None else validate.number("xtol", xtol, 0),
+        target=request.target,
+    )
+    max_iter = loop.max_iter if request.max_iter is None else request.max_iter
+    limits = Limits(tests, max_iter, request.clipping, box)
+    return Descent(problem, method, x, limits, request.recover is not None, request.record, state)
+
+
+def refuse(where: str, **settings: Any) -> None:
+    """A ValueError for the first setting that is given."""
+    for name, value in settings.items():
+        if value is not None:
+            raise ValueError(f"{name} has no meaning for {where}")
+
+
+def refuse_training_settings(shuffle: bool, monitor: str, restore_best: bool, **settings: Any) -> None:
+    """A ValueError for the first setting that only a training run has, where it is not the default."""
+    validate.flag("shuffle", shuffle), validate.flag("restore_best", restore_best)
+    validate.choice("monitor", monitor, MONITORS)
+    settings |= {"monitor": None if monitor == "loss" else monitor}
+    settings |= {"shuffle": None if shuffle else shuffle, "restore_best": None if restore_best else restore_best}
+    refuse("a run without batch_size or epochs", **settings)
+
+
+def _refuse_rng(request: Request, rng: Any) -> None:
+    """A ValueError for an rng from which nothing would be drawn."""
+    problem = request.problem
+    draws = isinstance(problem, Problem) and problem.x0 is None and request.x0 is None and request.state is None
+    if rng is not None and not draws:
+        raise ValueError("rng has no meaning for a run in which nothing is drawn")
+
+
+def _chosen_method(method: Method | str | None, state: State | None, trains: bool) -> Method:
+    """The method that is given, or that of the state, or the default."""
+    if state is None:
+        return _DEFAULT_METHOD[trains] if method is None else as_method(method)
+    chosen = state.method if method is None else as_method(method)
+    if type(chosen) is not type(state.method):
+        raise ValueError(
+            f"method must be {type(state.method).__name__}, as in the state, with any settings, got {chosen}"
+        )
+    return chosen
+
+
+def _clipping(clip_norm: float | None, clip_value: float | None) -> Config:
+    """What is done to gradients before updates."""
+    if clip_norm is None and clip_value is None:
+        return _NO_CLIPPING
+    given = (("clip_norm", clip_norm), ("clip_value", clip_value))
+    return Clipping(
+        *(np.inf if value is None else validate.number(name, value, 0, above=True) for name, value in given)
+    )
+
+
+def _start(request: Request, problem: Problem, rng: Any) -> Any:
+    """Where a run of a problem starts: a new array."""
+    if request.jac is not None or request.args != ():
+        raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
+    if request.state is not None:
+        return problem.checked("state.x", request.state.x)
+    start = problem.start(rng) if request.x0 is None else request.x0
+    if start is None:
+        raise ValueError(f"x0 must be given: {problem} has no start of its own")
+    return problem.checked("x0", start)
+
+
+def _problem_within(request: Request, rng: Any, bounds: Any) -> tuple[Problem, Any, Box | None]:
+    """The problem, a callable as one; where the run starts; and its bounds."""
+    fun, state = request.problem, request.state
+    if isinstance(fun, Problem):
+        x = _start(request, fun, rng)
+        return fun, x, _box(request.method, bounds, x)
+    if not callable(fun) or isinstance(fun, Config) or (isinstance(fun, type) and issubclass(fun, Config)):
+        raise TypeError(f"problem must be a gradopt.problems.Problem or a callable, got {validate.shown(fun)}")
+    if state is None and request.x0 is None:
+        raise ValueError("x0 must be given: a callable has no start of its own")
+    x = validate.array("x0", request.x0, 1) if state is None else state.x.copy()
+    box = _box(request.method, bounds, x)
+    return as_problem(fun, request.jac, request.args, x.copy(), box), x, box
+
+
+def _box(method: Method, bounds: Any, x: Any) -> Box | None:
+    """The bounds, into which x is moved."""
+    box = box_of(bounds, x.size, x.dtype)
+    if box is None:
+        return None
+    if not method.loop.takes_bounds:
+        raise ValueError(f"bounds need a method that keeps them, such as LBFGS(), got {method}")
+    inside = np.clip(x, box.low, box.high)
+    if (inside != x).any():
+        i = int(np.argmax(inside != x))
+        warn(f"x0 is outside of the bounds and was moved into them: x0[{i}] = {x[i]:g} became {inside[i]:g}")
+        x[:] = inside
+    return box

@@ -1,0 +1,59 @@
+"""Everything that depends on how Numba works: flags, caching, dispatch, memory, floating-point modes."""
+
+from gradopt._compiler.arrays import (
+    borrowed,
+    copied,
+    exchanged,
+    in_place,
+    keep,
+    matrix,
+    part,
+    repeated,
+    stacked,
+    zeros_for,
+)
+from gradopt._compiler.bits import by_precision, reinterpreted
+from gradopt._compiler.by_address import Packed, address_of, called, type_of, unpacking
+from gradopt._compiler.dispatch import generic, silent
+from gradopt._compiler.handles import Carried, contents
+from gradopt._compiler.interrupts import interrupts_held_back
+from gradopt._compiler.kernel import COMPILING, around_users, elementwise, kernel, one_copy, summation, users
+from gradopt._compiler.subnormals import flushed_subnormals, flushing
+from gradopt._compiler.tile import TILE_ROWS, VECTOR_BYTES, tile
+
+__all__ = [
+    "COMPILING",
+    "TILE_ROWS",
+    "VECTOR_BYTES",
+    "Carried",
+    "Packed",
+    "address_of",
+    "around_users",
+    "borrowed",
+    "by_precision",
+    "called",
+    "contents",
+    "copied",
+    "elementwise",
+    "exchanged",
+    "flushed_subnormals",
+    "flushing",
+    "generic",
+    "in_place",
+    "interrupts_held_back",
+    "keep",
+    "kernel",
+    "matrix",
+    "one_copy",
+    "part",
+    "reinterpreted",
+    "repeated",
+    "silent",
+    "stacked",
+    "summation",
+    "tile",
+    "type_of",
+    "unpacking",
+    "users",
+    "zeros_for",
+]

@@ -1,0 +1,51 @@
+"""When two functions of a user's are the same to the compiler: a key of all that their machine code depends on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from types import CodeType, FunctionType
+from typing import Any
+
+
+def identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:
+    """A key for what a compiled function depends on: its code, defaults, closure and globals, and those of the
+    functions among them. Numbers and strings count by value, all else by identity and is kept alive by the key.
+    """
+    if isinstance(value, (bool, int, float, complex, str, type(None))):
+        return type(value), repr(value)
+    if not isinstance(value, FunctionType) or value in inside:
+        return _ById(value)
+    inside = (*inside, value)
+    used = dict(_outside(value))
+    given = (*(value.__defaults__ or ()), *(item for _, item in sorted((value.__kwdefaults__ or {}).items())))
+    defaults = tuple(identity(default, inside) for default in given)
+    return value.__code__, defaults, tuple((name, identity(item, inside)) for name, item in sorted(used.items()))
+
+
+def _outside(function: FunctionType) -> Any:
+    """Pairs of name and value for all that the code, and the functions inside it, take from outside."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # the cell is still empty
+            yield name, cell.cell_contents
+    for name in names_in(function.__code__):
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+
+
+def names_in(code: CodeType) -> set[str]:
+    """The names of globals and attributes in the code of a function, and of the functions inside it."""
+    inner = (names_in(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*inner)
+
+
+class _ById:
+    """Equal only where the very same object is meant."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ById) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)

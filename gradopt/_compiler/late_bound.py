@@ -1,0 +1,123 @@
+"""Kernels that are compiled apart from their callers and bound at the first call.
+
+Numba copies the code of a callee into each caller and optimises it again there, at every level of calls: a kernel of
+half a second, four levels deep and under three loops, costs half a minute. A kernel that is worth a call is compiled
+once a signature, or loaded from the disk cache, and called through a pointer. The caller, which may come from the disk
+cache itself, asks for the pointer when it needs it first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import os
+import pickle
+import traceback
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer, infer_global
+from numba.core.typing.templates import signature as typed_signature
+from numba.extending import lower_builtin
+
+from gradopt._compiler.interrupts import interrupts_held_back
+
+_BIND = "gradopt_bind"
+_byte_pointer, _address = ir.IntType(8).as_pointer(), ir.IntType(64)
+
+
+def apart(dispatcher: Any, inside: Callable[[], Any], like: str | None) -> Callable[..., Any]:
+    """What Python calls in place of a dispatcher, and kernels in place of `inside()`, at the top level of its module.
+
+    Callers must know the type of the result. If the function is annotated to return None, or its result is `like` an
+    argument, it is not compiled before it is called.
+    """
+    parameters = signature(dispatcher.py_func).parameters
+    returns_nothing = dispatcher.py_func.__annotations__.get("return", "") in (None, "None")
+    same_as = None if like is None else list(parameters).index(like)
+
+    @functools.wraps(dispatcher.py_func)
+    def kernel(*arguments: Any) -> Any:
+        return dispatcher(*arguments)
+
+    kernel.inside = inside  # type: ignore[attr-defined]
+    name = (dispatcher.py_func.__module__, dispatcher.py_func.__name__)
+
+    @infer
+    class Template(AbstractTemplate):
+        key = kernel
+
+        def generic(self, arguments: Any, keywords: Any) -> Any:
+            arguments = tuple(types.unliteral(argument) for argument in arguments)
+            if returns_nothing or same_as is not None:
+                result = types.none if same_as is None else arguments[same_as]
+            else:
+                result = _compiled(inside(), arguments).signature.return_type
+            return typed_signature(result, *arguments)
+
+    infer_global(kernel, types.Function(Template))
+
+    @lower_builtin(kernel, types.VarArg(types.Any))
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function_type = context.call_conv.get_function_type(signature.return_type, signature.args)
+        pointer = builder.inttoptr(_bound(builder, (*name, signature.args)), function_type.as_pointer())
+        status, result = context.call_conv.call_function(
+            builder, pointer, signature.return_type, signature.args, arguments
+        )
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return result
+
+    return kernel
+
+
+def _compiled(dispatcher: Any, arguments: Any) -> Any:
+    if arguments not in dispatcher.overloads:
+        dispatcher.compile(arguments)
+    return dispatcher.overloads[arguments]
+
+
+def _bound(builder: Any, what: tuple[Any, ...]) -> Any:
+    """The kernel's address: from a variable of the caller's module, where it is put at the first call."""
+    module = builder.module
+    name = pickle.dumps(what)
+    cell = cgutils.add_global_variable(module, _address, module.get_unique_name("kernel"))
+    cell.linkage, cell.initializer = "internal", _address(0)
+    check, ask, go_on = (builder.append_basic_block(f"kernel.{step}") for step in ("check", "ask", "known"))
+    builder.branch(check)
+    builder.position_at_end(check)
+    address = builder.load(cell)
+    builder.cbranch(builder.icmp_unsigned("==", address, _address(0)), ask, go_on)
+    builder.position_at_end(ask)
+    bind_type = ir.FunctionType(ir.VoidType(), [_byte_pointer, _address, _address])
+    bind = cgutils.get_or_insert_function(module, bind_type, _BIND)
+    text = cgutils.global_constant(module, "kernel.name", cgutils.make_bytearray(name))
+    where = builder.ptrtoint(cell, _address)
+    builder.call(bind, [builder.bitcast(text, _byte_pointer), _address(len(name)), where])
+    builder.branch(check)
+    builder.position_at_end(go_on)
+    return address
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+def _bind(name: int, length: int, cell: int) -> None:
+    # Nobody could catch an exception. An interrupt that was pending strikes before the block, and leaves the cell as it
+    # was: the caller asks again. (A result would be garbage then.)
+    with interrupts_held_back(later=True):
+        try:
+            module, function, arguments = pickle.loads(ctypes.string_at(name, length))
+            result = _compiled(getattr(importlib.import_module(module), function).inside(), arguments)
+            address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+            ctypes.c_int64.from_address(cell).value = address
+        except Exception:
+            traceback.print_exc()
+            os.abort()
+
+
+llvmlite.binding.add_symbol(_BIND, ctypes.cast(_bind, ctypes.c_void_p).value)

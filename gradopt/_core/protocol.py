@@ -1,0 +1,138 @@
+"""The generics: what a problem, a method and a schedule must be able to do. The loop knows nothing else of them.
+
+Each is called with the compiled twin of a configuration (`Config.compiled`) and has one implementation a class, next
+to the class. Kernels allocate nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradopt._compiler import generic, kernel
+
+
+@generic
+def value_and_grad(problem: Any, grad: Any, work: Any, x: Any) -> float:
+    """Evaluate the objective f and its gradient at x.
+
+    grad : float array (n,), C order, written
+    work : what `Problem.workspace` allocated, written
+    x : float array (n,), C order, read
+
+    Returns f(x).
+    """
+    raise _missing("a problem", problem)
+
+
+@generic
+def batch_value_and_grad(problem: Any, grad: Any, work: Any, x: Any, rows: Any) -> float:
+    """Evaluate the objective of some rows of the data, and its gradient, at x.
+
+    grad : float array (n,), C order, written
+    work : what `RowProblem.batch_workspace` allocated for at least so many rows, written
+    x : float array (n,), C order, read
+    rows : int64 array (m,), C order, each the number of a row, read
+
+    Returns the objective, in which rows have equal weight; NaN if a row's data are not finite.
+    """
+    raise _missing("a problem with rows", problem)
+
+
+@generic
+def update(method: Any, slots: Any, x: Any, grad: Any, rate: float, k: int) -> None:
+    """Make update number k, counted from 0, of a first-order method.
+
+    slots : tuple of float arrays (n,), one for each name in `Method.slots`, written in place; zeros before k = 0
+    x : float array (n,), C order, written in place
+    grad : float array (n,), C order, read
+    rate : the learning rate of this update
+    """
+    raise _missing("a method", method)
+
+
+@generic
+def new_slots(method: Any, x: Any) -> Any:
+    """The slots of a line-search method before the first update: a tuple of new arrays, the direction (n,) first.
+
+    x : float array (n,), of which number and dtype matter
+    """
+    raise _missing("a line-search method", method)
+
+
+@generic
+def direction(method: Any, slots: Any, box: Any, x: Any, grad: Any, afresh: bool) -> None:
+    """Choose the direction in which a line-search method goes on, and write it to slots[0].
+
+    slots : tuple of arrays, what `Method.new_slots` returned, written
+    box : Box or None, whose `free` is written
+    x, grad : float arrays (n,), C order, the iterate and the gradient there, read
+    afresh : whether to forget what was learnt
+    """
+    raise _missing("a line-search method", method)
+
+
+@generic
+def first_step(method: Any, slots: Any, slope: float) -> float:
+    """The length of step to try first, in units of the direction.
+
+    slots : tuple of arrays, read
+    slope : the derivative of the objective along the direction, < 0
+    """
+    raise _missing("a line-search method", method)
+
+
+@generic
+def learn(method: Any, slots: Any, x: Any, grad: Any, last_x: Any, last_grad: Any) -> None:
+    """Remember what an update showed of the objective.
+
+    slots : tuple of arrays, written
+    x, grad : float arrays (n,), C order, the iterate and the gradient after the update, read
+    last_x, last_grad : the same before the update
+    """
+    raise _missing("a line-search method", method)
+
+
+@generic
+def rate(schedule: Any, k: int) -> float:
+    """The learning rate of update number k, counted from 0."""
+    raise _missing("a schedule", schedule)
+
+
+def _rate_by_count(schedule, state, k):
+    return rate(schedule, k)
+
+
+@generic(default=_rate_by_count)
+def current_rate(schedule: Any, state: Any, k: int) -> float:
+    """The learning rate of update number k of a run.
+
+    state : float64 array (5,), what a schedule that looks at the objective remembers; zeros before the first look; read
+    """
+    raise NotImplementedError  # there is a default
+
+
+def _do_not_look(schedule, state, fun, k):
+    pass
+
+
+@generic(default=_do_not_look)
+def look(schedule: Any, state: Any, fun: float, k: int) -> None:
+    """Let a schedule see the objective after k updates, or on training runs, with k = 0, after an epoch.
+
+    state : float64 array (5,), written
+    """
+
+
+@kernel
+def rates(schedule: Any, out: Any, k: Any) -> None:
+    """Evaluate out[i] = rate(schedule, k[i]).
+
+    out : float64 array (m,), written
+    k : int64 array (m,), read
+    """
+    for i in range(k.size):
+        out[i] = rate(schedule, k[i])
+
+
+def _missing(noun: str, twin: Any) -> TypeError:
+    return TypeError(f"{type(twin).__name__} is not registered as {noun}")

@@ -1,0 +1,80 @@
+"""The training loop: gradient descent on one batch of rows after the other."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._compiler import borrowed, kernel
+from gradopt._core.protocol import batch_value_and_grad, current_rate, update
+from gradopt._core.status import Status
+from gradopt._loops.clipping import clipped
+from gradopt._loops.types import RUNNING
+from gradopt._numerics.vectors import norm
+
+_NON_FINITE = int(Status.NON_FINITE)
+
+
+class TrainingMemory(NamedTuple):
+    """The arrays of a training run, allocated once. Floats are of the dtype of x."""
+
+    x: NDArray[Any]  # (n,) the parameters
+    grad: NDArray[Any]  # (n,) the gradient of the last batch
+    spare: NDArray[Any]  # (n,) for the clipped gradient; the gradient's own array where nothing is clipped
+    slots: tuple[NDArray[Any], ...]  # each (n,): what the method remembers
+    schedule_state: NDArray[np.float64]  # (5,) what the schedule remembers
+    work: Any  # what the problem asked for
+    order: NDArray[np.int64]  # (rows,) the rows in the order of this epoch
+
+
+class Position(NamedTuple):
+    """Where a training run stands."""
+
+    nit: int  # updates done
+    origin: int  # of these, the ones before the method began to remember
+    epoch: int  # epochs completed
+    row: int  # rows of this epoch that were used
+    total: float  # the sum over these rows of the losses as they were seen
+    rate: float  # the learning rate of the last update
+    grad_norm: float  # the norm of the gradient before it
+
+
+@kernel
+def descend_batches(problem, method, steering, memory, position, batch_size, by_epoch, updates):
+    """Do so many updates of the current epoch, each from the next batch, or fewer if something is not finite.
+
+    problem, method : compiled twins
+    steering : Steering
+    memory : TrainingMemory, written
+    position : Position
+    batch_size : int
+    by_epoch : bool, whether the schedule counts epochs and not updates
+    updates : int, at most the batches that are left in this epoch
+
+    Returns (status, *position): NON_FINITE or RUNNING, and where the run stands now.
+    """
+    problem, work = borrowed(problem), borrowed(memory.work)
+    x, grad, spare = borrowed(memory.x), borrowed(memory.grad), borrowed(memory.spare)
+    slots, order, schedule_state = borrowed(memory.slots), borrowed(memory.order), borrowed(memory.schedule_state)
+    nit, origin, epoch, row, total, step_rate, grad_norm = position
+    status = RUNNING
+
+    for _ in range(updates):
+        rows = order[row : min(row + batch_size, order.size)]
+        fun = batch_value_and_grad(problem, grad, work, x, rows)
+        new_norm = norm(None, grad)
+        if not abs(fun) + new_norm < np.inf:
+            status = _NON_FINITE
+            break
+
+        grad_norm = new_norm
+        k = epoch if by_epoch else nit
+        step_rate = steering.scale * current_rate(method.learning_rate, schedule_state, k)
+        update(method, slots, x, clipped(steering.clipping, spare, grad, grad_norm), step_rate, nit - origin)
+        nit += 1
+        row += rows.size
+        total += fun * rows.size
+
+    return status, nit, origin, epoch, row, total, step_rate, grad_norm

@@ -1,0 +1,91 @@
+"""The loops as functions, for a user's own compiled code: what `descend` calls."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradopt._compiler import generic, kernel, zeros_for
+from gradopt._core.config import Config
+from gradopt._core.protocol import new_slots
+from gradopt._loops.clipping import NoClipping
+from gradopt._loops.first_order import iterate
+from gradopt._loops.line_search import LINE_SEARCH, search
+from gradopt._loops.types import Memory, Progress, Record, Steering, StopTests
+from gradopt._numerics.vectors import epsilon
+
+_START = Progress(0, 0, 0, np.inf, np.inf, 0.0)
+_SEARCH_FTOL = LINE_SEARCH.ftol
+_NothingClipped = NoClipping.Compiled
+
+
+class EmbeddedProblem(NamedTuple):
+    """A problem as compiled code receives it."""
+
+    twin: Any
+    length: Any  # as in `Memory`
+    work: Any  # each descent makes a copy of it
+
+
+class Updating(Config):
+    """A first-order method as `descend` receives it."""
+
+    class Compiled(NamedTuple):
+        twin: Any
+        slots: tuple[int, ...]  # one number for each
+
+
+class Searching(Config):
+    """A line-search method as `descend` receives it."""
+
+    class Compiled(NamedTuple):
+        twin: Any
+
+
+@generic
+def descended(method: Any, problem: Any, work: Any, x: Any, max_iter: int, gtol: float) -> Any:
+    """Run the loop of a family of methods from x, which is overwritten; returns (fun, nit, status).
+
+    method : what `Method.for_descend` returned
+    problem : EmbeddedProblem
+    work : what the problem may write
+    x : float array (n,), C order, written
+    """
+    raise NotImplementedError
+
+
+@descended.on(Updating)
+def _(method, problem, work, x, max_iter, gtol):
+    memory = _memory(problem.length, x, zeros_for(method.slots, x), work)
+    tests = StopTests(gtol, -1.0, -1.0, -np.inf)
+    status, nit, _, _, fun, _, _ = iterate(
+        problem.twin, method.twin, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
+    )
+    return fun, nit, status
+
+
+@descended.on(Searching)
+def _(method, problem, work, x, max_iter, gtol):
+    memory = _memory(problem.length, x, new_slots(method.twin, x), work)
+    tests = StopTests(gtol, _SEARCH_FTOL * epsilon(x), -1.0, -np.inf)
+    status, nit, _, _, fun, _, _ = search(
+        problem.twin, method.twin, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
+    )
+    return fun, nit, status
+
+
+@kernel(inline=True)
+def _memory(length, x, slots, work):
+    return Memory(length, x, np.empty_like(x), x.copy(), np.empty_like(x), x.copy(), slots, np.zeros(5), work)
+
+
+@kernel(inline=True)
+def _unlimited():
+    return Steering(_NothingClipped(0), 1.0, None)
+
+
+@kernel(inline=True)
+def _record(x):
+    nothing = np.empty(0)
+    return Record(nothing, nothing, nothing, np.empty((0, x.size), x.dtype))

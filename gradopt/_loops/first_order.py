@@ -1,0 +1,100 @@
+"""The descent loop of the first-order methods. It knows problems and methods only through their generics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradopt._compiler import borrowed, exchanged, keep, kernel, stacked
+from gradopt._core.protocol import current_rate, look, update, value_and_grad
+from gradopt._core.status import Status
+from gradopt._loops.batches import descend_batches
+from gradopt._loops.clipping import clipped
+from gradopt._loops.recording import note_lowest, write_row
+from gradopt._loops.stop_tests import finite, step_verdict, value_verdict
+from gradopt._loops.types import RUNNING, Loop
+from gradopt._numerics.vectors import copy, norm, within
+
+_NON_FINITE = int(Status.NON_FINITE)
+
+
+@kernel
+def iterate(problem, method, steering, memory, progress, tests, record, iterates):
+    """Run the descent for so many iterates, or until a test stops it.
+
+    The first iterate of a run is the start; each further one follows an update, and is accepted only if objective and
+    gradient are finite there. The start is kept in any case.
+
+    problem, method : compiled twins
+    steering : Steering
+    memory : Memory, written
+    progress : Progress
+    tests : StopTests
+    record : Record, written, at least `iterates` rows or none
+    iterates : int, at least 1
+
+    Returns (status, *progress): a `Status` value or RUNNING, and where the run stands now. No NamedTuple: to make one,
+    Numba would run Python code, where Ctrl-C may strike, which Numba does not expect.
+    """
+    length = memory.length
+    problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
+    x, grad = stacked(length, memory.x), stacked(length, memory.grad)
+    new_x, new_grad = stacked(length, memory.new_x), stacked(length, memory.new_grad)
+    best_x, slots = stacked(length, memory.best_x), stacked(length, memory.slots)
+    schedule_state = borrowed(memory.schedule_state)
+    nit, origin, nfev, fun, best_fun, step_rate = progress
+    best_is_x, steps_matter = False, tests.ftol >= 0.0 or tests.xtol >= 0.0
+    last_norm = norm(length, grad) if nfev > 0 else 0.0
+    status = RUNNING
+
+    for row in range(iterates):
+        moved = nfev > 0
+        if moved:
+            copy(new_x, x)
+            direction = clipped(steering.clipping, new_grad, grad, last_norm)
+            update(method, slots, new_x, direction, step_rate, nit - origin)
+
+        new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
+        nfev += 1
+        grad_norm = norm(length, new_grad)
+        sound = finite(new_fun, grad_norm)
+        if moved and not sound:
+            status = _NON_FINITE
+            break
+
+        best_fun, best_is_x = note_lowest(best_x, best_fun, best_is_x, x, new_fun)
+        x, new_x = exchanged(length, x, new_x)
+        grad, new_grad = exchanged(length, grad, new_grad)
+        last_x, last_fun, fun = new_x, fun, new_fun
+        nit += moved
+        if moved:
+            look(method.learning_rate, schedule_state, fun, nit)
+        last_norm = grad_norm
+        last_rate, step_rate = step_rate, steering.scale * current_rate(method.learning_rate, schedule_state, nit)
+        write_row(record, row, fun, step_rate, grad_norm, x)
+
+        status = value_verdict(tests, fun, sound, within(length, grad, grad_norm, tests.gtol))
+        if steps_matter and status == RUNNING and last_rate != 0.0:
+            status = step_verdict(length, tests, last_fun, fun, last_x, x, new_grad)
+        if status != RUNNING:
+            break
+
+    if best_is_x:
+        copy(best_x, x)
+    keep(length, memory.x, x)
+    keep(length, memory.grad, grad)
+    keep(length, memory.best_x, best_x)
+    keep(length, memory.slots, slots)
+    return status, nit, origin, nfev, fun, best_fun, step_rate
+
+
+FIRST_ORDER = Loop(
+    kernel=iterate,
+    requires=(update,),
+    batches=descend_batches,
+    clips=True,
+    recovers=True,
+    non_finite=(
+        "at update {update} (learning rate {rate:g}); x is the last finite iterate. A smaller learning_rate, or one"
+        " that decays, may help"
+    ),
+)

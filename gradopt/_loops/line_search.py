@@ -1,0 +1,159 @@
+"""The descent loop of the line-search methods, which choose a direction and search for a step along it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradopt._compiler import borrowed, exchanged, keep, kernel, stacked
+from gradopt._core.protocol import direction, first_step, learn, new_slots, value_and_grad
+from gradopt._core.status import Status
+from gradopt._loops.recording import note_lowest, write_row
+from gradopt._loops.stop_tests import finite, step_verdict, value_verdict
+from gradopt._loops.types import RUNNING, Loop
+from gradopt._loops.wolfe import Bracket, Wanted, judge
+from gradopt._numerics.bounds import move, promised, slope_along, stationary
+from gradopt._numerics.vectors import copy, epsilon, norm
+
+_FTOL, _LINE_SEARCH, _NON_FINITE = int(Status.FTOL), int(Status.LINE_SEARCH), int(Status.NON_FINITE)
+
+# The error of an objective, and the default of ftol, in units of the last place.
+_NOISE = 10.0
+
+
+@kernel
+def search(problem, method, steering, memory, progress, tests, record, iterates):
+    """Run the descent for so many iterates, the start among them, or until a test stops it.
+
+    The inner loop evaluates one point at a time: the start, or steps along the direction until one is acceptable.
+
+    problem, method : compiled twins
+    steering : Steering, of which only the box matters
+    memory : Memory, written
+    progress : Progress, whose rate is the last step
+    tests : StopTests
+    record : Record, written, at least `iterates` rows or none
+    iterates : int, at least 1
+
+    Returns (status, *progress) as `first_order.iterate` does.
+    """
+    length = memory.length
+    problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
+    box = borrowed(steering.box)
+    x, grad = stacked(length, memory.x), stacked(length, memory.grad)
+    new_x, new_grad = stacked(length, memory.new_x), stacked(length, memory.new_grad)
+    best_x, slots = stacked(length, memory.best_x), borrowed(memory.slots)
+    d = slots[0]
+    nit, origin, nfev, fun, best_fun, step = progress
+    best_is_x = False
+    noise = _NOISE * epsilon(x)
+    status = RUNNING
+
+    for row in range(iterates):
+        moved = nfev > 0
+        tries, settled, restarted = 0, False, nit == origin
+        slope, expected_gain = 0.0, np.inf
+        bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
+        while True:
+            if moved and tries == 0:
+                restarted, slope = _downhill(method, slots, length, box, x, grad, restarted)
+                step = first_step(method, slots, slope)
+                bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
+                if not restarted and step == 1.0:  # twice what a quadratic objective would lose by this step
+                    expected_gain = -slope
+            if moved:
+                move(box, new_x, x, d, step)
+            new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
+            nfev += 1
+            if not moved or settled:
+                break
+
+            tries += 1
+            new_slope = slope_along(length, box, new_x, d, new_grad)
+            change = promised(box, grad, x, new_x, step, slope)
+            wanted = Wanted(fun, -method.curvature * slope, noise * abs(fun), box is not None)
+            accepted, bracket, step_to_try = judge(wanted, bracket, step, new_fun, new_slope, change)
+            if accepted:
+                break
+            if new_fun < best_fun and finite(new_fun, new_slope):
+                best_fun, best_is_x = new_fun, False
+                copy(best_x, new_x)
+            step, settled, exhausted = _next_try(bracket, step_to_try, tries, method.max_line_search, noise)
+            if new_fun == -np.inf:
+                status = _NON_FINITE
+                break
+            if exhausted and restarted:
+                status = _failure(tests.ftol, expected_gain, fun, new_fun)
+                break
+            if exhausted:
+                tries, restarted = 0, True
+        if status != RUNNING:
+            break
+
+        best_fun, best_is_x = note_lowest(best_x, best_fun, best_is_x, x, new_fun)
+        x, new_x = exchanged(length, x, new_x)
+        grad, new_grad = exchanged(length, grad, new_grad)
+        last_x, last_grad, last_fun, fun = new_x, new_grad, fun, new_fun
+        grad_norm = norm(length, grad)
+        if moved:
+            nit += 1
+            learn(method, slots, x, grad, last_x, last_grad)
+        write_row(record, row, fun, step if moved else 0.0, grad_norm, x)
+
+        sound = finite(fun, grad_norm)
+        status = value_verdict(tests, fun, sound, stationary(length, box, x, grad, grad_norm, tests.gtol))
+        if status == RUNNING and moved:
+            status = step_verdict(length, tests, last_fun, fun, last_x, x, new_grad)
+        if status != RUNNING:
+            break
+
+    if best_is_x:
+        copy(best_x, x)
+    keep(length, memory.x, x)
+    keep(length, memory.grad, grad)
+    keep(length, memory.best_x, best_x)
+    return status, nit, origin, nfev, fun, best_fun, step
+
+
+@kernel(inline=True)
+def _downhill(method, slots, length, box, x, grad, restarted):
+    """Write a direction to slots[0]; returns (whether the method's memory was cleared, the slope along it).
+
+    The memory is cleared where the method's own direction does not point downhill.
+    """
+    while True:
+        direction(method, slots, box, x, grad, restarted)
+        slope = slope_along(length, box, x, slots[0], grad)
+        if -np.inf < slope < 0.0 or restarted:
+            return restarted, slope
+        restarted = True
+
+
+@kernel(inline=True)
+def _next_try(bracket, step_to_try, tries, max_line_search, noise):
+    """What follows a step that is not acceptable: (the next step, whether to take it as it is, whether to give up)."""
+    narrow = abs(bracket.high - bracket.low) <= noise * bracket.low
+    if tries < max_line_search - 1 and not narrow:
+        return step_to_try, False, False
+    if bracket.low > 0.0:  # take what is sufficient
+        return bracket.low, True, False
+    return step_to_try, False, True
+
+
+@kernel(inline=True)
+def _failure(ftol, expected_gain, fun, last_tried):
+    """Why no step is acceptable."""
+    if expected_gain <= ftol * max(abs(fun), 1.0):  # what is left to gain is lost in rounding
+        return _FTOL
+    return _LINE_SEARCH if abs(last_tried) < np.inf else _NON_FINITE
+
+
+LINE_SEARCH = Loop(
+    kernel=search,
+    requires=(direction, new_slots, first_step, learn),
+    max_iter=15_000,
+    ftol=_NOISE,
+    non_finite=(
+        "wherever the line search of update {update} looked; x is the last finite iterate. The objective may be"
+        " unbounded below, or x0 far from where it is defined"
+    ),
+)

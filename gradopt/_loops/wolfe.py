@@ -1,0 +1,90 @@
+"""The length of a step along a direction, by the strong Wolfe conditions.
+
+    f(x + step d) <= f(x) + c1 step g'd           sufficient decrease
+    abs(g(x + step d)'d) <= c2 abs(g'd)           curvature
+
+The search keeps a bracket: its low end is the best step so far with sufficient decrease, and between it and the high
+end lie steps that meet both conditions. J. Nocedal and S. Wright, Numerical Optimization, 2nd ed., algorithms 3.5 and
+3.6, in one. Near a minimum rounding hides the decrease, and the slope alone must tell: the approximate Wolfe conditions
+of W. Hager and H. Zhang, A new conjugate gradient method with guaranteed descent and an efficient line search, SIAM J.
+Optim. 16 (2005).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from gradopt._compiler import kernel
+
+SUFFICIENT_DECREASE = 1e-4  # c1
+
+_NEAREST, _FARTHEST = 0.1, 8.0  # how far the next step may be ahead, in lengths of the last move
+_MARGIN = 0.1  # how near to an end of the bracket it may be, in parts of its length
+_RETREAT = 0.25  # where to, of the way to a step at which the objective is not finite
+
+
+class Bracket(NamedTuple):
+    """Two steps, the objective there and its derivative along the direction."""
+
+    low: float  # the best step so far with sufficient decrease; 0 at first
+    low_fun: float
+    low_slope: float
+    high: float  # the other end, on either side of `low`; infinite while there is none
+    high_fun: float  # infinite where the objective was not finite
+    high_slope: float
+
+
+class Wanted(NamedTuple):
+    """What a step must fulfil."""
+
+    start_fun: float  # the objective at step 0
+    flat: float  # the largest abs(slope) that the curvature condition allows
+    noise: float  # the error of the objective
+    bends: bool  # whether the way may bend at bounds; then only the decrease is asked for once a step was too long
+
+
+@kernel(separate=True)
+def judge(wanted, bracket, step, fun, slope, promised):
+    """Take note of a step that was tried.
+
+    wanted : Wanted
+    bracket : Bracket
+    step, fun, slope : the step, the objective there and its derivative
+    promised : by how much the derivative at step 0 would change the objective over this step, < 0
+
+    Returns (whether to accept the step, the new bracket, the step to try next).
+    """
+    low, low_fun, low_slope, high, high_fun, high_slope = bracket
+    if not abs(fun) + abs(slope) < np.inf:
+        return False, Bracket(low, low_fun, low_slope, step, np.inf, np.inf), low + _RETREAT * (step - low)
+    decreased = fun - wanted.start_fun <= SUFFICIENT_DECREASE * promised
+    # Where the way bends, the slope may vanish at a corner that is no lower than the start.
+    hidden = fun <= wanted.start_fun + wanted.noise and (not wanted.bends or -promised <= wanted.noise)
+    if abs(slope) <= wanted.flat and (decreased or hidden):
+        return True, bracket, step
+    if wanted.bends and decreased and (slope > 0.0 or high < np.inf):
+        return True, bracket, step
+    if not decreased or (low > 0.0 and fun >= low_fun):
+        high, high_fun, high_slope = step, fun, slope
+    elif high == np.inf and slope < 0.0:  # the minimum is farther: where the slope vanishes if it goes on to change so
+        moved, steeper = step - low, low_slope - slope
+        ahead = moved * slope / steeper if steeper < 0.0 else np.inf
+        farther = step + min(max(ahead, _NEAREST * moved), _FARTHEST * moved)
+        return False, Bracket(step, fun, slope, high, high_fun, high_slope), farther
+    else:
+        if slope * (high - low) >= 0.0:
+            high, high_fun, high_slope = low, low_fun, low_slope
+        low, low_fun, low_slope = step, fun, slope
+    share = _RETREAT
+    if abs(high_fun) + abs(high_slope) < np.inf:  # the minimiser of the cubic with these values and derivatives
+        share = 0.5
+        a = low_slope + high_slope - 3.0 * (low_fun - high_fun) / (low - high)
+        if a * a >= low_slope * high_slope:
+            b = math.copysign(math.sqrt(a * a - low_slope * high_slope), high - low)
+            root = 1.0 - (high_slope + b - a) / (high_slope - low_slope + 2.0 * b)
+            if abs(root) < np.inf:
+                share = min(max(root, _MARGIN), 1.0 - _MARGIN)
+    return False, Bracket(low, low_fun, low_slope, high, high_fun, high_slope), low + share * (high - low)

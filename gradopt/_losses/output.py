@@ -1,0 +1,136 @@
+"""Losses of a network's raw outputs: a value, and the gradient with respect to the outputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gradopt._compiler import elementwise, generic, one_copy, summation
+from gradopt._core.config import config
+from gradopt._losses.residual import (
+    HalfSquaredError,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    RootMeanSquaredError,
+    finish,
+    pointwise,
+)
+from gradopt._numerics import elementary
+
+
+@generic
+def output_loss(loss: Any, d: Any, outputs: Any, y: Any, rows: Any, scale: float) -> float:
+    """The sum of the losses of a block of rows; its mean goes through `finish`.
+
+    d : float array (block, n_out), C order, written: `scale` times the slopes
+    outputs : float array (block, n_out), C order, read
+    y : the data of all rows, read; int64 array (m,) for CrossEntropy, else real array (m, n_out)
+    rows : int64 array (block,), which rows of y these are, read
+    """
+    raise TypeError(f"{type(loss).__name__} is not registered as a loss of outputs")
+
+
+@config
+class CrossEntropy(Loss):
+    """-log p[label], with p = softmax(outputs); "cross_entropy".
+
+    With m the largest output z, log p[i] = z[i] - m - log sum exp(z - m): no exponential overflows, and the sum is at
+    least 1. The derivative of log sum exp(z) is p, so that of the loss is p - e[label], e the unit vector.
+    """
+
+    mean_over_outputs = False
+
+
+@config
+class BinaryCrossEntropy(Loss):
+    """-t log p - (1 - t) log(1 - p), with p = sigmoid(z) and t the target in [0, 1]; "binary_cross_entropy".
+
+    As log p = z - log(1 + exp(z)) and log(1 - p) = -log(1 + exp(z)), the loss is softplus(z) - t z, which overflows
+    nowhere, and its derivative p - t.
+    """
+
+
+@output_loss.on(CrossEntropy)
+def _(loss, d, outputs, y, rows, scale):
+    return _cross_entropy(d, outputs, y, rows, d.dtype.type(scale))
+
+
+@elementwise
+def _cross_entropy(d, z, labels, rows, scale):
+    one = d.dtype.type(1.0)
+    block, n = z.shape
+    of_labels = 0.0
+    for i in range(block):
+        largest = z[i, 0]
+        for j in range(1, n):
+            largest = z[i, j] if z[i, j] > largest else largest
+        for j in range(n):
+            d[i, j] = z[i, j] - largest
+        of_labels += np.float64(d[i, labels[rows[i]]])
+    flat = d.reshape(d.size)
+    for i in range(flat.size):
+        flat[i] = elementary.exp_of_negative(flat[i])
+    # The logarithm of a product, for the sum of logarithms: each factor is in [1, n].
+    logarithms, factors = 0.0, 1.0
+    for i in range(block):
+        total = d.dtype.type(0.0)
+        for j in range(n):
+            total += d[i, j]
+        factors *= np.float64(total)
+        if not factors < 1e200:
+            logarithms += math.log(factors)
+            factors = 1.0
+        share = scale * (one / total)
+        for j in range(n):
+            d[i, j] *= share
+        d[i, labels[rows[i]]] -= scale
+    return logarithms + math.log(factors) - of_labels
+
+
+@output_loss.on(BinaryCrossEntropy)
+def _(loss, d, outputs, y, rows, scale):
+    return _binary_cross_entropy(d, outputs, y, rows, d.dtype.type(scale))
+
+
+@elementwise
+def _binary_cross_entropy(d, z, y, rows, scale):
+    total = 0.0
+    for i in range(z.shape[0]):
+        row = rows[i]
+        for j in range(z.shape[1]):
+            target = d.dtype.type(y[row, j])
+            total += np.float64(elementary.softplus(z[i, j]) - target * z[i, j])
+            d[i, j] = scale * (elementary.sigmoid(z[i, j]) - target)
+    return total
+
+
+@output_loss.on(MeanSquaredError)
+@output_loss.on(MeanAbsoluteError)
+@output_loss.on(RootMeanSquaredError)
+@output_loss.on(HalfSquaredError)
+@output_loss.on(Huber)
+def _(loss, d, outputs, y, rows, scale):
+    return _of_residuals(loss, d, outputs, y, rows, scale)
+
+
+@summation
+def _of_residuals(loss, d, z, y, rows, scale):
+    one_copy()
+    total = 0.0
+    for i in range(z.shape[0]):
+        row = rows[i]
+        for j in range(z.shape[1]):
+            value, slope = pointwise(loss, z[i, j] - y[row, j])
+            total += np.float64(value)
+            d[i, j] = scale * slope
+    return total
+
+
+@finish.on(CrossEntropy)
+@finish.on(BinaryCrossEntropy)
+def _(loss, mean):
+    return mean, 1.0

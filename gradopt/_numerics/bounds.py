@@ -1,0 +1,155 @@
+"""Bounds on the parameters: low <= x <= high.
+
+Kernels take a `Box`, or None where there are no bounds; which of both is known when they are compiled. Directions are
+followed into the box: what would leave it stays at the bound (D. Bertsekas, Projected Newton methods for optimization
+problems with simple constraints, SIAM J. Control Optim. 20, 1982).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._compiler import kernel, one_copy, summation
+from gradopt._numerics.vectors import inner, within
+
+# A bound that is nearer than this part of the direction is met at once.
+_AT_ONCE = 1e-3
+
+
+class Box(NamedTuple):
+    """The bounds of a run. Floats are of the dtype of x."""
+
+    low: NDArray[Any]  # (n,), or -inf
+    high: NDArray[Any]  # (n,), or inf
+    free: NDArray[Any]  # (n,) 1 where a parameter may move, 0 where it is at a bound and wants to leave; written
+
+
+@kernel(inline=True)
+def move(box, new_x, x, direction, step):
+    """Put x + step direction, moved into the box, into new_x."""
+    real = x.dtype.type
+    step = real(step)
+    if box is None:
+        for j in range(x.size):
+            new_x[j] = x[j] + step * direction[j]
+    else:
+        for j in range(x.size):
+            new_x[j] = min(max(x[j] + step * direction[j], box.low[j]), box.high[j])
+
+
+@kernel(inline=True)
+def mark_free(box, x, grad):
+    """Find out which parameters may move: all but those at a bound beyond which the objective falls."""
+    if box is not None:
+        for j in range(x.size):
+            held = (x[j] <= box.low[j] and grad[j] > 0.0) or (x[j] >= box.high[j] and grad[j] < 0.0)
+            box.free[j] = 0.0 if held or box.low[j] == box.high[j] else 1.0
+
+
+@kernel(separate=True)
+def hold_near_bounds(direction, box, x):
+    """Let the free parameters that a direction moves to a bound almost at once be held there.
+
+    Else the search would find a bend in its way, maybe uphill beyond, before any progress. Returns whether there are
+    any: the direction of the others should then be another one. If not, what is held gets the rest of its way.
+
+    direction : float array (n,), C order, written
+    box : Box, free written
+    x : float array (n,), C order, read
+    """
+    found = False
+    for j in range(x.size):
+        ahead = (box.high[j] if direction[j] > 0.0 else box.low[j]) - x[j]
+        if box.free[j] != 0.0 and abs(ahead) < _AT_ONCE * abs(direction[j]):
+            box.free[j], found = 0.0, True
+    if not found:
+        for j in range(x.size):
+            if box.free[j] == 0.0:
+                below, above = box.low[j] - x[j], box.high[j] - x[j]
+                direction[j] = above if above < -below else below
+    return found
+
+
+@kernel(inline=True)
+def slope_along(length, box, x, direction, grad):
+    """The derivative of the objective at x, along a direction that is followed into the box."""
+    if box is None:
+        return inner(length, direction, grad)
+    return _slope_inside(box.low, box.high, x, direction, grad)
+
+
+@kernel(inline=True)
+def promised(box, grad, x, new_x, step, slope):
+    """How much a linear objective would change from x to new_x, a step along a direction of that slope."""
+    if box is None:
+        return step * slope
+    return _change(grad, x, new_x)
+
+
+@kernel(inline=True)
+def stationary(length, box, x, grad, grad_norm, gtol):
+    """Whether the largest element of the gradient, with a box of x - clip(x - grad), is at most gtol."""
+    if box is None:
+        return within(length, grad, grad_norm, gtol)
+    for j in range(x.size):  # noqa: SIM110
+        if abs(x[j] - min(max(x[j] - grad[j], box.low[j]), box.high[j])) > gtol:
+            return False
+    return True
+
+
+@kernel(inline=True)
+def free_inner(box, u, v):
+    """The inner product of u and v over the free parameters."""
+    if box is None:
+        return inner(None, u, v)
+    return _inner_over(box.free, u, v)
+
+
+@kernel(inline=True)
+def free_add(box, out, factor, v):
+    """Add factor v to out, for the free parameters."""
+    factor = out.dtype.type(factor)
+    if box is None:
+        for j in range(out.size):
+            out[j] += factor * v[j]
+    else:
+        for j in range(out.size):
+            out[j] += factor * v[j] * box.free[j]
+
+
+@kernel(inline=True)
+def free_negative(box, out, v):
+    """Put -v into out, and 0 for parameters that are not free."""
+    for j in range(out.size):
+        out[j] = -v[j] if box is None else -v[j] * box.free[j]
+
+
+@summation
+def _slope_inside(low, high, x, direction, grad):
+    one_copy()
+    total = 0.0
+    for j in range(x.size):
+        stays = (x[j] <= low[j] and direction[j] < 0.0) or (x[j] >= high[j] and direction[j] > 0.0)
+        total += 0.0 if stays else np.float64(direction[j]) * np.float64(grad[j])
+    return total
+
+
+@summation
+def _change(grad, x, new_x):
+    one_copy()
+    total = 0.0
+    for j in range(x.size):
+        total += np.float64(grad[j]) * (np.float64(new_x[j]) - np.float64(x[j]))
+    return total
+
+
+@summation
+def _inner_over(free, u, v):
+    one_copy()
+    total = 0.0
+    for j in range(u.size):
+        total += np.float64(free[j]) * np.float64(u[j]) * np.float64(v[j])
+    return total

@@ -1,0 +1,178 @@
+"""Callbacks: called between updates, or between epochs, with what scipy.optimize gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradopt._core import validate
+from gradopt._core.warnings import warn
+from gradopt._results.configurations import require_savable
+from gradopt._results.result import OptimizeResult
+
+
+@dataclass(frozen=True)
+class Every:
+    """A callback for each n-th update; made by `every`."""
+
+    n: int
+    callback: Callable[..., Any]
+
+
+def every(n: int, callback: Callable[..., Any]) -> Every:
+    """A callback for each n-th update only, on a training run for each n-th epoch.
+
+    Between two calls the loop runs n updates without a stop.
+
+    Parameters
+    ----------
+    n : int
+        The number of updates or epochs from one call to the next, >= 1, counted from the start of the call of
+        `optimize`.
+    callback : callable
+        As `optimize` takes it.
+
+    Returns
+    -------
+    Every
+        For `optimize(..., callback=...)`, alone or in a list.
+
+    Raises
+    ------
+    TypeError, ValueError
+        n is not a positive integer, or callback not callable.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> def report(intermediate_result):
+    ...     print(intermediate_result.nit, intermediate_result.fun)
+    >>> problem, method = gradopt.problems.Quadratic(2.0), gradopt.SGD(0.25)
+    >>> result = gradopt.optimize(problem, method=method, max_iter=4, callback=gradopt.every(2, report))
+    2 0.0625
+    4 0.00390625
+    """
+    return Every(validate.integer("n", n, 1), _callable(callback))
+
+
+class Checkpoint:
+    """A callback that saves where the run stands; made by `checkpoint`.
+
+    Parameters
+    ----------
+    path : str or path
+    """
+
+    def __init__(self, path: Any) -> None:
+        self.path = Path(path)
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"path must be in a folder that exists, got {path}")
+
+    def __call__(self, intermediate_result: OptimizeResult) -> None:
+        """Write the file anew."""
+        intermediate_result.save(self.path)
+
+
+def checkpoint(path: Any) -> Checkpoint:
+    """A callback that saves the run to a file, to go on from there after a crash.
+
+    Parameters
+    ----------
+    path : str or path
+        One .npz file, written anew each time; a crash while it is written leaves the one before.
+
+    Returns
+    -------
+    Checkpoint
+        For `optimize(..., callback=...)`, as a rule within `every(n, ...)`, alone or beside others.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder.
+
+    Examples
+    --------
+    >>> import gradopt, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+    >>> problem, save = gradopt.problems.Rosenbrock(), gradopt.every(100, gradopt.checkpoint(path))
+    >>> result = gradopt.optimize(problem, method=gradopt.SGD(1e-3), max_iter=250, callback=save)
+    >>> print(gradopt.optimize(problem, state=gradopt.load(path).state, max_iter=50).fun == result.fun)
+    True
+    """
+    return Checkpoint(path)
+
+
+def _callable(callback: Any) -> Callable[..., Any]:
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {validate.shown(callback)}")
+    return callback  # type: ignore[no-any-return]
+
+
+class Callbacks:
+    """The callbacks of a run, each with the update count at which it is due.
+
+    Parameters
+    ----------
+    callback : callable, Every, list of these, or None
+    """
+
+    def __init__(self, callback: Any) -> None:
+        if callback is None:
+            callback = []
+        elif not isinstance(callback, (list, tuple)):
+            callback = [callback]
+        self._callbacks = [item if isinstance(item, Every) else Every(1, _callable(item)) for item in callback]
+        self._takes_result = [_takes_result(item.callback) for item in self._callbacks]
+
+    def rounds_until_due(self, rounds: int) -> int | None:
+        """How many updates, or epochs, may follow before a callback must be called; None without callbacks."""
+        if not self._callbacks:
+            return None
+        return min(item.n - rounds % item.n for item in self._callbacks)
+
+    def require_savable(self, method: Any) -> None:
+        """A TypeError if a checkpoint could not hold this method."""
+        if any(isinstance(item.callback, Checkpoint) for item in self._callbacks):
+            require_savable(method)
+
+    def warn_if_never_due(self, epochs: int) -> None:
+        """Tell a user who may have counted in updates."""
+        for item in self._callbacks:
+            if item.n > epochs:
+                unit = "on training runs it counts epochs, not updates"
+                warn(f"every({item.n}, ...) is never called in {epochs} epochs; {unit}")
+
+    def call(self, rounds: int, snapshot: Callable[[bool], OptimizeResult]) -> bool:
+        """Call all that are due after so many updates, or epochs; True when one asks to stop."""
+        stop = False
+        for item, takes_result in zip(self._callbacks, self._takes_result, strict=True):
+            if rounds % item.n:
+                continue
+            result = snapshot(isinstance(item.callback, Checkpoint))
+            try:
+                answer = item.callback(intermediate_result=result) if takes_result else item.callback(result.x)
+            except StopIteration:
+                answer = True
+            stop |= isinstance(answer, (bool, np.bool_)) and bool(answer)
+        return stop
+
+
+def _takes_result(callback: Callable[..., Any]) -> bool:
+    """As in scipy: a first parameter named intermediate_result receives the result, any other one x."""
+    try:
+        parameters = signature(callback)
+    except (TypeError, ValueError):  # builtins without a signature
+        return False
+    takes_result = list(parameters.parameters)[:1] == ["intermediate_result"]
+    try:
+        parameters.bind(**{"intermediate_result": None}) if takes_result else parameters.bind(None)
+    except TypeError as error:
+        message = f"callback must take one argument, x or intermediate_result; {validate.shown(callback)}: {error}"
+        raise TypeError(message) from None
+    return takes_result

@@ -1,0 +1,242 @@
+"""A deterministic run: each update is made from the whole objective."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._compiler import COMPILING
+from gradopt._core.aligned import aligned
+from gradopt._core.config import Config
+from gradopt._core.protocol import value_and_grad
+from gradopt._core.status import Status
+from gradopt._loops.types import RUNNING, Memory, Progress, Steering, StopTests
+from gradopt._numerics.bounds import Box
+from gradopt._results.result import OptimizeResult
+from gradopt._results.state import State
+from gradopt._run.base import Run
+from gradopt._run.dry_run import try_method, try_problem
+from gradopt._run.recorder import Recorder
+from gradopt.methods import Method
+from gradopt.problems import Problem
+
+# The updates that come along with the evaluation of the start, at most and by the seconds they may take.
+_FIRST_UPDATES, _AN_INSTANT = 64, 1e-3
+
+# The kinds of runs that have made an update in this process: their loops have all kernels that they call.
+_bound_kinds: set[Any] = set()
+
+# Up to this many parameters their number is part of the type, so that they stay in registers.
+IN_REGISTERS = 4
+
+
+class Limits(NamedTuple):
+    """What limits a deterministic run.
+
+    Attributes
+    ----------
+    tests : StopTests
+    max_iter : int
+        Updates at most.
+    clipping : Config
+        What is done to gradients before updates.
+    box : Box or None
+        The bounds on x.
+    """
+
+    tests: StopTests
+    max_iter: int
+    clipping: Config
+    box: Box | None
+
+
+class Descent(Run):
+    """Allocates what the loop needs once, and calls it in chunks. Chunking does not change a bit of the result.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+    x : float array (n,)
+        The start; a new array, kept.
+    limits : Limits
+    recovers : bool
+        Whether `retry` may be called.
+    record : {"scalars", "x", None}
+    state : State or None
+        Where an earlier run stood, at x.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        method: Method,
+        x: NDArray[Any],
+        limits: Limits,
+        recovers: bool,
+        record: str | None,
+        state: State | None,
+    ) -> None:
+        problem.require(value_and_grad)
+        method.require_kernels()
+        try_problem(problem, x, in_batches=False)
+        try_method(method, x)
+        self._lowered = problem.compiled(x.dtype), method.compiled()
+        self._loop = method.loop.in_python if problem.interpreted else method.loop.kernel
+        self._tests, self._max_iter, clipping, box = limits
+        self._kinds = (*map(type, self._lowered), type(clipping), box is None, x.dtype, min(x.size, 16))
+        if state is None:
+            self._progress = Progress(0, 0, 0, np.inf, np.inf, 0.0)
+            slots, best_x, schedule_state, scale = method.new_slots(x), x.copy(), np.zeros(5), 1.0
+        else:
+            self._progress = Progress(state.nit, state.origin, 0, state.fun, state.best_fun, 0.0)
+            slots, best_x = method.fitting_slots(state.slots), state.best_x.copy()
+            schedule_state, scale = state.schedule_state.copy(), state.scale
+        steering = Steering(clipping.compiled(), scale, box)
+        super().__init__(problem, method, steering, self._progress.nit, self._kinds in _bound_kinds)
+        length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
+        new_x, grad, new_grad = aligned(x), aligned(x), aligned(x)
+        work = problem.workspace(x.dtype)
+        self._memory = Memory(length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
+        self._recovers, self._recorder = recovers, Recorder(record, x.size, x.dtype, self._first_nit)
+        self._earlier, self._evaluations_again = state, 0
+
+    @property
+    def nit(self) -> int:
+        return self._progress.nit
+
+    @property
+    def rounds(self) -> int:
+        return self.updates
+
+    @property
+    def total(self) -> tuple[int, str]:
+        return self._max_iter, "update"
+
+    @property
+    def fun(self) -> float:
+        return self._progress.fun
+
+    @property
+    def rate(self) -> float:
+        return self._progress.rate
+
+    def start(self, unobserved: bool) -> int:
+        """Evaluate the start, and do as many of the first updates as are sure to take no time."""
+        quick = int(_AN_INSTANT / max(self.problem.seconds, 1e-9))
+        updates = 0 if self._earlier is not None else max(1, min(_FIRST_UPDATES, quick))
+        status = self._advance(1 + min(updates, self._max_iter if unobserved else 0))
+        self.failed_at_start = status == Status.NON_FINITE and self._progress.nfev == 1
+        if self.failed_at_start:
+            self._progress = self._progress._replace(best_fun=self._progress.fun)
+        if self._earlier is not None and self._progress.fun != self._earlier.fun:
+            # The state comes from another objective, whose lowest value means nothing for this one.
+            self._memory.best_x[:] = self._memory.x
+            self._progress = self._progress._replace(best_fun=self._progress.fun)
+        return status
+
+    def limit_reached(self) -> int:
+        return Status.MAX_ITER if self.updates >= self._max_iter else RUNNING
+
+    def advance(self, at_most: int | None) -> int:
+        left = self._max_iter - self.updates
+        return self._advance(min(self._chunk_sizes.next(), left if at_most is None else min(left, at_most)))
+
+    def _advance(self, iterates: int) -> int:
+        memory, before = self._memory, self._progress
+        self._rows = self._recorder.next_rows(iterates)
+        started = time.perf_counter()
+        if self.method.remembers:
+            written = (*memory.slots, memory.schedule_state)
+            if iterates > 1:  # else x is not left before the update is known to be sound
+                written = (*written, memory.x, memory.grad, memory.best_x, memory.new_x)
+            self._take_snapshot(written)
+        status = self._call_loop(iterates)
+        if status == Status.NON_FINITE and self._progress.nfev > 1:
+            self._forget_rejected_update()
+        self._snapshots.clear()
+        accepted = self._progress.nit - before.nit + (before.nfev == 0)
+        self._chunk_sizes.took(time.perf_counter() - started, max(accepted, 1))
+        self._recorder.keep(accepted)
+        return status
+
+    def _call_loop(self, iterates: int) -> int:
+        with self._arithmetic(), self._patience():
+            status, *progress = self._loop(
+                *self._lowered, self._steering, self._memory, self._progress, self._tests, self._rows, iterates
+            )
+        self._progress = Progress(*progress)
+        return int(status)
+
+    def _forget_rejected_update(self) -> None:
+        """Take back what the method remembers of an update whose outcome was not finite.
+
+        x and its gradient are those of the last finite iterate, but the slots are one update ahead. Going on from
+        there, with a smaller rate, would count that update twice.
+        """
+        rejected = self._progress
+        if self._go_back_to(rejected.nit):
+            self._progress = rejected
+
+    def _facts(self) -> Progress:
+        return self._progress
+
+    def _set_facts(self, facts: Progress) -> None:
+        self._progress = facts
+
+    def _replay(self, updates: int) -> None:
+        iterates = updates + (self._progress.nfev == 0)
+        if iterates:
+            self._call_loop(iterates)
+            self._evaluations_again += iterates
+
+    def retry(self, factor: float) -> int:
+        memory, progress = self._memory, self._progress
+        self._restart_at(memory.x, memory.best_x, memory.slots, factor)
+        memory.new_x[:] = memory.best_x
+        self._evaluations_again += progress.nfev
+        self._progress = progress._replace(nfev=0, origin=progress.nit)
+        self._recorder.mark_retry()
+        return self._advance(1)
+
+    def intermediate(self, with_state: bool) -> OptimizeResult:
+        memory, progress = self._memory, self._progress
+        state = {"state": self.state()} if with_state else {}
+        return OptimizeResult(x=memory.x.copy(), fun=progress.fun, jac=memory.grad.copy(), nit=progress.nit, **state)
+
+    def state(self) -> State:
+        """Where the run stands; not a copy."""
+        memory, progress = self._memory, self._progress
+        return State(
+            method=self.method,
+            nit=progress.nit,
+            x=memory.x,
+            slots=memory.slots,
+            origin=progress.origin,
+            schedule_state=memory.schedule_state,
+            scale=self.scale,
+            fun=float(progress.fun),
+            best_fun=float(progress.best_fun),
+            best_x=memory.best_x,
+        )
+
+    def result(self) -> OptimizeResult:
+        memory, progress = self._memory, self._progress
+        nfev, njev = self.problem.calls(progress.nfev + self._evaluations_again)
+        if self.updates > 0:
+            _bound_kinds.add(self._kinds)
+        return OptimizeResult(
+            x=memory.x.copy(),
+            fun=float(progress.fun),
+            jac=memory.grad,
+            best_x=memory.best_x.copy(),
+            best_fun=float(progress.best_fun),
+            nit=progress.nit,
+            nfev=nfev,
+            njev=njev,
+            history=self._recorder.history(self._recovers),
+            state=self.state(),
+        )

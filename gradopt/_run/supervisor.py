@@ -1,0 +1,65 @@
+"""What happens between two chunks of a run: limits, recovery, the progress bar, callbacks."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from gradopt._core.status import Status
+from gradopt._loops.types import RUNNING
+from gradopt._run.base import Run
+from gradopt._run.callbacks import Callbacks
+from gradopt._run.progress_bar import NoBar
+from gradopt._run.recovery import RetryFromBest
+
+
+class Supervision(NamedTuple):
+    """Everything that observes or interrupts a run between two compiled chunks.
+
+    Attributes
+    ----------
+    callbacks : Callbacks
+    bar : NoBar
+    recover : RetryFromBest or None
+    deadline : float
+        When to stop, in the seconds of time.perf_counter.
+    """
+
+    callbacks: Callbacks
+    bar: NoBar
+    recover: RetryFromBest | None
+    deadline: float
+
+
+def supervise(run: Run, supervision: Supervision) -> Status:
+    """Run to the end; after a divergence, retry as often as `recover` allows."""
+    callbacks, bar, recover, _ = supervision
+    unobserved = callbacks.rounds_until_due(0) is None and recover is None and not bar.shows
+    status = run.start(unobserved)
+    while True:
+        status = run.confirmed(_until_stopped(run, supervision, status))
+        attempts = 0 if recover is None or run.failed_at_start else recover.attempts
+        if recover is None or status != Status.NON_FINITE or run.retries >= attempts:
+            return Status(status)  # type: ignore[call-arg]
+        status = run.retry(recover.factor)
+
+
+def _until_stopped(run: Run, supervision: Supervision, status: int) -> int:
+    """Run until a test, a limit or a callback stops it, or until it diverges; returns a `Status`."""
+    callbacks, bar, _, deadline = supervision
+    while status == RUNNING:
+        status = run.limit_reached()
+        if status != RUNNING:
+            return status
+        if time.perf_counter() >= deadline:
+            return Status.MAX_TIME
+        before = run.rounds
+        status = run.advance(callbacks.rounds_until_due(before))
+        if run.rounds > before:
+            bar.show(run.rounds, run.fun, run.rate)
+            wants_stop = callbacks.call(run.rounds, run.intermediate)
+            if status == RUNNING:
+                status = run.after_round()
+            if status == RUNNING and wants_stop:
+                status = Status.CALLBACK
+    return status

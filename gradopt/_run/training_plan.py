@@ -1,0 +1,94 @@
+"""What a training run is to do: how it goes through its rows, and what it looks at after each epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradopt._core import validate
+from gradopt._results.state import State, TrainingState
+from gradopt.problems import RowProblem
+
+MONITORS = ("loss", "accuracy")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a training run goes through its rows.
+
+    batch_size : int or None for all rows at once
+    shuffle : whether the order is drawn anew for each epoch
+    rng : Generator the orders are drawn from
+    """
+
+    batch_size: int | None
+    shuffle: bool
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is looked at after each epoch.
+
+    validation : the same problem with the validation rows, or None
+    monitor : "loss" or "accuracy", of the validation rows if there are some, else of the epoch
+    patience : epochs without improvement after which the run ends, or None
+    restore_best : whether the result is the best epoch, if there are validation rows
+    """
+
+    validation: RowProblem | None
+    monitor: str
+    patience: int | None
+    restore_best: bool
+
+
+def plan_of(problem: RowProblem, state: State | None, batch_size: int | None, shuffle: bool, rng: Any) -> Plan:
+    """The plan, of checked settings and of the state where they are not given."""
+    earlier = None if state is None else state.training
+    if earlier is not None and earlier.row:
+        changed = batch_size not in (None, earlier.batch_size) or rng is not None or problem.rows != earlier.rows
+        if changed or (earlier.shuffle and not shuffle):
+            raise ValueError(
+                f"the state is within an epoch of {earlier.rows} rows, in batches of {earlier.batch_size}: batch_size,"
+                " shuffle, rng and the number of rows can't change before its end"
+            )
+    if earlier is not None:
+        batch_size = earlier.batch_size if batch_size is None else batch_size
+        shuffle = earlier.shuffle and shuffle
+    if batch_size is not None:
+        batch_size = problem.checked_batch_size(batch_size)
+    generator = validate.generator("rng", rng) if rng is not None or earlier is None else generator_of(earlier)
+    return Plan(batch_size, shuffle, generator)
+
+
+def watch_of(problem: RowProblem, validation: Any, monitor: str, patience: int | None, restore_best: bool) -> Watch:
+    """The watch, of checked settings."""
+    validate.choice("monitor", monitor, MONITORS)
+    if validation is None:
+        for name, given in (("patience", patience is not None), ("monitor='accuracy'", monitor == "accuracy")):
+            if given:
+                raise ValueError(f"{name} needs validation data")
+    else:
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            raise ValueError(f"validation must be two arrays, such as (X, y), got {validate.shown(validation)}")
+        try:
+            validation = problem.with_data(*validation)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation: {error}") from None
+        if monitor == "accuracy" and "accuracy" not in problem.measures:
+            raise ValueError(f"monitor must be 'loss' for {problem}, got 'accuracy'")
+    if patience is not None:
+        patience = validate.integer("patience", patience, 1)
+    return Watch(validation, monitor, patience, restore_best)
+
+
+def generator_of(state: TrainingState) -> np.random.Generator:
+    """The source of random orders as it stood before the current epoch's order was drawn."""
+    bit_generator = getattr(np.random, state.bit_generator, None)
+    if bit_generator is None:
+        raise ValueError(f"the state has a bit generator {state.bit_generator}, which is none of NumPy's; give rng")
+    generator = np.random.Generator(bit_generator())
+    generator.bit_generator.state = dict(state.rng_state)
+    return generator

@@ -1,0 +1,121 @@
+"""A traced function as plain facts and arrays, and back: its operations by name, no code.
+
+What is read is built again by the same functions that traced it, which check shapes, and each place is checked to lie
+inside its array: no file makes the machine read elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._tape.graph.evaluate import HOW
+from gradopt._tape.graph.geometry import Geometry, Positions, Shape
+from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.operations import OPERATIONS
+from gradopt._tape.graph.reverse import needed
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def described(result: Node, arguments: dict[int, NDArray[Any]]) -> tuple[dict[str, Any], Arrays]:
+    """Facts for json, and arrays by name; arguments : those in place of the trace's."""
+    arrays: Arrays = {f"argument.{i}": array for i, array in arguments.items()}
+    numbers: dict[int, int] = {}
+    nodes: list[Any] = []
+    for node in needed(result.graph.x, result):
+        numbers[node.number] = len(nodes)
+        nodes.append([node.operation, [numbers[i.number] for i in node.inputs], list(node.shape), _extra(node, arrays)])
+    return {"n": result.graph.x.size, "nodes": nodes}, arrays
+
+
+def _extra(node: Node, arrays: Arrays) -> Any:
+    if node.operation == "constant":
+        assert node.value is not None
+        arrays[f"constant.{node.number}"] = np.asarray(node.value)
+        return [node.number, node.strong]
+    if node.operation == "view":
+        return _of_geometry(node.extra, arrays)
+    if node.operation == "accumulate":
+        how, geometries = node.extra
+        return [how, [_of_geometry(geometry, arrays) for geometry in geometries]]
+    return node.extra
+
+
+def _of_geometry(geometry: Geometry, arrays: Arrays) -> Any:
+    if geometry.positions is None:
+        return [geometry.offset, list(geometry.strides or ())]
+    name = f"places.{len(arrays)}"
+    arrays[name] = geometry.positions.places
+    return name
+
+
+def made(facts: dict[str, Any], arrays: Arrays) -> Node:
+    """The result's node in a new graph; a ValueError where facts and arrays are no such thing."""
+    graph = Graph(int(facts["n"]), limit=10 * len(facts["nodes"]) + 100)
+    nodes: list[Node] = []
+    for operation, inputs, shape, extra in facts["nodes"]:
+        if not all(0 <= i < len(nodes) for i in inputs):
+            raise ValueError("an operation needs the result of a later one")
+        node = _node(graph, operation, [nodes[i] for i in inputs], tuple(shape), extra, arrays)
+        if node.shape != tuple(shape):
+            raise ValueError(f"{operation} gives the shape {node.shape}, not {tuple(shape)}")
+        nodes.append(node)
+    if nodes[-1].shape != ():
+        raise ValueError("the result is no number")
+    return nodes[-1]
+
+
+def _node(graph: Graph, operation: str, inputs: list[Node], shape: Shape, extra: Any, arrays: Arrays) -> Node:
+    if operation == "x":
+        return graph.x
+    if operation == "constant":
+        number, strong = extra if isinstance(extra, list) else (extra, False)
+        array = arrays[f"constant.{number}"]
+        return graph.constant(array if array.ndim or strong else array[()].item())
+    if operation == "argument":
+        return graph.argument(extra, arrays[f"argument.{extra}"])
+    if operation in OPERATIONS:
+        return graph(operation, *inputs)
+    if operation == "view":
+        (base,) = inputs
+        geometry = _geometry(extra, arrays)
+        _require_inside(geometry, shape, base.size)
+        return graph.view(base, geometry, shape)
+    if operation == "accumulate":
+        how, described_geometries = extra
+        if how not in HOW:
+            raise ValueError(f"there is no combination {how}")
+        parts = [(_geometry(g, arrays), i) for g, i in zip(described_geometries, inputs, strict=True)]
+        for geometry, part in parts:
+            _require_inside(geometry, part.shape, math.prod(shape))
+        return graph.accumulated(parts, shape, how)
+    if operation == "matmul":
+        return graph.product(*inputs)
+    if operation == "cumsum":
+        return graph.along_lines("cumsum", *inputs)
+    raise ValueError(f"there is no operation {operation}")
+
+
+def _geometry(described_geometry: Any, arrays: Arrays) -> Geometry:
+    if isinstance(described_geometry, str):
+        return Geometry(0, None, Positions(arrays[described_geometry]))
+    offset, strides = described_geometry
+    return Geometry(int(offset), tuple(int(stride) for stride in strides))
+
+
+def _require_inside(geometry: Geometry, shape: Shape, size: int) -> None:
+    if geometry.positions is not None:
+        places = geometry.positions.places
+        inside = places.shape == shape and bool((places >= 0).all() and (places < size).all())
+    else:
+        strides = geometry.strides or ()
+        reach = [stride * (length - 1) for stride, length in zip(strides, shape, strict=True)]
+        low, high = sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach)
+        inside = 0 <= geometry.offset + low and geometry.offset + high < size
+    if not inside:
+        raise ValueError("a view reaches beyond its array")

@@ -1,0 +1,53 @@
+"""What the operations of a graph make of NumPy's arrays: for all that is known before x is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from gradopt._tape.graph.geometry import Shape, places_of
+from gradopt._tape.graph.operations import OPERATIONS
+
+_COMBINE: dict[str, tuple[Any, float]] = {
+    "add": (np.add, 0.0),
+    "multiply": (np.multiply, 1.0),
+    "maximum": (np.maximum, -np.inf),
+    "minimum": (np.minimum, np.inf),
+}
+HOW = tuple(_COMBINE)
+
+
+def twin_of(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[Any]:
+    """What an operation makes of NumPy's arrays."""
+    with np.errstate(all="ignore"):
+        if operation == "view":
+            line = np.ascontiguousarray(inputs[0]).reshape(-1)
+            if extra.positions is not None:
+                return np.asarray(line[extra.positions.places])
+            return as_strided(line[extra.offset :], shape, [stride * line.itemsize for stride in extra.strides])
+        if operation == "accumulate":
+            how, geometries = extra
+            combine, neutral = _COMBINE[how]
+            result = np.full(math.prod(shape), neutral)
+            for geometry, part in zip(geometries, inputs, strict=True):
+                combine.at(result, places_of(geometry, part.shape).reshape(-1), np.asarray(part).reshape(-1))
+            return result.reshape(shape)
+        if operation == "matmul":
+            return np.asarray(inputs[0] @ inputs[1])
+        if operation == "cumsum":
+            return np.cumsum(inputs[0], axis=-1)
+        if operation == "other_products":
+            return _other_products(inputs[0])
+        return np.asarray(OPERATIONS[operation].twin(*inputs))
+
+
+def _other_products(array: NDArray[Any]) -> NDArray[Any]:
+    """Of each element the product of all others along the last axis."""
+    result = np.ones_like(array)
+    result[..., 1:] = np.cumprod(array[..., :-1], axis=-1)
+    result[..., :-1] *= np.cumprod(array[..., :0:-1], axis=-1)[..., ::-1]
+    return result

@@ -1,0 +1,339 @@
+"""The graph that a trace writes down: what is computed from what, each thing once.
+
+A node is an array that some operation makes of other nodes. Beside the elementwise operations there are
+
+- `x`, and what is known before x is: constants, arguments, and what is made of these alone, which have a value;
+- `view`, elements of a node in another shape or order, by strides or by positions: slices, transposes, broadcasting;
+- `accumulate`, a new array to parts of which other nodes are added, or with which they are multiplied or compared: a
+  concatenation is one by parts, a sum one by strides of 0. It is the adjoint of a view of the same geometry, and a view
+  its adjoint;
+- `matmul`, `cumsum` and `other_products` (of each element the product of the others in its line).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._tape.graph.evaluate import twin_of
+from gradopt._tape.graph.geometry import Geometry, Positions, Shape, contiguous, places_of, steps
+from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.operations import OPERATIONS
+from gradopt._tape.graph.simplify import power, simplified
+
+# What sums and products of true and false are.
+_OF_TRUTH = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and"}
+
+# What needs no NumPy for numbers.
+_OF_NUMBERS: dict[str, Callable[..., float]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "negative": operator.neg,
+}
+
+# Up to this size arrays are known by what is in them, larger ones by their identity.
+_SMALL = 4096
+
+
+def given(operation: str, node: Node, value: Any, wide: bool) -> Any:
+    """What an operation's twin is given for a node that is known.
+
+    Python's numbers take the type of the arrays beside them. With `wide`, all is computed in double precision; a view,
+    which only moves elements, needs no copy for that.
+    """
+    if node.literal is not None and not node.strong and operation in OPERATIONS:
+        return node.literal
+    return np.asarray(value, np.float64) if wide and not node.logical and operation != "view" else value
+
+
+class Copies:
+    """Copies of large arrays, which their owners may change later; one of each, as long as they don't."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {}
+
+    def of(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A copy of the array as it is now."""
+        source, copy = self._copies.get(id(array), (None, None))
+        if source is not array or not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):  # type: ignore[arg-type]
+            copy = array.copy()
+            self._copies[id(array)] = array, copy
+        assert copy is not None
+        return copy
+
+
+class Graph:
+    """Nodes in the order in which they were made.
+
+    Calling it applies an elementwise operation: graph("add", node, 1.0). What was computed before is not computed
+    again, what is known is computed at once, and what does nothing is left out.
+
+    Parameters
+    ----------
+    n : int
+        The length of x.
+    limit : int
+        Nodes at the most; one more raises `TooLong`.
+    copies : Copies, optional
+        Of large constants, those of an earlier trace.
+
+    Attributes
+    ----------
+    wide : bool
+        Whether what is known is computed in double precision. A function's own values have the precision that NumPy
+        gives them; a gradient is not to be rounded to that of the arguments.
+    """
+
+    def __init__(self, n: int, limit: int, copies: Copies | None = None) -> None:
+        self.nodes: list[Node] = []
+        self.limit, self.wide = limit, False
+        self._known: dict[Any, Node] = {}
+        self._memories: dict[int, NDArray[np.int8]] = {}
+        self._copies = copies or Copies()
+        self.x = Node(self, "x", (), None, (n,))
+
+    def same_as(self, other: Graph) -> bool:
+        """Whether the other graph was made by the same operations of the same numbers."""
+        if len(self.nodes) != len(other.nodes):
+            return False
+        if list(self._known) == list(other._known):  # large arrays may be others there, with the same numbers
+            return True
+        for mine, its in zip(self.nodes, other.nodes, strict=True):
+            if mine.operation != its.operation or mine.shape != its.shape or mine.extra != its.extra:
+                return False
+            if [i.number for i in mine.inputs] != [i.number for i in its.inputs]:
+                return False
+            if mine.operation == "constant" and mine.value is not its.value:
+                real = mine.value.dtype.kind == "f"  # type: ignore[union-attr]
+                if not np.array_equal(mine.value, its.value, equal_nan=real):  # type: ignore[arg-type]
+                    return False
+        return True
+
+    def dissolve(self) -> None:
+        """Take the graph apart, for the memory of its nodes to be free at once: they know it, and it knows them."""
+        for node in self.nodes:
+            node.inputs = ()
+        self.nodes.clear()
+        self._known.clear()
+        del self.x
+
+    # What is known.
+
+    def constant(self, value: Any) -> Node:
+        """A number or an array that never changes."""
+        kind = type(value)
+        if kind is int and not -(2**63) <= value < 2**63:
+            kind, value = float, float(value)  # as for NumPy, beside real numbers
+        if kind is float or kind is int or kind is bool:
+            key: Any = (kind, value) if value else (kind, str(value))  # 0.0 and -0.0 are two
+            node = self._known.get(key)
+            if node is None:
+                node = self._known[key] = Node(self, "constant", (), None, ())
+                node.value, node.logical, node.fixed, node.literal = np.asarray(value), kind is bool, True, value
+            return node
+        array = np.asarray(value)
+        if array.size > _SMALL:
+            array = self._copies.of(array)
+            key = ("constant", id(array))
+        else:
+            array = array.copy()
+            key = ("constant", array.shape, array.dtype, array.tobytes())
+        node = self._known.get(key)
+        if node is None:
+            node = self._known[key] = self._with_value("constant", array, None)
+            node.fixed = True
+            if not array.ndim:
+                node.literal, node.strong = array[()].item(), True
+        return node
+
+    def argument(self, place: Any, array: NDArray[Any]) -> Node:
+        """An array that another may take the place of."""
+        return self._with_value("argument", array, place)
+
+    def _with_value(self, operation: str, value: NDArray[Any], extra: Any, inputs: tuple[Node, ...] = ()) -> Node:
+        node = Node(self, operation, inputs, extra, value.shape)
+        node.value, node.logical = value, value.dtype.kind == "b"
+        node.fixed, node.wide = bool(inputs) and all(i.fixed for i in inputs), self.wide
+        return node
+
+    def widened(self, node: Node) -> Node:
+        """The node as numbers of double precision, if it is known as something else."""
+        narrow = node.value is not None and node.value.dtype != np.float64
+        return self("real", node) if narrow or node.logical else node
+
+    def real(self, node: Node) -> Node:
+        """The node as numbers, if it is made of true and false: their sums are no longer true or false."""
+        return self("real", node) if node.logical else node
+
+    # What is computed.
+
+    def __call__(self, name: str, *inputs: Any) -> Node:
+        nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
+        key = (name, *[i.number for i in nodes])
+        if self.wide and all([i.value is not None for i in nodes]):
+            key = ("wide", *key)
+        node = self._known.get(key)
+        if node is None:
+            node = self._known[key] = self._elementwise(name, nodes)
+        return node
+
+    def power(self, base: Any, exponent: Any) -> Node:
+        """base**exponent of nodes or numbers."""
+        a, b = (self.real(i if type(i) is Node else self.constant(i)) for i in (base, exponent))
+        return power(a, b)
+
+    def _elementwise(self, name: str, nodes: tuple[Node, ...]) -> Node:
+        if nodes[0].logical and name in _OF_TRUTH and nodes[1].logical:
+            return self(_OF_TRUTH[name], *nodes)  # as for NumPy: True + True is True
+        shape = nodes[0].shape
+        for node in nodes[1:]:
+            if node.shape != shape and node.shape != ():
+                shape = np.broadcast_shapes(*[i.shape for i in nodes]) if shape != () else node.shape
+        if all([i.value is not None for i in nodes]):
+            return self._folded(name, nodes)
+        simpler = simplified(self, name, nodes, shape)
+        if simpler is not None:  # 1.0 times true is a number
+            return simpler if OPERATIONS[name].logical or name in ("copy", "absolute") else self.real(simpler)
+        size = 1
+        for length in shape:
+            size *= length
+        if size == 0:
+            return self.constant(np.zeros(shape))
+        # Numbers stand for all elements; other shapes are stretched by a view.
+        fitting = tuple([i if i.size == 1 or i.shape == shape else self.stretched(i, shape) for i in nodes])
+        made = Node(self, name, fitting, None, shape)
+        made.logical, made.elementwise = OPERATIONS[name].logical, True
+        if name == "where":
+            made.logical = fitting[1].logical and fitting[2].logical
+        return made
+
+    def _folded(self, name: str, nodes: tuple[Node, ...]) -> Node:
+        if name in _OF_NUMBERS and type(nodes[0].literal) is type(nodes[-1].literal) is float:
+            return self.constant(_OF_NUMBERS[name](*[i.literal for i in nodes]))
+        with np.errstate(all="ignore"):
+            # Python's numbers take the type of the arrays beside them.
+            value = np.asarray(OPERATIONS[name].twin(*[given(name, i, i.value, self.wide) for i in nodes]))
+        if all([i.fixed for i in nodes]):
+            weak = not value.ndim and not any([i.strong for i in nodes])
+            return self.constant(value[()].item() if weak else value)
+        return self._with_value(name, value, None, nodes)
+
+    def other(self, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> Node:
+        """A node of another kind than elementwise."""
+        key = (operation, *[i.number for i in inputs], extra, shape)
+        if self.wide and operation != "view" and all([i.value is not None for i in inputs]):
+            key = ("wide", *key)
+        node = self._known.get(key)
+        if node is None:
+            if 0 in shape:
+                node = self.constant(np.zeros(shape))
+            elif inputs and all([i.value is not None for i in inputs]):
+                value = twin_of(operation, extra, shape, *[given(operation, i, i.value, self.wide) for i in inputs])
+                if all([i.fixed for i in inputs]) and not (operation == "view" and value.size > _SMALL):
+                    node = self.constant(value if value.ndim else value[()].item())
+                else:
+                    node = self._with_value(operation, value, extra, inputs)
+            else:
+                node = Node(self, operation, inputs, extra, shape)
+            self._known[key] = node
+        return node
+
+    # Views.
+
+    def stretched(self, node: Node, shape: Shape) -> Node:
+        """The node as NumPy broadcasts it to a shape."""
+        if node.shape == shape:
+            return node
+        return self.moved(node, lambda array: np.broadcast_to(array, shape))
+
+    def view(self, base: Node, geometry: Geometry, shape: Shape) -> Node:
+        """Elements of a node that is no view itself, or one in C order."""
+        whole = base.shape == shape and geometry.positions is None and geometry.offset == 0
+        if whole and contiguous(geometry.strides, shape):
+            return base
+        if base.operation == "view":
+            inner = base.extra
+            if inner.positions is not None or not contiguous(inner.strides, base.shape):
+                base = self("copy", base)
+            else:
+                base, geometry = base.inputs[0], geometry._replace(offset=geometry.offset + inner.offset)
+                return self.view(base, geometry, shape)
+        node = self.other("view", (base,), geometry, shape)
+        node.logical = base.logical
+        return node
+
+    def moved(self, node: Node, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Node:
+        """What a function of NumPy's that only puts elements elsewhere makes of a node.
+
+        It is applied to an array of the same shape that has nothing in it, to see where the elements go.
+        """
+        if node.fixed and node.size <= _SMALL:
+            return self.constant(move(node.value))  # type: ignore[arg-type]
+        base = node.inputs[0] if node.operation == "view" else node
+        geometry = Geometry(0, steps(node.shape)) if base is node else node.extra
+        if geometry.positions is None and node.size:
+            memory = self._memory(base)
+            result = move(np.ndarray(node.shape, np.int8, memory, geometry.offset, geometry.strides))
+            offset = result.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+            if 0 <= offset < base.size and result.size:
+                return self.view(base, Geometry(offset, result.strides), result.shape)
+        places = np.asarray(move(places_of(geometry, node.shape)))
+        if places.dtype != np.int64 or (places.size and not 0 <= places.min() <= places.max() < base.size):
+            raise TypeError("elements are not only moved, but made of something else")
+        return self.view(base, Geometry(0, None, Positions(places)), places.shape)
+
+    def _memory(self, base: Node) -> NDArray[np.int8]:
+        memory = self._memories.get(base.number)
+        if memory is None:
+            memory = self._memories[base.number] = np.empty(max(base.size, 1), np.int8)
+        return memory
+
+    def accumulated(self, parts: list[tuple[Geometry, Node]], shape: Shape, how: str = "add") -> Node:
+        """A new array to which each part was added where its geometry says; or multiplied, or the largest, smallest."""
+        if len(parts) == 1:
+            (geometry, part) = parts[0]
+            if part.size == math.prod(shape) and geometry.offset == 0 and contiguous(geometry.strides, part.shape):
+                return self.reshaped(part, shape)
+        return self.other("accumulate", tuple([p for _, p in parts]), (how, tuple([g for g, _ in parts])), shape)
+
+    def product(self, a: Node, b: Node) -> Node:
+        """The product of matrices (m, k) and (k, n)."""
+        (m, k), (others, n) = a.shape, b.shape
+        if k != others:
+            raise ValueError(f"matrices of shapes {a.shape} and {b.shape} have no product")
+        if k == 1 and m * n > 1:
+            return a * b
+        if k == 0:
+            return self.constant(np.zeros((m, n)))
+        return self.other("matmul", (self._matrix(a), self._matrix(b)), None, (m, n))
+
+    def _matrix(self, node: Node) -> Node:
+        """The node, or a copy that stands in C order; it may be the transpose of what does."""
+        if node.operation != "view":
+            return node
+        strides = node.extra.strides
+        plain = strides is not None and (contiguous(strides, node.shape) or contiguous(strides[::-1], node.shape[::-1]))
+        return node if plain else self("copy", node)
+
+    def along_lines(self, operation: str, node: Node) -> Node:
+        """`cumsum` or `other_products` along the last axis."""
+        if node.operation == "view":
+            strides = node.extra.strides
+            if strides is None or (len(strides) > 2 and not contiguous(strides, node.shape)):
+                node = self("copy", node)
+        return self.other(operation, (node,), None, node.shape)
+
+    def total(self, node: Node) -> Node:
+        """The sum of all elements."""
+        if node.size == 1:
+            return self.reshaped(node, ())
+        return self.accumulated([(Geometry(0, (0,) * len(node.shape)), node)], ())
+
+    def reshaped(self, node: Node, shape: Shape) -> Node:
+        return node if node.shape == shape else self.moved(node, lambda array: array.reshape(shape))

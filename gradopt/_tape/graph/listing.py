@@ -1,0 +1,76 @@
+"""A tape as text, one operation a line."""
+
+from __future__ import annotations
+
+from gradopt._tape.graph.geometry import Geometry, Shape, steps
+from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.reverse import needed
+
+
+def listing(result: Node, gradient: Node) -> str:
+    """The operations that lead to the result and to its gradient, in their order."""
+    names: dict[int, str] = {}
+    lines: list[str] = []
+    for node in needed(result, gradient):
+        if node.operation == "x":
+            names[node.number] = "x"
+            lines.append(_line("x", "", node.shape))
+        elif node.operation == "argument":
+            names[node.number] = f"args[{node.extra}]"
+        elif node.fixed:
+            assert node.value is not None
+            shown = f"{float(node.value):.6g}" if node.value.ndim == 0 else f"constant {node.shape}"
+            names[node.number] = shown
+        else:
+            names[node.number] = f"%{len(lines)}"
+            lines.append(_line(f"%{len(lines)}", _operation(node, names), node.shape))
+    lines.append(f"objective  {names[result.number]}")
+    lines.append(f"gradient   {names[gradient.number]}")
+    return "\n".join(lines)
+
+
+def _line(name: str, made: str, shape: Shape) -> str:
+    text = f"{name} = {made}" if made else name
+    return f"{text:<58} {shape}" if shape else text
+
+
+def _operation(node: Node, names: dict[int, str]) -> str:
+    inputs = [names[i.number] for i in node.inputs]
+    if node.operation == "view":
+        return _view(inputs[0], node.extra, node.shape, node.inputs[0].shape)
+    if node.operation == "accumulate":
+        how, geometries = node.extra
+        if len(inputs) == 1 and geometries[0].strides is not None and 0 in geometries[0].strides:
+            name = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}[how]
+            axes = [str(axis) for axis, stride in enumerate(geometries[0].strides) if stride == 0]
+            every = len(axes) == len(geometries[0].strides)
+            return f"{name}({inputs[0]})" if every else f"{name}({inputs[0]}, axis={', '.join(axes)})"
+        parts = [
+            f"{_view('', geometry, i.shape, node.shape)}: {name}"
+            for geometry, i, name in zip(geometries, node.inputs, inputs, strict=True)
+        ]
+        return f"{how} at {_shortened(parts)}"
+    return f"{node.operation}({', '.join(inputs)})"
+
+
+def _shortened(parts: list[str]) -> str:
+    return ", ".join(parts if len(parts) <= 4 else [*parts[:3], f"... {len(parts) - 3} more"])
+
+
+def _view(base: str, geometry: Geometry, shape: Shape, of: Shape) -> str:
+    if geometry.positions is not None:
+        return f"{base}[{geometry.positions.places.size} places]"
+    assert geometry.strides is not None
+    if len(of) == 1 and len(shape) == 0:
+        return f"{base}[{geometry.offset}]"
+    if len(of) == 1 and len(shape) == 1 and geometry.strides[0] > 0:
+        start, step = geometry.offset, geometry.strides[0]
+        stop = start + step * (shape[0] - 1) + 1
+        return f"{base}[{start}:{stop}]" if step == 1 else f"{base}[{start}:{stop}:{step}]"
+    if geometry.offset == 0 and geometry.strides == steps(shape):
+        return f"reshape({base})"
+    if 0 in geometry.strides:
+        return f"broadcast({base})"
+    if sorted(geometry.strides, reverse=True) != list(geometry.strides) and sorted(shape) == sorted(of):
+        return f"transpose({base})"
+    return f"{base}[from {geometry.offset} by {geometry.strides}]"

@@ -1,0 +1,183 @@
+"""The elementwise operations of a tape: what each is called, its NumPy twin, and its derivatives.
+
+For each input stands a
+function (d, result, *inputs) that makes the adjoint of that input from the adjoint d of the result, all of them nodes
+of a graph; None where the derivative is zero.
+
+At kinks: abs has slope 0 at 0, maximum and minimum share theirs evenly at a tie, and the comparisons, sign, floor,
+ceil, trunc and rint have none anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradopt._tape.graph.node import Node
+
+Derivative = Callable[..., Node]
+
+
+class Operation(NamedTuple):
+    """An elementwise operation.
+
+    Attributes
+    ----------
+    twin : callable
+        The same for NumPy's arrays.
+    derivatives : tuple
+        One for each input, or empty where all are zero.
+    dear : bool
+        Whether it costs so much that a result is better kept than computed again.
+    logical : bool
+        Whether its result is true or false, as 1 and 0.
+    """
+
+    twin: Callable[..., Any]
+    derivatives: tuple[Derivative | None, ...]
+    dear: bool
+    logical: bool
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def _cheap(name: str, twin: Callable[..., Any], *derivatives: Derivative | None) -> None:
+    OPERATIONS[name] = Operation(twin, derivatives, dear=False, logical=False)
+
+
+def _dear(name: str, twin: Callable[..., Any], *derivatives: Derivative | None) -> None:
+    OPERATIONS[name] = Operation(twin, derivatives, dear=True, logical=False)
+
+
+def _logical(name: str, twin: Callable[..., Any]) -> None:
+    OPERATIONS[name] = Operation(twin, (), dear=False, logical=True)
+
+
+def _share(a: Any, b: Any) -> Any:
+    """What of the slope of max(a, b) belongs to a: 1 if a is larger, a half at a tie, or 0."""
+    return np.greater(a, b) + 0.5 * np.equal(a, b)
+
+
+def _expit(a: Any) -> Any:
+    e = np.exp(-np.abs(a))  # no overflow on either side
+    return np.where(np.greater_equal(a, 0), 1.0, e) / (1.0 + e)
+
+
+def _or_one(length: Node) -> Node:
+    """A length to divide by; at 0 all that is divided by it is 0 too, and so is the slope there."""
+    return length.graph("where", length.graph("greater", length, 0.0), length, 1.0)
+
+
+def _power_by_base(d: Node, result: Node, a: Node, b: Node) -> Node:
+    if b.fixed and b.value.all():  # type: ignore[union-attr]
+        return d * (b * a ** (b - 1.0))
+    # a**0 is 1 for all a, 0 included, where a**-1 is infinite.
+    some = b.graph("not_equal", b, 0.0)
+    return d * (b * a ** b.graph("where", some, b - 1.0, 1.0))
+
+
+def _power_by_exponent(d: Node, result: Node, a: Node, b: Node) -> Node:
+    # a**b log(a) goes to 0 with a, for b > 0. Where a is negative the power is real for whole b only, and has no slope.
+    positive = a.graph("greater", a, 0.0)
+    return d * result * a.graph("log", a.graph("where", positive, a, 1.0))
+
+
+_cheap("copy", np.copy, lambda d, result, a: d)
+_cheap("add", np.add, lambda d, result, a, b: d, lambda d, result, a, b: d)
+_cheap("subtract", np.subtract, lambda d, result, a, b: d, lambda d, result, a, b: -d)
+_cheap("multiply", np.multiply, lambda d, result, a, b: d * b, lambda d, result, a, b: d * a)
+_cheap("divide", np.divide, lambda d, result, a, b: d / b, lambda d, result, a, b: -(d / b * result))
+_cheap("negative", np.negative, lambda d, result, a: -d)
+_cheap(
+    "maximum",
+    np.maximum,
+    lambda d, result, a, b: d * a.graph("share", a, b),
+    lambda d, result, a, b: d * a.graph("share", b, a),
+)
+_cheap(
+    "minimum",
+    np.minimum,
+    lambda d, result, a, b: d * a.graph("share", b, a),
+    lambda d, result, a, b: d * a.graph("share", a, b),
+)
+_cheap("share", _share)
+_cheap(
+    "where",
+    np.where,
+    None,
+    lambda d, result, condition, a, b: d.graph("where", condition, d, 0.0),
+    lambda d, result, condition, a, b: d.graph("where", condition, 0.0, d),
+)
+_cheap("absolute", np.absolute, lambda d, result, a: d * a.graph("sign", a))
+_cheap("sign", np.sign)
+_cheap("floor", np.floor)
+_cheap("ceil", np.ceil)
+_cheap("trunc", np.trunc)
+_cheap("rint", np.rint)
+_cheap("sqrt", np.sqrt, lambda d, result, a: d / (2.0 * result))
+
+_logical("less", np.less)
+_logical("less_equal", np.less_equal)
+_logical("greater", np.greater)
+_logical("greater_equal", np.greater_equal)
+_logical("equal", np.equal)
+_logical("not_equal", np.not_equal)
+_logical("logical_and", np.logical_and)
+_logical("logical_or", np.logical_or)
+_logical("logical_not", np.logical_not)
+
+_dear("power", np.power, _power_by_base, _power_by_exponent)
+_dear("exp", np.exp, lambda d, result, a: d * result)
+_dear("expm1", np.expm1, lambda d, result, a: d * (result + 1.0))
+_dear("log", np.log, lambda d, result, a: d / a)
+_dear("log1p", np.log1p, lambda d, result, a: d / (1.0 + a))
+_dear("sin", np.sin, lambda d, result, a: d * a.graph("cos", a))
+_dear("cos", np.cos, lambda d, result, a: -(d * a.graph("sin", a)))
+_dear("tan", np.tan, lambda d, result, a: d * (1.0 + result * result))
+_dear("arcsin", np.arcsin, lambda d, result, a: d / a.graph("sqrt", 1.0 - a * a))
+_dear("arccos", np.arccos, lambda d, result, a: -(d / a.graph("sqrt", 1.0 - a * a)))
+_dear("arctan", np.arctan, lambda d, result, a: d / (1.0 + a * a))
+_dear(
+    "arctan2",
+    np.arctan2,
+    lambda d, result, a, b: d * b / (a * a + b * b),
+    lambda d, result, a, b: -(d * a / (a * a + b * b)),
+)
+_dear("sinh", np.sinh, lambda d, result, a: d * a.graph("cosh", a))
+_dear("cosh", np.cosh, lambda d, result, a: d * a.graph("sinh", a))
+_dear("tanh", np.tanh, lambda d, result, a: d * (1.0 - result * result))
+_dear("arcsinh", np.arcsinh, lambda d, result, a: d / a.graph("sqrt", 1.0 + a * a))
+_dear("arccosh", np.arccosh, lambda d, result, a: d / (a.graph("sqrt", a - 1.0) * a.graph("sqrt", a + 1.0)))
+_dear("arctanh", np.arctanh, lambda d, result, a: d / (1.0 - a * a))
+_dear("expit", _expit, lambda d, result, a: d * (result * (1.0 - result)))
+_dear(
+    "logaddexp",
+    np.logaddexp,
+    lambda d, result, a, b: d * a.graph("expit", a - b),
+    lambda d, result, a, b: d * a.graph("expit", b - a),
+)
+_dear(
+    "erf",
+    np.vectorize(math.erf, otypes=[float]),
+    lambda d, result, a: d * (2.0 / math.sqrt(math.pi) * a.graph("exp", -(a * a))),
+)
+_dear(
+    "remainder",
+    np.remainder,
+    lambda d, result, a, b: d,
+    lambda d, result, a, b: -(d * a.graph("floor_divide", a, b)),
+)
+_dear("floor_divide", np.floor_divide)
+_dear(
+    "hypot",
+    np.hypot,
+    lambda d, result, a, b: d * a / _or_one(result),
+    lambda d, result, a, b: d * b / _or_one(result),
+)
+
+# Truth, integers and narrow numbers as real ones: for the machine, which has no others, a copy.
+OPERATIONS["real"] = OPERATIONS["copy"]._replace(twin=lambda a: np.asarray(a, np.float64))

@@ -1,0 +1,150 @@
+"""The gradient of a graph's result, as more nodes of the same graph: reverse mode, one node at a time.
+
+The adjoint of a node is the derivative of the result by it. From the last node to the first, each hands on what it
+contributes to the adjoints of its inputs (A. Griewank and A. Walther, Evaluating Derivatives, 2008, section 3.2). A
+single number may stand for an adjoint that is the same everywhere.
+
+`where` computes both of its sides. On the side that is not taken the adjoint is 0, but a slope may be infinite there,
+or NaN, and 0 times that is NaN: what leads to such a side hands on nothing where its own adjoint is 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradopt._tape.graph.geometry import Geometry, Shape, steps
+from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.operations import OPERATIONS
+
+# Operations whose contributions are 0 where the adjoint is, whatever the inputs are.
+_HARMLESS = {"copy", "add", "subtract", "negative", "maximum", "minimum", "where"}
+
+
+def gradient(graph: Graph, result: Node) -> Node:
+    """The node for the derivative of `result`, which has one element, by x: it has the shape of x."""
+    graph.wide = True
+    nodes = [node for node in needed(result) if node.value is None]
+    sides = [side for node in nodes if node.operation == "where" for side in node.inputs[1:]]
+    guarded = {node.number for node in needed(*sides) if node.operation not in _HARMLESS}
+    direct = {result.number: graph.constant(1.0)}
+    parts: dict[int, list[tuple[Geometry, Node]]] = {}  # contributions to views of a node
+    for node in reversed(nodes):
+        d = direct.pop(node.number, None)
+        if node.number in parts:
+            d = _with_parts(graph, d, parts.pop(node.number), node.shape)
+        if node is graph.x and d is not None:
+            return _spread(graph, d, node.shape)
+        if d is None or node is graph.x:
+            continue
+        if node.operation == "view":
+            base = node.inputs[0]
+            parts.setdefault(base.number, []).append((node.extra, _spread(graph, d, node.shape)))
+            continue
+        own: dict[int, Node] = {}  # together, where an input stands twice: x x has the adjoint 2 d x
+        for position, i in enumerate(node.inputs):
+            guard = node.number in guarded
+            contribution = _contribution(graph, node, position, d, guard) if i.value is None else None
+            if contribution is not None:
+                if contribution.size == 1:  # for all elements
+                    contribution = graph.reshaped(contribution, i.shape if i.size == 1 else ())
+                own[i.number] = own[i.number] + contribution if i.number in own else contribution
+        for number, contribution in own.items():
+            direct[number] = direct[number] + contribution if number in direct else contribution
+    return graph.constant(np.zeros(graph.x.shape))
+
+
+def needed(*results: Node) -> list[Node]:
+    """The nodes on which some results depend, and these, in their order."""
+    found, waiting = {result.number: result for result in results}, list(results)
+    while waiting:
+        for i in waiting.pop().inputs:
+            if i.number not in found:
+                found[i.number] = i
+                waiting.append(i)
+    return [found[number] for number in sorted(found)]
+
+
+def _with_parts(graph: Graph, d: Node | None, parts: list[tuple[Geometry, Node]], shape: Shape) -> Node:
+    """An adjoint to whose elements some parts contribute, beside what contributes to all."""
+    whole = Geometry(0, steps(shape))
+    for geometry, part in parts:
+        if geometry == whole and part.shape == shape:
+            d = part if d is None else d + part
+    parts = [(geometry, part) for geometry, part in parts if not (geometry == whole and part.shape == shape)]
+    if d is not None:
+        parts.insert(0, (whole, _spread(graph, d, shape)))
+    return graph.accumulated(parts, shape)
+
+
+def _spread(graph: Graph, d: Node, shape: Shape) -> Node:
+    """An adjoint with all its elements."""
+    if d.shape == shape:
+        return d
+    return graph.stretched(graph.reshaped(d, ()), shape) if math.prod(shape) > 1 else graph.reshaped(d, shape)
+
+
+def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool) -> Node | None:
+    """What a node contributes to the adjoint of one of its inputs; None for nothing.
+
+    guard : whether that is 0 where d is, even if the slope is not finite
+    """
+    i = node.inputs[position]
+    operation = OPERATIONS.get(node.operation)
+    if operation is not None:
+        derivative = operation.derivatives[position] if operation.derivatives else None
+        if derivative is None:
+            return None
+        contribution = derivative(d, node, *node.inputs)
+        if guard:
+            contribution = graph("where", d, contribution, 0.0)
+        if i.size == 1 and node.size > 1:  # i stands for many
+            return contribution * float(node.size) if contribution.size == 1 else graph.total(contribution)
+        return contribution
+    if node.operation == "accumulate":
+        contribution = _of_accumulation(graph, node, position, d)
+        if guard and node.extra[0] == "multiply":
+            contribution = graph("where", _of_each(graph, node, position, d), contribution, 0.0)
+        return contribution
+    d = _spread(graph, d, node.shape)
+    if node.operation == "matmul":
+        a, b = node.inputs
+        if position == 0:
+            return graph.product(d, graph.moved(b, np.transpose))
+        return graph.product(graph.moved(a, np.transpose), d)
+    assert node.operation == "cumsum"
+    turned = graph.moved(d, lambda a: np.flip(a, -1))
+    return graph.moved(graph.along_lines("cumsum", turned), lambda a: np.flip(a, -1))
+
+
+def _of_accumulation(graph: Graph, node: Node, position: int, d: Node) -> Node:
+    how, geometries = node.extra
+    geometry, i = geometries[position], node.inputs[position]
+    if how == "add":
+        return _of_each(graph, node, position, d)
+    if how == "multiply":
+        return _of_each(graph, node, position, d) * _other_products(graph, i, geometry)
+    winners = graph("equal", i, _of_each(graph, node, position, node))
+    count = graph.accumulated([(geometry, winners)], node.shape)
+    return _of_each(graph, node, position, d / count) * winners
+
+
+def _of_each(graph: Graph, node: Node, position: int, result: Node) -> Node:
+    """For each element of an accumulation's input that of `result`, of the accumulation's shape, to which it went."""
+    if result.size == 1:
+        return result
+    return graph.view(result, node.extra[1][position], node.inputs[position].shape)
+
+
+def _other_products(graph: Graph, node: Node, geometry: Geometry) -> Node:
+    """For each element the product of the others that went to the same place."""
+    assert geometry.strides is not None
+    last = [axis for axis, stride in enumerate(geometry.strides) if stride == 0]
+    order = [axis for axis in range(len(node.shape)) if axis not in last] + last
+    many = math.prod(node.shape[axis] for axis in last)
+    lines = graph.moved(node, lambda a: a.transpose(order).reshape(-1, many))
+    products = graph.along_lines("other_products", lines)
+    turned = tuple(node.shape[axis] for axis in order)
+    return graph.moved(products, lambda a: a.reshape(turned).transpose(np.argsort(order)))

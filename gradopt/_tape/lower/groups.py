@@ -1,0 +1,233 @@
+"""What a tape computes when.
+
+Nodes fall into stages by their level: one more than that of the nodes whose whole result they need. Elementwise nodes
+of one level and one shape form a group, and go through their arrays together; numbers are the group of shape (). A
+group also combines its nodes with elements elsewhere. What is cheap is computed again in a later group rather than
+kept.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+import numpy as np
+
+from gradopt._tape.graph.evaluate import HOW
+from gradopt._tape.graph.geometry import Geometry, Shape, is_line, places_of, steps
+from gradopt._tape.graph.node import Node, space
+from gradopt._tape.graph.operations import OPERATIONS
+from gradopt._tape.lower import layout as memory
+from gradopt._tape.lower.layout import Memory, Place
+from gradopt._tape.machine import program
+
+# Elementwise nodes that are computed again, at the most, rather than kept from an earlier stage.
+_AGAIN = 4
+
+Group = tuple[int, Shape]  # the level, and the shape of the arrays
+
+
+class Output(NamedTuple):
+    """A node that is combined with elements elsewhere."""
+
+    how: int
+    place: Place
+    geometry: Geometry
+    node: Node
+    batch: int  # outputs of one batch are done together, in their order
+
+
+class Clearing(NamedTuple):
+    """Elements that get the neutral element of a combination first."""
+
+    how: int
+    place: Place
+    size: int
+
+
+class Schedule:
+    """The groups that lead to a result and its gradient.
+
+    Attributes
+    ----------
+    members : dict of Group to dict of int to Node
+        The nodes that a group computes, by their numbers.
+    outputs : dict of Group to list of Output
+    clearings : dict of int to list of Clearing
+        What comes before the groups of a level.
+    others : dict of int to list of Node
+        Matrix products and what runs along lines: what comes after the groups of a level.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.members: dict[Group, dict[int, Node]] = defaultdict(dict)
+        self.outputs: dict[Group, list[Output]] = defaultdict(list)
+        self.clearings: dict[int, list[Clearing]] = defaultdict(list)
+        self.others: dict[int, list[Node]] = defaultdict(list)
+        self._levels: dict[int, int] = {}
+        self._whole: set[int] = set()  # nodes that are wanted by other groups than their own
+        self._waiting: list[tuple[Node, Group | None]] = []  # nodes to compute in a group, or to have as a whole
+
+    def compute_numbers(self, nodes: list[Node], gradient: Node) -> None:
+        """Where but numbers are computed, have all of them in one group, in their order: what follows finds them there.
+
+        nodes : those on which objective and gradient depend
+        """
+        computed = [node for node in nodes if node.value is None and node.operation not in ("x", "view")]
+        if gradient.value is None and gradient.operation == "accumulate":
+            computed.remove(gradient)
+        if all([node.size == 1 and node.elementwise for node in computed]):
+            self._levels = dict.fromkeys([node.number for node in nodes], 0)
+            self.members[0, ()] = {node.number: node for node in computed}
+
+    def require(self, node: Node) -> None:
+        """See that a node is there as a whole when its level is over."""
+        self._waiting.append((node, None))
+        self._settle()
+
+    def write(self, node: Node, place: Place) -> None:
+        """Have a node end up at a place."""
+        if node.value is None and node.operation == "accumulate" and node.extra[0] == "add":
+            self._whole.add(node.number)
+            self._accumulate(node, place)
+        else:
+            self._output(Output(program.REPLACE, place, Geometry(0, steps(node.shape)), node, -1 - len(self.outputs)))
+        self._settle()
+
+    def is_home(self, node: Node, group: Group) -> bool:
+        """Whether this group computes a node for others."""
+        return node.number in self._whole and self._home(node) == group
+
+    def level(self, node: Node) -> int:
+        """When an elementwise node is computed; of another one, when it is there."""
+        levels = self._levels
+        if node.number in levels:
+            return levels[node.number]
+        waiting = [node]
+        while waiting:
+            one = waiting[-1]
+            missing = [i for i in one.inputs if i.value is None and i.number not in levels]
+            if missing and one.value is None:
+                waiting += missing
+            else:
+                waiting.pop()
+                levels[one.number] = self._own_level(one)
+        return levels[node.number]
+
+    def _own_level(self, node: Node) -> int:
+        if node.value is not None:
+            return 0
+        if node.elementwise:
+            shape, level = space(node), 0
+            for i in node.inputs:
+                if i.value is None:
+                    # Numbers and arrays of another shape must be there before.
+                    level = max(level, self._levels[i.number] + (i.elementwise and space(i) != shape))
+            return level
+        inputs = [i for i in node.inputs if i.value is None]
+        if node.operation == "accumulate":  # of elementwise nodes in their own groups
+            return max([self._levels[i.number] for i in inputs], default=0) + 1
+        there = max([self._levels[i.number] + i.elementwise for i in inputs], default=0)
+        return there if node.operation in ("x", "view") else there + 1
+
+    def _home(self, node: Node) -> Group:
+        return self.level(node), space(node)
+
+    def _settle(self) -> None:
+        """Work off what is waiting."""
+        while self._waiting:
+            node, group = self._waiting.pop()
+            if node.value is None and node.operation != "x":
+                if group is None:
+                    self._have(node)
+                else:
+                    self._compute(node, group)
+
+    def _have(self, node: Node) -> None:
+        if node.number in self._whole:
+            return
+        self._whole.add(node.number)
+        if node.operation == "view":
+            self._waiting.append((node.inputs[0], None))
+        elif node.elementwise:
+            self._waiting.append((node, self._home(node)))
+        elif node.operation == "accumulate":
+            self._accumulate(node, Place(program.WORK, self._memory.own_place(node)))
+        else:
+            self.others[self.level(node) - 1].append(node)
+            self._waiting += [(i, None) for i in node.inputs]
+
+    def _compute(self, node: Node, group: Group) -> None:
+        """Have an elementwise node computed in a group, with what it needs there."""
+        if node.number in self.members[group] or (node.number in self._whole and self._home(node) != group):
+            return
+        self.members[group][node.number] = node
+        for i in node.inputs:
+            fused = i.elementwise and space(i) == group[1] and (self.level(i) == group[0] or self._is_cheap(i))
+            self._waiting.append((i, group if fused else None))
+
+    def _is_cheap(self, node: Node) -> bool:
+        """Whether a large array is better computed again than kept."""
+        if node.size <= memory.PIECE or node.number in self._whole:
+            return False
+        left, below = _AGAIN, [node]
+        while below:
+            one = below.pop()
+            left -= 1
+            if left < 0 or OPERATIONS[one.operation].dear:
+                return False
+            below += [i for i in one.inputs if i.size > 1 and i.elementwise and i.number not in self._whole]
+        return True
+
+    def _accumulate(self, node: Node, place: Place) -> None:
+        """Have the parts of an accumulation put where they belong."""
+        how, geometries = node.extra
+        self._memory.put(node, place)
+        parts: list[tuple[Geometry, Node]] = list(zip(geometries, node.inputs, strict=True))
+        kind = HOW.index(how)
+        kinds = [kind] * len(parts)
+        if how == "add" and _disjoint(parts, node.size):
+            kinds = [program.REPLACE] * len(parts)
+        else:
+            first = min(self._order(part) for _, part in parts)
+            begin = end = 0
+            early = [item for item in parts if self._order(item[1]) == first]
+            if how == "add" and all(is_line(geometry, part.shape) for geometry, part in early):
+                # The line that begins last replaces what is there: nothing was added to its elements before, in any
+                # piece.
+                line = max(early, key=lambda item: item[0].offset)
+                parts = [line] + [item for item in parts if item is not line]
+                kinds[0] = program.REPLACE
+                begin, end = line[0].offset, line[0].offset + line[1].size
+            for start, stop in ((0, begin), (end, node.size)):
+                if start < stop:
+                    cleared = Clearing(kind, place._replace(place=place.place + start), stop - start)
+                    self.clearings[first[0]].append(cleared)
+        for how_stored, (geometry, part) in zip(kinds, parts, strict=True):
+            self._output(Output(how_stored, place, geometry, part, node.number))
+
+    def _order(self, node: Node) -> tuple[int, int, Shape]:
+        return group_order(self._home(node))
+
+    def _output(self, output: Output) -> None:
+        group = self._home(output.node)
+        self.outputs[group].append(output)
+        self._waiting.append((output.node, group if output.node.elementwise else None))
+
+
+def group_order(group: Group) -> tuple[int, int, Shape]:
+    """By this the groups are sorted into the order in which they are done."""
+    return group[0], len(group[1]), group[1]
+
+
+def _disjoint(parts: list[tuple[Geometry, Node]], size: int) -> bool:
+    """Whether the parts cover an array, each element once."""
+    if sum(part.size for _, part in parts) != size:
+        return False
+    if all(part.size == 1 and geometry.strides is not None for geometry, part in parts):
+        return len({geometry.offset for geometry, _ in parts}) == size
+    hits = np.zeros(size, np.int8)
+    for geometry, part in parts:
+        np.add.at(hits, places_of(geometry, part.shape).reshape(-1), 1)
+    return bool((hits == 1).all())

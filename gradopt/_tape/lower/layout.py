@@ -1,0 +1,167 @@
+"""Where everything stands that a tape works with: places in `work`, in `constants`, and tables of geometries."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from gradopt._tape.graph.geometry import Geometry, Shape, collapsed, steps
+from gradopt._tape.graph.node import Node
+from gradopt._tape.machine import program
+
+# Elements of a piece at the most, and those of an array with a place of its own.
+PIECE = 512
+
+# Arrays of a line of the cache or more begin at one.
+LINE = 16
+
+# Up to this length x is copied to `work`, where rows find it.
+COPIED = 4096
+
+
+def _next_line(place: int) -> int:
+    return -(-place // LINE) * LINE
+
+
+class Known(NamedTuple):
+    """Where something that does not depend on x stands.
+
+    array : program.WORK or program.CONSTANTS
+    place : int
+    node : Node
+    times : int, how often, if it is a number
+    """
+
+    array: int
+    place: int
+    node: Node
+    times: int
+
+
+class Place(NamedTuple):
+    """Where an array stands: the array it is part of, and the place of its first element there."""
+
+    array: int
+    place: int
+
+
+class Memory:
+    """The places of the nodes of one tape.
+
+    Attributes
+    ----------
+    known : list of Known
+        What stands in `work` before each run, and in `constants`.
+    work_size, constants_size : int
+    tables : list of int
+        As in `Program`.
+    x_is_copied : bool
+        Whether x stands at the beginning of `work`, or only where it is given.
+    """
+
+    def __init__(self, x: Node) -> None:
+        self.known: list[Known] = []
+        self.work_size = self.constants_size = 0
+        self.tables: list[int] = []
+        self._places: dict[int, Place] = {}  # of nodes
+        self._numbers: dict[int, Place] = {}  # of those that are numbers, views among them
+        self._filled: dict[tuple[int, int], int] = {}  # known numbers and how often they stand -> where
+        self._registers: list[int] = []  # places of pieces that are free
+        self._geometries: dict[Any, int] = {}
+        self.x_is_copied = x.size <= COPIED
+        self.put(x, Place(program.WORK, self.space(x.size)) if self.x_is_copied else Place(program.X, 0))
+
+    def put(self, node: Node, place: Place) -> None:
+        """Let a node stand at a place."""
+        self._places[node.number] = place
+
+    def space(self, size: int) -> int:
+        """The place of so many numbers of `work` that nothing else has."""
+        place = _next_line(self.work_size) if size >= LINE else self.work_size
+        self.work_size = place + size
+        if self.work_size > program.PLACES:
+            raise MemoryError("the tape needs more than 2**30 numbers of memory")
+        return place
+
+    def own_place(self, node: Node) -> int:
+        """The place in `work` of a node that is there as a whole."""
+        where = self._places.get(node.number)
+        if where is None:
+            where = self._places[node.number] = Place(program.WORK, self.space(node.size))
+        return where.place
+
+    def where(self, node: Node) -> Place | None:
+        """Where the elements of a node stand, one after the other; None of a view in which they don't."""
+        if node.value is not None and not (node.operation == "view" and node.size > PIECE):
+            where = self._places.get(node.number)
+            if where is None:
+                small = node.size <= PIECE
+                where = (
+                    Place(program.WORK, self.space(node.size))
+                    if small
+                    else Place(program.CONSTANTS, self.constants_size)
+                )
+                self.constants_size += 0 if small else _next_line(node.size)
+                self._places[node.number] = where
+                self.known.append(Known(*where, node, 1))
+            return where
+        if node.operation == "view":
+            geometry = node.extra
+            lengths = [length for length in node.shape if length > 1]
+            if geometry.positions is not None:
+                return None
+            strides = [s for s, length in zip(geometry.strides, node.shape, strict=True) if length > 1]
+            if tuple(strides) != steps(tuple(lengths)):
+                return None
+            base = self.base(node)
+            return base._replace(place=base.place + geometry.offset)
+        if node.number in self._places:
+            return self._places[node.number]
+        return Place(program.WORK, self.own_place(node))
+
+    def table(self, base: Place, geometry: Geometry, shape: Shape) -> tuple[bool, int]:
+        """Where a geometry stands in `tables`, and whether it is one of places."""
+        key = base.place, geometry, shape
+        known = self._geometries.get(key)
+        if known is None:
+            known = self._geometries[key] = len(self.tables)
+            if geometry.positions is not None:
+                self.tables += (geometry.positions.places.reshape(-1) + base.place).tolist()
+            else:
+                axes = collapsed(shape, geometry.strides or ())
+                self.tables += [base.place + geometry.offset, len(axes)]
+                for length, stride in axes:
+                    self.tables += [length, stride]
+        return geometry.positions is not None, known
+
+    def base(self, view: Node) -> Place:
+        """Where that stands of which a node is a view."""
+        base = self.where(view.inputs[0])
+        assert base is not None
+        return base
+
+    def where_number(self, node: Node) -> Place:
+        """Where a number stands."""
+        found = self._numbers.get(node.number)
+        if found is None:
+            found = self.where(node)
+            if found is None:  # at a position
+                base = self.base(node)
+                found = base._replace(place=base.place + node.extra.first)
+            self._numbers[node.number] = found
+        return found
+
+    def filled(self, node: Node, times: int) -> int:
+        """The place in `work` where a known number stands many times."""
+        key = node.number, times
+        if key not in self._filled:
+            self._filled[key] = self.space(times)
+            self.known.append(Known(program.WORK, self._filled[key], node, times))
+        return self._filled[key]
+
+    def register(self) -> int:
+        """A place for a piece, until it is released."""
+        return self._registers.pop() if self._registers else self.space(PIECE)
+
+    def release(self, registers: list[int]) -> None:
+        """Let others have these places of pieces."""
+        self._registers += registers

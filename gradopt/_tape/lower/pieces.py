@@ -1,0 +1,145 @@
+"""The rows of one stage of pieces, and the places that these share."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+from gradopt._tape.graph.geometry import Geometry, is_line
+from gradopt._tape.graph.node import Node
+from gradopt._tape.lower.groups import Group, Output, Schedule
+from gradopt._tape.lower.layout import Memory
+from gradopt._tape.machine import opcodes, program
+
+
+class PieceRows:
+    """The rows of one stage of pieces, with the places that they share."""
+
+    def __init__(self, memory: Memory, schedule: Schedule, group: Group, length: int) -> None:
+        self.rows: list[tuple[int, ...]] = []
+        self._memory, self._schedule, self._group, self._length = memory, schedule, group, length
+        self._small = math.prod(group[1]) <= length
+        self._at: dict[int, int] = {}  # nodes -> the place of the piece, or of the array
+        self._own: set[int] = set()  # nodes with a register
+        self._free: list[int] = []  # registers that hold nothing any more
+        self._taken: list[int] = []
+        members, outputs = schedule.members.get(group, {}), schedule.outputs.get(group, [])
+        due = _due(outputs)
+        ends = _ends(members, due)
+        for number in sorted({*members, *due, *ends}):
+            if number in members:
+                self._compute(members[number])
+            for output in due.get(number, []):
+                self._store(output)
+            self._free += [self._at[end] for end in ends.get(number, []) if end in self._own]
+        memory.release(self._taken)
+
+    def _compute(self, node: Node) -> None:
+        if node.operation in opcodes.WITH_NUMBER and self._group[1]:
+            for position, (number, other) in enumerate((node.inputs, node.inputs[::-1])):
+                place = self._number_in_work(number)
+                if place is not None:
+                    piece, instruction = self._piece(other), opcodes.WITH_NUMBER[node.operation][position]
+                    self.rows.append((instruction, self._target(node), piece, place, 0))
+                    return
+        places = [self._piece(i) for i in node.inputs]
+        places += [places[0]] * (3 - len(places))
+        self.rows.append((opcodes.opcode(node.operation), self._target(node), *places))
+
+    def _target(self, node: Node) -> int:
+        if self._small or self._schedule.is_home(node, self._group):
+            place = self._memory.own_place(node) + (0 if self._small else program.IN_MEMORY)
+        else:
+            place = self._register()
+            self._own.add(node.number)
+        self._at[node.number] = place
+        return place
+
+    def _register(self) -> int:
+        return self._free.pop() if self._free else self._fresh()
+
+    def _fresh(self) -> int:
+        """The place of a piece that nothing else of this stage had before."""
+        place = self._memory.register()
+        self._taken.append(place)
+        return place
+
+    def _piece(self, node: Node) -> int:
+        """The place of a node's piece, with a row that brings it there if need be."""
+        place = self._at.get(node.number)
+        if place is None:
+            place = self._at[node.number] = self._brought(node)
+        return place
+
+    def _brought(self, node: Node) -> int:
+        if node.size == 1 and self._group[1]:
+            return self._number(node)
+        where = self._memory.where(node)
+        if where is not None and where.array == program.WORK:
+            return where.place + (0 if self._small else program.IN_MEMORY)
+        if where is not None and where.array == program.X and where.place < program.PLACES:
+            return where.place + program.IN_X
+        place = self._register()
+        self._own.add(node.number)
+        if where is not None:
+            self.rows.append((opcodes.LOAD, place, *where, 0))
+        else:
+            base = self._memory.base(node)
+            by_places, table = self._memory.table(base, node.extra, node.shape)
+            self.rows.append((opcodes.LOAD_AT if by_places else opcodes.LOAD_VIEW, place, base.array, table, 0))
+        return place
+
+    def _number_in_work(self, node: Node) -> int | None:
+        """The place in `work` of a node that is one number."""
+        where = self._memory.where_number(node) if node.size == 1 else None
+        return where.place if where is not None and where.array == program.WORK else None
+
+    def _number(self, node: Node) -> int:
+        """The place of a piece full of one number."""
+        if node.value is not None:
+            return self._memory.filled(node, self._length)
+        place, where = self._fresh(), self._memory.where_number(node)  # it stays from piece to piece
+        if where.array == program.WORK:
+            self.rows.append((opcodes.FILL, place, where.place, 0, 0))
+        else:
+            _, table = self._memory.table(where, Geometry(0, (0,)), (math.prod(self._group[1]),))
+            self.rows.append((opcodes.LOAD_VIEW, place, where.array, table, 0))
+        return place
+
+    def _store(self, output: Output) -> None:
+        how, place, geometry, node, _ = output
+        piece = self._piece(node)
+        if piece >= program.IN_MEMORY:  # a store takes a piece from a register
+            register = self._register()
+            self.rows.append((opcodes.opcode("copy"), register, piece, piece, piece))
+            piece = self._at[node.number] = register
+            self._own.add(node.number)
+        if is_line(geometry, node.shape):
+            self.rows.append((opcodes.STORE, piece, place.array, place.place + geometry.offset, how))
+        else:
+            by_places, table = self._memory.table(place, geometry, node.shape)
+            self.rows.append((opcodes.STORE_AT if by_places else opcodes.STORE_VIEW, piece, place.array, table, how))
+
+
+def _due(outputs: list[Output]) -> dict[int, list[Output]]:
+    """When outputs are done: after the last node of their batch."""
+    batches: dict[int, list[Output]] = defaultdict(list)
+    due: dict[int, list[Output]] = defaultdict(list)
+    for output in outputs:
+        batches[output.batch].append(output)
+    for batch in batches.values():
+        due[max(output.node.number for output in batch)] += batch
+    return due
+
+
+def _ends(members: dict[int, Node], due: dict[int, list[Output]]) -> dict[int, list[int]]:
+    """After which number which nodes are not needed any more."""
+    last = {number: number for number in members}
+    for number in sorted({*members, *due}):
+        if number in members:
+            last |= {i.number: number for i in members[number].inputs}
+        last |= {output.node.number: number for output in due.get(number, [])}
+    ends = defaultdict(list)
+    for number, end in last.items():
+        ends[end].append(number)
+    return ends

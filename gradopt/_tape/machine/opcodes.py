@@ -1,0 +1,37 @@
+"""The instructions of the machine, by number.
+
+The elementwise operations have the names that they have in a graph (`graph.operations`).
+"""
+
+from __future__ import annotations
+
+# fmt: off
+(
+    COPY, ADD, SUBTRACT, MULTIPLY, DIVIDE, NEGATIVE, MAXIMUM, MINIMUM, SHARE, WHERE, ABSOLUTE, SIGN, FLOOR,
+    CEIL, TRUNC, RINT, SQRT, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL, NOT_EQUAL, LOGICAL_AND,
+    LOGICAL_OR, LOGICAL_NOT,
+    POWER, EXP, EXPM1, LOG, LOG1P, SIN, COS, TAN, ARCSIN, ARCCOS, ARCTAN, ARCTAN2, SINH, COSH, TANH, ARCSINH,
+    ARCCOSH, ARCTANH, EXPIT, LOGADDEXP, ERF, REMAINDER, FLOOR_DIVIDE, HYPOT,
+) = range(50)
+# fmt: on
+
+FIRST_EXPENSIVE = POWER  # from here on an operation costs so much that a result is better kept than computed again
+
+# Instructions beyond the elementwise operations. Those of pieces: by elements in a line, by a geometry, by places.
+GET, PUT, ADD_TO, FILL, LOAD, STORE, LOAD_VIEW, STORE_VIEW, LOAD_AT, STORE_AT = range(100, 110)
+
+# Of a piece and a number, which stands at the second place; and which number is meant by which input.
+PLUS, TIMES, MINUS, FROM, OVER, UNDER = range(110, 116)
+WITH_NUMBER = {
+    "add": (PLUS, PLUS),
+    "multiply": (TIMES, TIMES),
+    "subtract": (FROM, MINUS),
+    "divide": (UNDER, OVER),
+}
+
+REAL = COPY  # truth, integers and narrow numbers as real ones: the machine has no others
+
+
+def opcode(operation: str) -> int:
+    """The number of an elementwise operation of a graph."""
+    return int(globals()[operation.upper()])

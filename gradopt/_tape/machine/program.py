@@ -1,0 +1,43 @@
+"""What the machine is given."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Program(NamedTuple):
+    """What the machine is given.
+
+    Attributes
+    ----------
+    program : uint32 array (rows, 5), C order
+        Instructions: number, place of the result, places of up to three inputs; of those that move elements the array
+        (one of X, CONSTANTS, WORK, GRAD) and the place in it or the place of a geometry in `tables`.
+    stages : int64 array (stages, 5), C order
+        The kind; then of rows the first, the end, the size of the arrays and of the pieces; of others as their kernels
+        say.
+    tables : int64 array
+        Geometries: offset, number of axes, lengths, strides, from the last axis to the first; or places one by one.
+    constants : float array
+        Large arrays that do not depend on x.
+    """
+
+    program: NDArray[np.uint32]
+    stages: NDArray[np.int64]
+    tables: NDArray[np.int64]
+    constants: NDArray[Any]
+
+
+X, CONSTANTS, WORK, GRAD = range(4)
+
+# Kinds of stages.
+START, NUMBERS, PIECES, CLEAR, MATMUL, CUMSUM, OTHER_PRODUCTS, RESULT = range(8)
+
+# How a store combines with what is there, as `graph.evaluate.HOW` counts; the last one replaces it.
+COMBINE_ADD, COMBINE_MULTIPLY, COMBINE_MAXIMUM, COMBINE_MINIMUM, REPLACE = range(5)
+
+# Places of pieces from here on are those of arrays in `work`, and in x; PLACES there are of each.
+IN_MEMORY, IN_X, PLACES = 2 << 30, 3 << 30, 1 << 30

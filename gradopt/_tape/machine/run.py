@@ -1,0 +1,329 @@
+"""The machine that runs tapes: kernels that were compiled long before a tape is written.
+
+A tape is data (see `Program`): stages, which are done one after the other, and the rows that most of them consist of.
+A row is an instruction: its number, the place of the result, and those of its inputs. Places are in `work`.
+
+- A stage of numbers has rows that take a number each.
+- A stage of pieces goes through arrays of one size piece by piece, all its rows for one piece before the next piece, so
+  that what lies between the first row and the last stays in the cache. A place is that of a piece, and is used again
+  for the next one; or, from IN_MEMORY on, that of an array of which each piece is a part, and from IN_X on one in x.
+- The other stages clear accumulators, multiply matrices, and take running sums and products.
+
+The arrays of all kernels: program uint32 (rows, 5), stages and tables int64, as `Program` says, read; constants float
+(any,), read; work float (any,), written; grad float (n,), written; x float (n,), read; all C order, none overlapping.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from gradopt._compiler import borrowed, elementwise, kernel, matrix, part, summation, type_of, unpacking
+from gradopt._numerics.matmul import product
+from gradopt._tape.machine.elements import cheaply, dearly, of_number, with_number
+from gradopt._tape.machine.opcodes import (
+    FILL,
+    FIRST_EXPENSIVE,
+    GET,
+    LOAD,
+    LOAD_AT,
+    LOAD_VIEW,
+    PLUS,
+    PUT,
+    STORE,
+    STORE_VIEW,
+)
+from gradopt._tape.machine.program import (
+    CLEAR,
+    COMBINE_MAXIMUM,
+    COMBINE_MINIMUM,
+    COMBINE_MULTIPLY,
+    CUMSUM,
+    GRAD,
+    IN_MEMORY,
+    IN_X,
+    MATMUL,
+    NUMBERS,
+    PIECES,
+    RESULT,
+    START,
+    WORK,
+    X,
+)
+from gradopt._tape.machine.transfers import copy, fill, load_at, load_view, store, store_at, store_view
+
+
+@kernel(inline=True)
+def chosen(array, constants, grad, work, x):
+    """The array of a number: X, CONSTANTS, WORK or GRAD."""
+    if array == WORK:
+        return work
+    if array == X:
+        return x
+    return grad if array == GRAD else constants
+
+
+@kernel(separate=True)
+def numbers(program, first, end, constants, grad, work, x) -> None:
+    """A stage of rows that take a number each."""
+    grad, work, x, constants = borrowed(grad), borrowed(work), borrowed(x), borrowed(constants)
+    real = work.dtype.type
+    zero, half, one = real(0.0), real(0.5), real(1.0)
+    for row in range(first, end):
+        operation, o, a, b = program[row, 0], program[row, 1], program[row, 2], program[row, 3]
+        if operation < GET:
+            work[o] = of_number(operation, work[a], work[b], work[program[row, 4]], zero, half, one)
+        elif operation == GET:
+            work[o] = chosen(a, constants, grad, work, x)[b]
+        elif operation == PUT:
+            chosen(a, constants, grad, work, x)[b] = work[o]
+        else:
+            chosen(a, constants, grad, work, x)[b] += work[o]
+
+
+@kernel(separate=True)
+def pieces(program, first, end, size, length, tables, arrays) -> None:
+    """A stage that goes by pieces of `length` through arrays of `size`; arrays = (constants, grad, work, x)."""
+    constants, grad, work, x = borrowed(arrays)
+    tables = borrowed(tables)
+    begin = 0
+    while begin < size:
+        m = min(length, size - begin)
+        for row in range(first, end):
+            operation, o, a, b = program[row, 0], program[row, 1], program[row, 2], program[row, 3]
+            if operation < GET:
+                out = part(work, _place(o, begin), m)
+                u, v, w = (
+                    _input(a, begin, m, work, x),
+                    _input(b, begin, m, work, x),
+                    _input(program[row, 4], begin, m, work, x),
+                )
+                if operation < FIRST_EXPENSIVE:
+                    cheaply(operation, out, u, v, w)
+                else:
+                    dearly(operation, out, u, v)
+            elif operation >= PLUS:
+                with_number(operation, part(work, _place(o, begin), m), _input(a, begin, m, work, x), work[b])
+            elif operation == FILL:
+                if begin == 0:
+                    fill(part(work, o, min(length, size)), work[a])
+            else:
+                piece = part(work, _place(o, begin), m)
+                array = chosen(a, constants, grad, work, x)
+                how = program[row, 4]
+                if operation == LOAD:
+                    copy(piece, part(array, b + begin, m))
+                elif operation == STORE:
+                    store(how, part(array, b + begin, m), piece)
+                elif operation == LOAD_VIEW:
+                    load_view(piece, array, tables, b, begin)
+                elif operation == STORE_VIEW:
+                    store_view(how, array, piece, tables, b, begin)
+                elif operation == LOAD_AT:
+                    load_at(piece, array, part(tables, b + begin, m))
+                else:
+                    store_at(how, array, piece, part(tables, b + begin, m))
+        begin += length
+
+
+@kernel(inline=True)
+def _input(place, begin, m, work, x):
+    """A piece, of `work` or of x."""
+    if place < IN_X:
+        return part(work, _place(place, begin), m)
+    return part(x, place - IN_X + begin, m)
+
+
+@kernel(inline=True)
+def _place(place, begin):
+    """Where in `work` the piece begins."""
+    return place if place < IN_MEMORY else place - IN_MEMORY + begin
+
+
+# The other stages.
+
+
+@kernel(inline=True)
+def _clear(array, first, size, value):
+    for i in range(size):
+        array[np.uint64(first + i)] = value
+
+
+@kernel(inline=True)
+def _matrix(array, first, rows, columns):
+    return matrix(borrowed(array), first, rows, columns)
+
+
+@kernel(separate=True)
+def _multiply(tables, at, arrays) -> None:
+    """The product c = a b.
+
+    tables[at:] : of c the place in `work`, then m, k, n; of a and of b the array, the place in it, and 1 if it is
+    transposed there; the place of a scratch matrix (k, n) for b
+    """
+    constants, grad, work, x = borrowed(arrays)
+    m, k, n = tables[at + 1], tables[at + 2], tables[at + 3]
+    a, first_a, turned_a = chosen(tables[at + 4], constants, grad, work, x), tables[at + 5], tables[at + 6]
+    b, first_b, turned_b = chosen(tables[at + 7], constants, grad, work, x), tables[at + 8], tables[at + 9]
+    if n == 1:
+        vector = part(b, first_b, k)
+        out = part(work, tables[at], m)
+        if turned_a:
+            _vector_times(out, vector, _matrix(a, first_a, k, m))
+        else:
+            _times_vector(out, _matrix(a, first_a, m, k), vector)
+        return
+    if m == 1:
+        vector = part(a, first_a, k)
+        out = part(work, tables[at], n)
+        if turned_b:
+            _times_vector(out, _matrix(b, first_b, n, k), vector)
+        else:
+            _vector_times(out, vector, _matrix(b, first_b, k, n))
+        return
+    right = _matrix(b, first_b, k, n)
+    if turned_b:
+        source = _matrix(b, first_b, n, k)
+        right = _matrix(work, tables[at + 10], k, n)
+        for i in range(k):
+            for j in range(n):
+                right[i, j] = source[j, i]
+    c = _matrix(work, tables[at], m, n)
+    if turned_a:
+        product(c, c[:0, :], _matrix(a, first_a, k, m).T, right)
+    else:
+        product(c, c[:0, :], _matrix(a, first_a, m, k), right)
+
+
+@summation(separate=True)
+def _times_vector(out, a, v) -> None:
+    """The product out = a v, four rows at a time, so that v is read a fourth as often."""
+    m, k = a.shape
+    zero = out.dtype.type(0.0)
+    i = 0
+    while i + 4 <= m:
+        p, q, r, s = zero, zero, zero, zero
+        for j in range(k):
+            p += a[i, j] * v[j]
+            q += a[i + 1, j] * v[j]
+            r += a[i + 2, j] * v[j]
+            s += a[i + 3, j] * v[j]
+        out[i], out[i + 1], out[i + 2], out[i + 3] = p, q, r, s
+        i += 4
+    while i < m:
+        p = zero
+        for j in range(k):
+            p += a[i, j] * v[j]
+        out[i] = p
+        i += 1
+
+
+@elementwise
+def _vector_times(out, v, a) -> None:
+    """The product out = v a, four rows at a time, so that out is read and written a fourth as often."""
+    k, n = a.shape
+    zero = out.dtype.type(0.0)
+    for j in range(n):
+        out[j] = zero
+    i = 0
+    while i + 4 <= k:
+        p, q, r, s = v[i], v[i + 1], v[i + 2], v[i + 3]
+        for j in range(n):
+            out[j] += (p * a[i, j] + q * a[i + 1, j]) + (r * a[i + 2, j] + s * a[i + 3, j])
+        i += 4
+    while i < k:
+        p = v[i]
+        for j in range(n):
+            out[j] += p * a[i, j]
+        i += 1
+
+
+@kernel(separate=True)
+def _run(kind, tables, at, arrays) -> None:
+    """Running sums along lines, or of each element the product of the others in its line.
+
+    tables[at:] : the place of the result in `work`, lines, their length; of the input the array, the place of the first
+    element, and how far apart lines and elements are
+    """
+    constants, grad, work, x = borrowed(arrays)
+    out, lines, length = tables[at], tables[at + 1], tables[at + 2]
+    source, first = chosen(tables[at + 3], constants, grad, work, x), tables[at + 4]
+    between, step = tables[at + 5], tables[at + 6]
+    one = work.dtype.type(1.0)
+    for line in range(lines):
+        begin, to = first + line * between, out + line * length
+        if kind == CUMSUM:
+            total = source[np.uint64(begin)]
+            work[np.uint64(to)] = total
+            for i in range(1, length):
+                total += source[np.uint64(begin + i * step)]
+                work[np.uint64(to + i)] = total
+        else:
+            before = one
+            for i in range(length):
+                work[np.uint64(to + i)] = before
+                before *= source[np.uint64(begin + i * step)]
+            after = one
+            for i in range(length - 1, -1, -1):
+                work[np.uint64(to + i)] *= after
+                after *= source[np.uint64(begin + i * step)]
+
+
+@kernel(separate=True)
+def run(program, grad, work, x):
+    """Run a tape from its first stage to its last: writes the gradient, returns the objective as float64."""
+    program, stages, tables, constants = borrowed(program)
+    grad, work, x = borrowed(grad), borrowed(work), borrowed(x)
+    real = work.dtype.type
+    fun = 0.0
+    arrays = constants, grad, work, x
+    for stage in range(stages.shape[0]):
+        kind, first, end = stages[stage, 0], stages[stage, 1], stages[stage, 2]
+        if kind == NUMBERS:
+            numbers(program, first, end, constants, grad, work, x)
+        elif kind == PIECES:
+            pieces(program, first, end, stages[stage, 3], stages[stage, 4], tables, arrays)
+        elif kind == START:
+            for i in range(first):
+                work[i] = x[i]
+        elif kind == CLEAR:  # of an array, from `first` on, so many elements to the neutral one of a combination
+            how = stages[stage, 4]
+            value = real(1.0) if how == COMBINE_MULTIPLY else real(0.0)
+            value = real(-np.inf) if how == COMBINE_MAXIMUM else (real(np.inf) if how == COMBINE_MINIMUM else value)
+            _clear(chosen(end, constants, grad, work, x), first, stages[stage, 3], value)
+        elif kind == MATMUL:
+            _multiply(tables, first, arrays)
+        elif kind == RESULT:
+            fun = np.float64(work[np.uint64(first)])
+        else:
+            _run(kind, tables, first, arrays)
+    return fun
+
+
+# For loops that call it by its address.
+
+_TYPES = {
+    dtype: type_of((np.zeros((1, 5), np.uint32), np.zeros((1, 5), np.int64), np.zeros(1, np.int64), np.zeros(1, dtype)))
+    for dtype in (np.float32, np.float64)
+}
+_unpack_single, _unpack_double = (unpacking(packed_type) for packed_type in _TYPES.values())
+
+
+def _unpacked(data: int, work: Any) -> Any:
+    """The program at an address."""
+
+
+@overload(_unpacked)
+def _(data, work):
+    if work.dtype == types.float32:
+        return lambda data, work: _unpack_single(data)
+    return lambda data, work: _unpack_double(data)
+
+
+@kernel
+def evaluate(data, grad, work, x):
+    """`run` for the program that a `Packed` holds at the address `data`."""
+    return run(_unpacked(data, work), grad, work, x)

@@ -1,0 +1,132 @@
+"""Elements between a piece and an array: in a line, by a geometry, by places.
+
+piece : float array (m,), C order
+array : float array (any,), C order, not that of the piece
+tables : int64 array, as `Program` says, read
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradopt._compiler import borrowed, kernel, part, summation
+from gradopt._tape.machine.program import COMBINE_ADD, COMBINE_MAXIMUM, COMBINE_MINIMUM, COMBINE_MULTIPLY, REPLACE
+
+
+@kernel(inline=True)
+def fill(piece, value):
+    for i in range(piece.size):
+        piece[i] = value
+
+
+@kernel(inline=True)
+def copy(out, a):
+    for i in range(out.size):
+        out[i] = a[i]
+
+
+@kernel(separate=True)
+def store(how, line, piece) -> None:
+    """Combine a piece with as many elements in a line."""
+    line, piece = borrowed(line), borrowed(piece)
+    if how == REPLACE:
+        for i in range(piece.size):
+            line[i] = piece[i]
+    elif how == COMBINE_ADD:
+        for i in range(piece.size):
+            line[i] += piece[i]
+    else:
+        for i in range(piece.size):
+            line[i] = _combined(how, line[i], piece[i])
+
+
+@kernel(inline=True)
+def _combined(how, a, b):
+    """What an element becomes."""
+    if how == COMBINE_ADD:
+        return a + b
+    if how == COMBINE_MULTIPLY:
+        return a * b
+    if how == COMBINE_MAXIMUM:
+        return a if a >= b or a != a else b
+    if how == COMBINE_MINIMUM:
+        return a if a <= b or a != a else b
+    return b
+
+
+@summation(separate=True)
+def _sum(a):
+    """The sum of a, in its precision: pieces are short."""
+    total = a.dtype.type(0.0)
+    for i in range(a.size):
+        total += a[i]
+    return total
+
+
+@kernel(separate=True)
+def load_view(piece, array, tables, table, begin) -> None:
+    """Take a piece of a view: the elements from number `begin` on."""
+    piece, array, tables = borrowed(piece), borrowed(array), borrowed(tables)
+    axes, inner, stride = tables[table + 1], tables[table + 2], tables[table + 3]
+    done, at, left = 0, _begin_of(tables, table, begin), inner - begin % inner
+    while done < piece.size:
+        run = min(left, piece.size - done)
+        if stride == 1:
+            copy(part(piece, done, run), part(array, at, run))
+        elif stride == 0:
+            fill(part(piece, done, run), array[np.uint64(at)])
+        else:
+            for i in range(run):
+                piece[np.uint64(done + i)] = array[np.uint64(at + i * stride)]
+        done += run
+        if axes > 1 and done < piece.size:
+            at = _begin_of(tables, table, begin + done)
+        left = inner
+
+
+@kernel(separate=True)
+def store_view(how, array, piece, tables, table, begin) -> None:
+    """Combine a piece with the elements of a view from number `begin` on."""
+    piece, array, tables = borrowed(piece), borrowed(array), borrowed(tables)
+    axes, inner, stride = tables[table + 1], tables[table + 2], tables[table + 3]
+    done, at, left = 0, _begin_of(tables, table, begin), inner - begin % inner
+    while done < piece.size:
+        run = min(left, piece.size - done)
+        if stride == 1:
+            store(how, part(array, at, run), part(piece, done, run))
+        elif stride == 0 and how == COMBINE_ADD:
+            array[np.uint64(at)] += _sum(part(piece, done, run))
+        else:
+            for i in range(run):
+                place = np.uint64(at + i * stride)
+                array[place] = _combined(how, array[place], piece[np.uint64(done + i)])
+        done += run
+        if axes > 1 and done < piece.size:
+            at = _begin_of(tables, table, begin + done)
+        left = inner
+
+
+@kernel(inline=True)
+def _begin_of(tables, table, number):
+    """The place of an element of a view."""
+    at = tables[table]
+    for axis in range(tables[table + 1]):
+        length = tables[table + 2 + 2 * axis]
+        at += number % length * tables[table + 3 + 2 * axis]
+        number //= length
+    return at
+
+
+@kernel(separate=True)
+def load_at(piece, array, places) -> None:
+    """Take the elements at these places."""
+    for i in range(piece.size):
+        piece[i] = array[np.uint64(places[i])]
+
+
+@kernel(separate=True)
+def store_at(how, array, piece, places) -> None:
+    """Combine a piece with the elements at these places, which may be the same."""
+    for i in range(piece.size):
+        place = np.uint64(places[i])
+        array[place] = _combined(how, array[place], piece[i])

@@ -1,0 +1,36 @@
+"""The methods of arrays that are functions of NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradopt._tape.graph.node import Node
+
+
+def _method(function: Any) -> Any:
+    return lambda self, *arguments, **keywords: function(self, *arguments, **keywords)
+
+
+class ArrayMethods:
+    """What a traced array has in common with NumPy's arrays, by way of NumPy's functions."""
+
+    __slots__ = ()
+
+    node: Node
+
+    sum, prod, mean, var, std = map(_method, (np.sum, np.prod, np.mean, np.var, np.std))
+    max, min, cumsum, clip, dot = map(_method, (np.max, np.min, np.cumsum, np.clip, np.dot))
+    ravel, flatten, swapaxes, squeeze = map(_method, (np.ravel, np.ravel, np.swapaxes, np.squeeze))
+    repeat, take, diagonal, trace = map(_method, (np.repeat, np.take, np.diagonal, np.trace))
+    T = property(np.transpose)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)  # type: ignore[call-overload]
+
+    def transpose(self, *axes: Any) -> Any:
+        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)  # type: ignore[call-overload]
+
+    def copy(self, order: str = "C") -> Any:
+        return self if self.node.value is None else np.array(self)  # which may be written to

@@ -1,0 +1,52 @@
+"""How functions of NumPy's are made known to traced arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradopt._tape.graph.node import Node
+from gradopt._tape.record.errors import refused
+from gradopt._tape.record.traced_array import Trace, TracedArray, not_supported
+
+# NumPy's functions -> what they are for traced arrays.
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+
+def implements(*functions: Any) -> Callable[[Callable[..., Node]], Callable[..., Node]]:
+    """Register what takes a trace and the arguments of a NumPy function, and gives the node of the result."""
+
+    def register(implementation: Callable[..., Node]) -> Callable[..., Node]:
+        def function(trace: Trace, *arguments: Any, **keywords: Any) -> TracedArray:
+            return TracedArray(trace, implementation(trace, *arguments, **keywords))
+
+        FUNCTIONS.update(dict.fromkeys(functions, function))
+        return implementation
+
+    return register
+
+
+def refuse_others(**keywords: Any) -> None:
+    """For keywords that only the default is known of: None, False or np._NoValue."""
+    for name, value in keywords.items():
+        if value is not None and value is not False and value is not np._NoValue:  # type: ignore[attr-defined]
+            raise not_supported(f"with {name}")
+
+
+def require_real(dtype: Any) -> None:
+    """For a dtype that must be none, or a floating-point one."""
+    if dtype is not None and np.dtype(dtype).kind != "f":
+        raise not_supported(f"with dtype {np.dtype(dtype)}")
+
+
+def known(value: Any, trace: Trace) -> Any:
+    """The numbers of traced arrays, alone or within tuples, lists and dictionaries; refused where they depend on x."""
+    if isinstance(value, TracedArray):
+        if value.node.value is None:
+            raise refused("an index or a count that depends on x", "take np.where, or another jac")
+        return trace.value_of(value.node)
+    if isinstance(value, (tuple, list)):
+        return type(value)([known(item, trace) for item in value])
+    return {key: known(item, trace) for key, item in value.items()} if isinstance(value, dict) else value

@@ -1,0 +1,84 @@
+"""A tape: what a trace wrote down, with its gradient, ready for the machine."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._core.aligned import aligned_zeros
+from gradopt._tape.graph.evaluate import twin_of
+from gradopt._tape.graph.graph import Graph, given
+from gradopt._tape.graph.listing import listing
+from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.reverse import gradient
+from gradopt._tape.lower.assemble import Plan
+from gradopt._tape.lower.layout import Known
+from gradopt._tape.machine.program import CONSTANTS, PIECES, WORK, Program
+
+
+class Tape:
+    """A function of x and its gradient as a list of array operations; printed, one a line.
+
+    Parameters
+    ----------
+    result : Node
+        The objective, of one element.
+    """
+
+    def __init__(self, result: Node) -> None:
+        self.graph = cast(Graph, result.graph)
+        self.result = result
+        self.graph.limit = sys.maxsize
+        self.gradient = gradient(self.graph, result)
+        plan = Plan(self.result, self.gradient)
+        self._rows = np.array(plan.rows, np.uint32).reshape(-1, 5)
+        self._stages = np.array(plan.stages, np.int64).reshape(-1, 5)
+        self._tables = np.array([*plan.memory.tables, 0], np.int64)
+        self._known: list[Known] = plan.memory.known
+        self._sizes = plan.memory.work_size, plan.memory.constants_size
+        # Numbers that are computed in a run: a measure of its cost.
+        pieces = ((end - first) * size for kind, first, end, size, _ in plan.stages if kind == PIECES)
+        self.work = len(self._rows) + sum(pieces)
+
+    def __str__(self) -> str:
+        return listing(self.result, self.gradient)
+
+    def __repr__(self) -> str:
+        return f"<tape of {len(self._rows)} instructions>"
+
+    def program(self, dtype: Any, values: dict[int, NDArray[Any]] | None = None) -> Program:
+        """What the machine is given, as a plain tuple.
+
+        values : of nodes that depend on arguments, where others take the places of those of the trace
+        """
+        constants = aligned_zeros(max(self._sizes[1], 1), dtype)
+        self._put(constants, CONSTANTS, values or {})
+        return self._rows, self._stages, self._tables, constants  # type: ignore[return-value]
+
+    def workspace(self, dtype: Any, values: dict[int, NDArray[Any]] | None = None) -> NDArray[Any]:
+        """What the machine works in, with what is known in its place."""
+        work = aligned_zeros(self._sizes[0] + 1, dtype)
+        self._put(work, WORK, values or {})
+        return work
+
+    def _put(self, target: NDArray[Any], array: int, values: dict[int, NDArray[Any]]) -> None:
+        for known in self._known:
+            if known.array == array:
+                value = values.get(known.node.number, known.node.value)
+                target[known.place : known.place + known.node.size * known.times] = np.ravel(value)  # type: ignore[arg-type]
+
+    def values(self, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
+        """What depends on arguments, when these take the places of those of the trace."""
+        result: dict[int, NDArray[Any]] = {}
+        for node in self.graph.nodes:
+            if node.value is None or node.fixed:
+                continue
+            if node.operation == "argument":
+                result[node.number] = arguments[node.extra]
+            elif node.inputs:
+                inputs = [given(node.operation, i, result.get(i.number, i.value), node.wide) for i in node.inputs]
+                result[node.number] = twin_of(node.operation, node.extra, node.shape, *inputs)
+        return result

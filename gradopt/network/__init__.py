@@ -1,5 +1,0 @@
-"""Dense networks: layers with hand-derived backward passes over one flat parameter vector."""
-
-from gradopt.network.network import Dense, Network
-
-__all__ = ["Dense", "Network"]

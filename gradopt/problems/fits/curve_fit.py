@@ -1,0 +1,201 @@
+"""Fitting a model of one's own to points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from gradopt._compiler import COMPILING, Packed
+from gradopt._compiler.user_functions import NotCompilable, compiled_function, evaluator
+from gradopt._core import validate
+from gradopt._core.aligned import in_dtype
+from gradopt._core.config import config
+from gradopt._losses.residual import finish, loss_named, pointwise
+from gradopt.problems.functions.by_address import Called, Interpreted, argument_types, row_argument_types
+from gradopt.problems.rows import RowProblem
+
+_STEP = np.finfo(np.float64).eps ** (1 / 3)  # relative, of central differences
+
+
+@config
+class CurveFit(RowProblem):
+    """f(x) = loss(model(t, x) - y).
+
+    Parameters
+    ----------
+    model : callable
+        model(t, params) -> float: the prediction at one point. t is a number, or a row where t below is
+        two-dimensional, params a float64 array (n,) that must not be written. Plain Python or `@njit`; it must compile.
+    t : array_like (m,) or (m, k)
+        Where the values were taken; t float32 and y float32 stay so, all else becomes float64.
+    y : array_like (m,)
+        The values.
+    loss : {"mse", "mae", "rmse", "half_squared_error", "huber"}
+        As of `PolynomialFit`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        t and y differ in length, are empty or not finite; model is no function, can't be compiled, or does not return a
+        real number; loss is none of the above.
+
+    Notes
+    -----
+    With r the residual at a point and l the loss, df/dx[j] is the mean of l'(r) dmodel/dx[j]. The derivatives of the
+    model are central differences, with steps of 6e-6 max(1, abs(x[j])), so that the cost is 2 n + 1 calls of the model
+    a point. The number of parameters is that of the start, which must be given.
+
+    Counterpart: scipy.optimize.curve_fit, with the arguments of the model in another form.
+
+    Examples
+    --------
+    >>> import gradopt, math, numpy as np
+    >>> def decay(t, params):
+    ...     return params[0] * math.exp(-params[1] * t)
+    >>> t = np.linspace(0, 4, 9)
+    >>> problem = gradopt.problems.CurveFit(decay, t, 2.5 * np.exp(-1.3 * t))
+    >>> print(gradopt.optimize(problem, [1.0, 1.0]).x.round(4))
+    [2.5 1.3]
+    """
+
+    Compiled = Called.Compiled
+
+    model: Callable[[Any, Any], float]
+    t: Any
+    y: Any
+    loss: str = "mse"
+
+    def __post_init__(self) -> None:
+        if not callable(self.model):
+            raise TypeError(f"model must be a function model(t, params), got {validate.shown(self.model)}")
+        t, y = validate.array("t", self.t, 2 if np.ndim(self.t) == 2 else 1), validate.array("y", self.y, 1)
+        if len(t) != y.size:
+            raise ValueError(f"t and y must have the same length, got {len(t)} and {y.size}")
+        dtype = np.result_type(t, y)
+        object.__setattr__(self, "t", in_dtype(t, dtype))
+        object.__setattr__(self, "y", in_dtype(y, dtype))
+        loss_named(self.loss)
+
+    def __repr__(self) -> str:
+        name = getattr(self.model, "__name__", self.model)
+        return f"CurveFit({name}, t={self.t.shape}, y={self.y.shape}, loss={self.loss!r})"
+
+    @property
+    def n(self) -> int:
+        raise TypeError("a CurveFit does not know how many parameters its model has; give x")
+
+    @property
+    def inlined(self) -> bool:
+        return False
+
+    @property
+    def rows(self) -> int:
+        return len(self.t)
+
+    def with_data(self, *data: Any) -> CurveFit:
+        t, y = data
+        return replace(self, t=t, y=y)
+
+    def workspace(self, dtype: Any) -> Any:
+        return np.zeros(0, dtype)
+
+    def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
+        result = validate.array(name, x, 1, finite=finite)
+        params = result.astype(np.float64)
+        answer = np.asarray(self.model(self.t[0], params))
+        if answer.ndim or answer.dtype.kind not in "iuf":
+            raise TypeError(f"model must return a real number for one t, got {validate.shown(answer[()])}")
+        if not np.array_equal(params, result.astype(np.float64), equal_nan=True):
+            raise ValueError("model must not write to params")
+        return result
+
+    def predict(self, x: Any, t: Any = None) -> NDArray[np.float64]:
+        """The model's values.
+
+        Parameters
+        ----------
+        x : array_like (n,)
+            The parameters.
+        t : array_like (m,) or (m, k), optional
+            Where; at the points of the data unless given.
+
+        Returns
+        -------
+        float64 array (m,)
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> line = gradopt.problems.CurveFit(lambda t, params: params[0] * t, [1.0, 2.0], [2.0, 4.0])
+        >>> line.predict([2.0], t=[3.0])
+        array([6.])
+        """
+        params = self.checked("x", x).astype(np.float64)
+        points = self.t if t is None else validate.array("t", t, self.t.ndim)
+        return np.array([float(self.model(point, params)) for point in points])
+
+    def _lowered(self, dtype: Any) -> Any:
+        dtype = np.dtype(dtype)
+        t, y = in_dtype(self.t, dtype), in_dtype(self.y, dtype)
+        data = t, y, loss_named(self.loss).compiled(), np.arange(self.rows)
+        if not COMPILING:
+            by_rows = _over_rows(self.model, lambda address: data)
+            whole = _over_all(by_rows, lambda address: data)
+            return Interpreted.Compiled(
+                lambda grad, work, x: whole(0, grad, work, x),
+                lambda grad, work, x, rows: by_rows(0, grad, work, x, rows),
+            )
+        try:
+            model = compiled_function(self.model, (numba.typeof(t[0]), types.float64[::1]), _is_number)
+        except NotCompilable as reason:
+            raise TypeError(f"model must be a function that Numba can compile: {reason}") from None
+        packed = Packed(data)
+        self.__dict__.setdefault("_packed", []).append(packed)  # lives as long as the problem
+        by_rows, evaluate_rows = evaluator(_over_rows, (model,), packed.type, row_argument_types(dtype))
+        _, evaluate = evaluator(_over_all, (by_rows,), packed.type, argument_types(dtype))
+        return Called.Compiled(evaluate, evaluate_rows, packed.address)
+
+
+def _is_number(returned: Any) -> bool:
+    return isinstance(returned, (types.Float, types.Integer))
+
+
+def _over_rows(model: Any, unpack: Any) -> Any:
+    """The loss over some rows, and its gradient; unpack(data) = (t, y, loss, all rows)."""
+
+    def evaluate(data, grad, work, x, rows):
+        t, y, loss, _ = unpack(data)
+        params, slopes = x.astype(np.float64), np.zeros(x.size)
+        total = 0.0
+        for row in rows:
+            value, slope = pointwise(loss, model(t[row], params) - np.float64(y[row]))
+            total += value
+            for j in range(x.size):
+                h = _STEP * max(1.0, abs(params[j]))
+                center = params[j]
+                params[j] = center + h
+                above, ahead = params[j], model(t[row], params)
+                params[j] = center - h
+                slopes[j] += slope * (ahead - model(t[row], params)) / (above - params[j])
+                params[j] = center
+        value, factor = finish(loss, total / rows.size)
+        for j in range(x.size):
+            grad[j] = slopes[j] * (factor / rows.size)
+        return np.float64(value)
+
+    return evaluate
+
+
+def _over_all(evaluate_rows: Any, unpack: Any) -> Any:
+    """The same over all rows."""
+
+    def evaluate(data, grad, work, x):
+        return evaluate_rows(data, grad, work, x, unpack(data)[3])
+
+    return evaluate

@@ -1,0 +1,180 @@
+"""Fitting a polynomial to points."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._compiler import kernel, one_copy, stacked, summation
+from gradopt._core import validate
+from gradopt._core.aligned import in_dtype
+from gradopt._core.config import config
+from gradopt._core.protocol import batch_value_and_grad, value_and_grad
+from gradopt._losses.residual import finish, loss_named, pointwise
+from gradopt.problems.rows import RowProblem
+
+
+class _Work(NamedTuple):
+    """What the kernels write."""
+
+    sums: NDArray[np.float64]  # (n,)
+    t: NDArray[Any]  # the points of a batch
+    y: NDArray[Any]
+
+
+# Up to this degree the number of parameters is part of the type: the sums of the loop over the data stay in registers.
+_UNROLLED_DEGREE = 3
+
+
+@config
+class PolynomialFit(RowProblem):
+    """f(x) = loss(x[0] t**degree + ... + x[degree-1] t + x[degree] - y).
+
+    Parameters
+    ----------
+    t, y : array_like (m,)
+        The points; t float32 and y float32 stay so, all else becomes float64.
+    degree : int
+        The degree, >= 0. The parameters are degree + 1 coefficients, highest power first, as in numpy.polyfit.
+    loss : {"mse", "mae", "rmse", "half_squared_error", "huber"}
+        The mean over the points of r**2, abs(r), r**2 (of which the root is taken), r**2 / 2, and Huber's loss with
+        delta = 1. Derivatives at kinks are 0: of abs(r) at r = 0, and of the root where all residuals are 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        t and y differ in length, are empty or not finite; degree or loss are none of the above.
+
+    Notes
+    -----
+    With r the residual at a point and l the loss, df/dx[i] is the mean of l'(r) t**(degree - i). `minimizer` is known
+    for the squared losses, where t has more than `degree` different values: linear least squares.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> problem = gradopt.problems.PolynomialFit(t=[0, 1, 2], y=[1, 3, 7])
+    >>> problem.minimizer.round(6), problem.value([0, 0, 0])
+    (array([1., 1., 1.]), 19.666666666666668)
+    """
+
+    class Compiled(NamedTuple):
+        t: NDArray[Any]
+        y: NDArray[Any]
+        powers: tuple[int, ...] | None
+        loss: Any
+
+    t: Any
+    y: Any
+    degree: int = 2
+    loss: str = "mse"
+
+    def __post_init__(self) -> None:
+        t, y = validate.array("t", self.t, 1), validate.array("y", self.y, 1)
+        if t.size != y.size:
+            raise ValueError(f"t and y must have the same length, got {t.size} and {y.size}")
+        dtype = np.result_type(t, y)
+        object.__setattr__(self, "t", in_dtype(t, dtype))
+        object.__setattr__(self, "y", in_dtype(y, dtype))
+        self._check("degree", validate.integer, 0)
+        loss_named(self.loss)
+
+    def __repr__(self) -> str:
+        return f"PolynomialFit(t={self.t.shape}, y={self.y.shape}, degree={self.degree}, loss={self.loss!r})"
+
+    def _lowered(self, dtype: Any) -> Any:
+        powers = (0,) * self.n if self.degree <= _UNROLLED_DEGREE else None
+        t, y = in_dtype(self.t, dtype), in_dtype(self.y, dtype)
+        return self.Compiled(t, y, powers, loss_named(self.loss).compiled())
+
+    def workspace(self, dtype: Any) -> Any:
+        return _Work(np.zeros(self.n), np.zeros(0, dtype), np.zeros(0, dtype))
+
+    def batch_workspace(self, dtype: Any, rows: int) -> Any:
+        return _Work(np.zeros(self.n), np.zeros(rows, dtype), np.zeros(rows, dtype))
+
+    def with_data(self, *data: Any) -> PolynomialFit:
+        t, y = data
+        return replace(self, t=t, y=y)
+
+    @property
+    def rows(self) -> int:
+        return self.t.size  # type: ignore[no-any-return]
+
+    @property
+    def n(self) -> int:
+        return self.degree + 1
+
+    @property
+    def x0(self) -> NDArray[Any]:
+        return np.zeros(self.n, self.t.dtype)
+
+    @cached_property
+    def minimizer(self) -> NDArray[np.float64] | None:
+        if self.loss not in ("mse", "rmse", "half_squared_error") or len(np.unique(self.t)) <= self.degree:
+            return None
+        # In powers of the centred and scaled t the columns are far from dependent; convert() expands them again.
+        fit = np.polynomial.Polynomial.fit(self.t.astype(np.float64), self.y.astype(np.float64), self.degree)
+        coefficients = np.zeros(self.n)
+        found = fit.convert().coef
+        coefficients[: found.size] = found
+        return coefficients[::-1].copy()
+
+    @property
+    def minimum(self) -> float | None:
+        return None if self.minimizer is None else self.value(self.minimizer)
+
+
+@value_and_grad.on(PolynomialFit)
+def _(problem, grad, work, x):
+    return _value_and_grad(problem, grad, work.sums, problem.t, problem.y, x)
+
+
+@batch_value_and_grad.on(PolynomialFit)
+def _(problem, grad, work, x, rows):
+    t, y = work.t[: rows.size], work.y[: rows.size]
+    for j in range(rows.size):
+        t[j], y[j] = problem.t[rows[j]], problem.y[rows[j]]
+    return _value_and_grad(problem, grad, work.sums, t, y, x)
+
+
+@kernel(inline=True)
+def _value_and_grad(problem, grad, sums, t, y, x):
+    mean = _sums(problem, sums, t, y, x) / t.size
+    value, factor = finish(problem.loss, mean)
+    for i in range(x.size):
+        grad[i] = sums[i] * (factor / t.size)
+    return value
+
+
+@summation
+def _sums(problem, sums, t, y, x):
+    """sums[i] = sum over the points of l'(r) t**(n - 1 - i); returns the sum of l(r).
+
+    problem : compiled PolynomialFit
+    sums : float64 array (n,), written
+    t, y : float arrays (m,), C order, read
+    x : float array (n,), read
+    """
+    one_copy()
+    coefficients, slopes = stacked(problem.powers, x), stacked(problem.powers, sums)
+    n = coefficients.size  # a constant, unlike x.size
+    for i in range(n):
+        slopes[i] = 0.0
+    total = 0.0
+    for j in range(t.size):
+        prediction = coefficients[0]
+        for i in range(1, n):
+            prediction = prediction * t[j] + coefficients[i]
+        value, slope = pointwise(problem.loss, prediction - y[j])
+        total += value
+        for i in range(n - 1, -1, -1):
+            slopes[i] += slope
+            slope *= t[j]
+    for i in range(n):
+        sums[i] = slopes[i]
+    return total

@@ -1,0 +1,67 @@
+"""Problems that the loop calls by an address, so that one compiled loop serves all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from numba import float32, float64, int64
+
+from gradopt._compiler import called
+from gradopt._core.config import Config
+from gradopt._core.protocol import batch_value_and_grad, value_and_grad
+
+
+class Called(Config):
+    """Of a problem, only where its kernels and their data lie.
+
+    The kernels are evaluate(data, grad, work, x) -> float64 and evaluate_rows(data, grad, work, x, rows) -> float64, as
+    `protocol.value_and_grad` and `protocol.batch_value_and_grad` describe, with an address in place of the problem.
+    """
+
+    class Compiled(NamedTuple):
+        evaluate: int
+        evaluate_rows: int  # 0 for a problem without rows
+        data: int
+
+
+_VECTORS = {"float32": float32[::1], "float64": float64[::1]}  # type: ignore[index]
+_ARGUMENTS = {name: (int64, vector, vector, vector) for name, vector in _VECTORS.items()}
+
+
+def argument_types(dtype: Any) -> tuple[Any, ...]:
+    """The types of (data, grad, work, x) for parameters of this dtype."""
+    return _ARGUMENTS[dtype.name]
+
+
+def row_argument_types(dtype: Any) -> tuple[Any, ...]:
+    """The types of (data, grad, work, x, rows)."""
+    return *argument_types(dtype), int64[::1]
+
+
+@value_and_grad.on(Called)
+def _(problem, grad, work, x):
+    return called(problem.evaluate, (problem.data, grad, work, x))
+
+
+@batch_value_and_grad.on(Called)
+def _(problem, grad, work, x, rows):
+    return called(problem.evaluate_rows, (problem.data, grad, work, x, rows))
+
+
+class Interpreted(Config):
+    """A problem in Python, for loops in Python: the same functions without the data's address."""
+
+    class Compiled(NamedTuple):
+        evaluate: Callable[..., float]
+        evaluate_rows: Callable[..., float] | None
+
+
+@value_and_grad.in_python(Interpreted)
+def _(problem, grad, work, x):
+    return problem.evaluate(grad, work, x)
+
+
+@batch_value_and_grad.in_python(Interpreted)
+def _(problem, grad, work, x, rows):
+    return problem.evaluate_rows(grad, work, x, rows)

@@ -1,0 +1,333 @@
+"""A user's own function as a problem: its gradient given, or by differences; compiled, or run by the interpreter."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from gradopt._compiler import COMPILING, Packed, type_of
+from gradopt._compiler.identity import identity
+from gradopt._compiler.user_functions import NotCompilable, compiled_function, evaluator, name_of
+from gradopt._core import protocol, validate
+from gradopt._core.warnings import warn
+from gradopt._numerics.bounds import Box
+from gradopt._tape.record.errors import TraceError
+from gradopt.problems.base import Problem
+from gradopt.problems.functions import differences
+from gradopt.problems.functions.by_address import Called, Interpreted, argument_types
+from gradopt.problems.functions.tracing import traced
+
+_SOURCES = {"2-point": "2-point differences", "3-point": "3-point differences", "cs": "the complex step"}
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "2-point": differences.two_point,
+    "3-point": differences.three_point,
+    "cs": differences.complex_step,
+}
+_DEFAULT = "3-point"
+
+# How far the complex step may be from differences, relative to the gradient, beside what rounding hides.
+_DISAGREEMENT = 1e-3
+
+
+# Functions with what they were traced for -> why they can't be.
+_untraceable: dict[Any, str] = {}
+
+# What is known of functions, with the way to their gradients and the types of their data -> where the evaluator lies.
+_addresses: dict[Any, int] = {}
+
+
+@functools.cache
+def _nothing() -> Packed:
+    """The data of functions without any."""
+    return Packed(((),))
+
+
+def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> Problem:
+    """The problem that a callable is: its trace, where that can be had and no other gradient is wanted.
+
+    The parameters are those of `Function`; jac may be "trace" too, which raises TraceError if that is not possible.
+    """
+    insists = isinstance(jac, str) and jac == "trace"
+    function = Function(fun, None if insists else jac, args, x0, box)
+    if jac is not None and not insists:
+        return function
+    inside = None if box is None else lambda x: np.clip(x, box.low, box.high)
+    reason = _untraceable.get(_case(function)) if _untraceable and not insists else None
+    if reason is None:
+        try:
+            problem = traced(fun, function.args, x0, function.value_at_start, calls=1, inside=inside)
+            if insists or problem.has_slope_at_start:
+                return problem
+            reason = "at x0 its gradient would be NaN or infinite"  # elsewhere it may not
+        except TraceError as error:
+            if insists:
+                raise
+            reason = _untraceable[_case(function)] = str(error)
+    function.why_not_traced = reason
+    return function
+
+
+def _case(function: Function) -> Any:
+    """What decides on whether a function can be traced."""
+    args = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else identity(a) for a in function.args)
+    return identity(function.fun), function.n, args
+
+
+class Function(Problem):
+    """A callable, as `optimize` takes it.
+
+    It is called once in Python, so that a wrong result or an exception shows itself as it is, and is compiled with
+    bounds checks when a loop wants it. What Numba can't compile runs interpreted, with one warning.
+
+    Parameters
+    ----------
+    fun : callable
+        fun(x, *args) -> float, or (float, gradient) with jac=True. x is a copy each time.
+    jac : callable, True, "2-point", "3-point", "cs" or None
+        jac(x, *args) -> array (n,), or how to find the gradient.
+    args : tuple
+        Further arguments.
+    x0 : float array (n,)
+        The start.
+    box : Box or None
+        Outside of which the function is not evaluated.
+    """
+
+    Compiled = Called.Compiled
+
+    def __init__(self, fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> None:
+        if not (jac is None or jac is True or callable(jac) or (isinstance(jac, str) and jac in _SOURCES)):
+            choices = "a function that returns the gradient, True if fun returns (value, gradient), None, or one of"
+            ways = ", ".join(map(repr, ("trace", *_SOURCES)))
+            raise TypeError(f"jac must be {choices} {ways}, got {validate.shown(jac)}")
+        self.fun, self._x0 = fun, x0
+        self.jac: Any = _DEFAULT if jac is None else jac
+        self.args = args if isinstance(args, tuple) else (args,)
+        if isinstance(self.jac, str):  # only differences look at bounds
+            infinite = np.full_like(x0, np.inf)
+            self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
+        started = time.perf_counter()
+        try:
+            answers = [part(x0.copy(), *self.args) for part in self._python_parts()[: 1 + callable(jac)]]
+        except TypeError as error:
+            if self.args == () and "missing" in str(error):
+                error.add_note("Further arguments of the function belong in args=(...).")
+            raise
+        self.value_at_start: Any = answers[0]
+        self.why_not_traced: str | None = None
+        self._seconds = time.perf_counter() - started
+        self._calls_before = 1
+        self._twin: Any = None
+
+    def __repr__(self) -> str:
+        return f"the function {getattr(self.fun, '__name__', self.fun)}"
+
+    @property
+    def n(self) -> int:
+        return self._x0.size
+
+    @property
+    def x0(self) -> NDArray[Any]:
+        return self._x0
+
+    @property
+    def gradient_source(self) -> str | None:
+        source = _SOURCES.get(self.jac) if isinstance(self.jac, str) else None
+        return source if self.why_not_traced is None else f"{source}, as it can't be traced: {self.why_not_traced}"
+
+    @property
+    def interpreted(self) -> bool:
+        return isinstance(self.compiled(), Interpreted.Compiled)
+
+    @property
+    def inlined(self) -> bool:
+        return False
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds * self._calls_each
+
+    def calls(self, evaluations: int) -> tuple[int, int]:
+        gradients = evaluations if isinstance(self.jac, str) else evaluations + 1  # one in the constructor
+        return self._calls_before + evaluations * self._calls_each, gradients
+
+    @property
+    def _calls_each(self) -> int:
+        if not isinstance(self.jac, str):
+            return 1
+        movable = int(np.count_nonzero(self._low < self._high))
+        return {"2-point": 1 + movable, "3-point": 1 + 2 * movable, "cs": 1 + self.n}[self.jac]
+
+    def workspace(self, dtype: Any) -> Any:
+        """The copy of x that the function is given."""
+        return np.empty(self.n, dtype)
+
+    def compiled(self, dtype: Any = np.float64) -> Any:
+        if self._twin is None:
+            self._twin = self._make_twin()
+            if self.jac == "cs":
+                self._check_complex_step()
+        return self._twin
+
+    def _make_twin(self) -> Any:
+        if COMPILING:
+            try:
+                return self._called()
+            except NotCompilable as reason:
+                _warn_that_it_is_interpreted(self.fun, reason)
+        return Interpreted.Compiled(self._in_python(), None)
+
+    def _called(self) -> Any:
+        try:
+            data = self._data()
+            self._packed = _nothing() if data == ((),) else Packed(data)  # to be kept as long as the twin
+        except Exception as error:  # Numba's have no common base
+            raise NotCompilable(str(error)) from None
+        jac = self.jac if isinstance(self.jac, (str, bool)) else identity(self.jac)
+        key = identity(self.fun), jac, self._packed.type, self._x0.dtype
+        address = _addresses.get(key)
+        if address is None:
+            types = argument_types(self._x0.dtype)
+            _, address = evaluator(self._maker, self._compiled_parts(), self._packed.type, types)
+            _addresses[key] = address
+        return Called.Compiled(address, 0, self._packed.address)
+
+    def _in_python(self) -> Callable[..., float]:
+        """evaluate(grad, work, x), run by the interpreter."""
+        data = self._data()
+        evaluate = self._maker(*self._python_parts(), lambda address: data)
+        return lambda grad, work, x: float(evaluate(0, grad, work, x))
+
+    @property
+    def _maker(self) -> Any:
+        """What makes an evaluator of the parts."""
+        if isinstance(self.jac, str):
+            return _MAKERS[self.jac]
+        return differences.together if self.jac is True else differences.given
+
+    def _data(self) -> tuple[Any, ...]:
+        """What the evaluator unpacks."""
+        if self.jac == "cs":
+            return self.args, np.empty(self.n, np.result_type(self._x0, np.complex64))
+        return (self.args, self._low, self._high) if isinstance(self.jac, str) else (self.args,)
+
+    def _compiled_parts(self) -> tuple[Any, ...]:
+        """The user's functions as dispatchers."""
+        given = tuple(type_of(argument) for argument in (self._x0, *self.args))
+        if self.jac is True:
+            return (compiled_function(self.fun, given, _is_pair),)
+        fun = compiled_function(self.fun, given, _is_number)
+        if callable(self.jac):
+            return fun, compiled_function(self.jac, given, _is_vector)
+        if self.jac == "cs":
+            complex_x = numba.typeof(self._data()[1])
+            return fun, compiled_function(self.fun, (complex_x, *given[1:]), _is_complex)
+        return (fun,)
+
+    def _python_parts(self) -> tuple[Any, ...]:
+        """The same for the interpreter, with a look at what they return."""
+
+        def fun(x: Any, *args: Any) -> float:
+            return _real(self.fun(x, *args))
+
+        def jac(x: Any, *args: Any) -> NDArray[Any]:
+            return _gradient("what jac returns", self.jac(x, *args), x)
+
+        def both(x: Any, *args: Any) -> tuple[float, NDArray[Any]]:
+            answer = self.fun(x, *args)
+            if not isinstance(answer, tuple) or len(answer) != 2:
+                raise TypeError(f"with jac=True, fun must return (value, gradient), got {validate.shown(answer)}")
+            return _real(answer[0]), _gradient("the gradient that fun returns", answer[1], x)
+
+        if self.jac is True:
+            return (both,)
+        if callable(self.jac):
+            return fun, jac
+        return (fun, self.fun) if self.jac == "cs" else (fun,)
+
+    def value(self, x: Any) -> float:
+        x = self.checked("x", x, finite=False)
+        answer = self._python_parts()[0](x, *self.args)
+        return float(answer[0] if self.jac is True else answer)
+
+    def value_and_grad(self, x: Any) -> tuple[float, NDArray[Any]]:
+        x = self.checked("x", x, finite=False)
+        grad = np.empty_like(x)
+        return self._in_python()(grad, np.empty_like(x), x), grad
+
+    def _check_complex_step(self) -> None:
+        """A ValueError where the complex step and differences disagree at the start."""
+        x, movable = self._x0, self._low < self._high
+        by_step, by_differences = np.zeros_like(x), np.zeros_like(x)
+        try:
+            value = protocol.value_and_grad(self._twin, by_step, self.workspace(x.dtype), x)
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"jac='cs' needs a function that takes complex numbers: {error}") from None
+        differ = differences.three_point(self._python_parts()[0], lambda address: (self.args, self._low, self._high))
+        differ(0, by_differences, np.empty_like(x), x)
+        self._calls_before += self._calls_each + 1 + 2 * int(np.count_nonzero(movable))
+        eps = np.finfo(x.dtype).eps
+        hidden = 10 * eps ** (2 / 3) * abs(value)
+        scale = np.maximum(np.abs(by_step), np.abs(by_differences))
+        wrong = movable & (np.abs(by_step - by_differences) > _DISAGREEMENT * scale + 1e-6 * scale.max() + hidden)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise ValueError(
+                f"jac='cs' gives a wrong derivative by x[{i}] at x0: {by_step[i]:.6g}, by differences"
+                f" {by_differences[i]:.6g}; abs, max, comparisons or a power in the function are not what they are for"
+                " real numbers. Use jac='3-point'"
+            )
+
+
+_warned: set[Any] = set()
+
+
+def _warn_that_it_is_interpreted(function: Callable[..., Any], reason: NotCompilable) -> None:
+    """A RuntimeWarning for the code that called the package; once per function and reason."""
+    key = identity(function), str(reason)
+    if key not in _warned:
+        _warned.add(key)
+        name = name_of(function)
+        warn(f"{name} runs interpreted, it could not be compiled: {str(reason).removeprefix(f'{name}: ')}")
+
+
+def _real(value: Any) -> float:
+    pair = isinstance(value, tuple) and len(value) == 2
+    number = np.asarray(None if pair else value)
+    if number.ndim or number.dtype.kind not in "iuf":
+        hint = "; take np.sum or an element of it" if number.ndim and number.dtype != object else ""
+        hint = "; if that is (value, gradient), say jac=True" if pair else hint
+        raise TypeError(f"fun must return a real number, got {validate.shown(value)}{hint}")
+    return float(number)
+
+
+def _gradient(source: str, grad: Any, x: NDArray[Any]) -> NDArray[Any]:
+    result = np.asarray(grad)
+    if result.dtype.kind not in "iuf":
+        raise TypeError(f"{source} must be an array of real numbers, got {validate.shown(grad)}")
+    if result.shape != x.shape:
+        raise ValueError(f"{source} must have the shape of x, {x.shape}, got {result.shape}")
+    return result.astype(x.dtype)
+
+
+def _is_number(returned: Any) -> bool:
+    return isinstance(returned, (types.Float, types.Integer))
+
+
+def _is_vector(returned: Any) -> bool:
+    return isinstance(returned, types.Array) and returned.ndim == 1 and _is_number(returned.dtype)
+
+
+def _is_pair(returned: Any) -> bool:
+    return isinstance(returned, types.BaseTuple) and _is_number(returned[0]) and _is_vector(returned[1])  # type: ignore[index]
+
+
+def _is_complex(returned: Any) -> bool:
+    return isinstance(returned, types.Complex)

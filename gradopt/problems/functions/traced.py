@@ -1,0 +1,210 @@
+"""A function of NumPy arrays, written down as a tape: exact gradients, and nothing to compile."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._compiler import COMPILING, Packed, address_of
+from gradopt._core import validate
+from gradopt._tape.graph import archive
+from gradopt._tape.machine import run as machine
+from gradopt._tape.tape import Tape
+from gradopt.problems.base import Problem
+from gradopt.problems.functions.by_address import Called, Interpreted, argument_types
+
+
+class Traced(Problem):
+    """What `gradopt.trace` makes of a function: a problem with an exact gradient, run without compiling it.
+
+    Attributes
+    ----------
+    tape : Tape
+        The operations; print(problem.tape) lists them with their shapes.
+    n : int
+        The number of parameters.
+    x0 : ndarray (n,)
+        The start that was given to `trace`.
+
+    Notes
+    -----
+    The gradient is exact to rounding: reverse mode, at about two to four times the cost of the function. Slopes at
+    kinks: abs has 0 at 0; maximum, minimum and clip share it evenly at a tie, max and min among all that are largest;
+    sign, floor, ceil, rint and comparisons have none; the norm and the standard deviation have 0 where all they are
+    made of is 0. So np.maximum(x, 0) has slope 1/2 at 0.
+
+    All is computed in the precision of x. What the function takes from outside, such as a global array, is part of the
+    tape as it was when the function was traced; arrays in `args` can be replaced by `with_args`.
+
+    Examples
+    --------
+    >>> import gradopt, numpy as np
+    >>> problem = gradopt.trace(lambda x: np.sum(np.exp(x) - 2.0 * x), [1.0, 2.0])
+    >>> print(gradopt.optimize(problem).x.round(4))
+    [0.6931 0.6931]
+    """
+
+    Compiled = Called.Compiled
+
+    def __init__(
+        self,
+        tape: Tape,
+        x0: NDArray[Any],
+        args: tuple[Any, ...],
+        frozen: frozenset[Any],
+        name: str,
+        values: dict[int, NDArray[Any]] | None = None,
+    ) -> None:
+        self.tape, self._x0, self._args, self._frozen, self._name = tape, x0, args, frozen, name
+        self._values = values or {}
+        self.calls_before, self.has_slope_at_start = 0, True
+        self._programs: dict[Any, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"the traced function {self._name}"
+
+    @property
+    def n(self) -> int:
+        return self._x0.size
+
+    @property
+    def x0(self) -> NDArray[Any]:
+        return self._x0.copy()
+
+    @property
+    def gradient_source(self) -> str | None:
+        return "reverse mode over its trace"
+
+    @property
+    def inlined(self) -> bool:
+        return False
+
+    @property
+    def seconds(self) -> float:
+        return 1e-8 * (self.tape.work + 10)
+
+    def calls(self, evaluations: int) -> tuple[int, int]:
+        return self.calls_before + evaluations, evaluations
+
+    def workspace(self, dtype: Any) -> Any:
+        return self.tape.workspace(np.dtype(dtype), self._values)
+
+    def _program(self, dtype: Any) -> Any:
+        """What the machine is given; made once."""
+        if dtype not in self._programs:
+            self._programs[dtype] = self.tape.program(dtype, self._values)
+        return self._programs[dtype]
+
+    def _lowered(self, dtype: Any) -> Any:
+        program = self._program(dtype)
+        if not COMPILING:
+            return Interpreted.Compiled(lambda grad, work, x: machine.run(program, grad, work, x), None)
+        packed = Packed(program)
+        self.__dict__.setdefault("_packed", []).append(packed)  # lives as long as the problem
+        return Called.Compiled(_evaluate(np.dtype(dtype)), 0, packed.address)
+
+    def with_args(self, *args: Any) -> Traced:
+        """The same function with other arrays in `args`, without tracing it again.
+
+        Parameters
+        ----------
+        *args
+            As many as were given to `trace`; arrays of the same shapes, of True and False or of numbers as they were;
+            all else equal to what it was.
+
+        Returns
+        -------
+        Traced
+
+        Raises
+        ------
+        TypeError, ValueError
+            Another number of arguments, another shape, truth for numbers; another value of what is no array, or of an
+            array that the function took indices or branches from: such things are part of the tape. Trace again for
+            these.
+
+        Examples
+        --------
+        >>> import gradopt, numpy as np
+        >>> problem = gradopt.trace(lambda x, center: np.sum((x - center) ** 2), [0.0, 0.0], (np.array([1.0, 2.0]),))
+        >>> problem.with_args(np.array([3.0, 5.0])).value([0.0, 0.0])
+        34.0
+        """
+        if len(args) != len(self._args):
+            raise TypeError(f"with_args takes {len(self._args)} arguments, as trace did, got {len(args)}")
+        arrays = {}
+        for i, (old, new) in enumerate(zip(self._args, args, strict=True)):
+            if not is_leaf(old):
+                if not _equal(old, new):
+                    raise ValueError(
+                        f"args[{i}] is part of the tape as {validate.shown(old)}, and no array; trace again"
+                    )
+                continue
+            array = leaf(i, new)
+            if array.shape != old.shape:
+                raise ValueError(f"args[{i}] must have the shape {old.shape}, as in trace, got {array.shape}")
+            if old.dtype.kind == "f" and array.dtype.kind in "iu":
+                array = array.astype(old.dtype)  # the tape was written for real numbers
+            if (array.dtype.kind == "b") != (old.dtype.kind == "b"):
+                kinds = "truth", "numbers"
+                wanted, got = kinds if old.dtype.kind == "b" else kinds[::-1]
+                raise ValueError(f"args[{i}] must be an array of {wanted}, as in trace, got one of {got}; trace again")
+            if i in self._frozen and not _equal(old, array):
+                raise ValueError(
+                    f"args[{i}] gave the function indices, branches or numbers that are part of the tape; trace again"
+                )
+            arrays[i] = array
+        values = self.tape.values(arrays)
+        args = tuple(arrays.get(i, new) for i, new in enumerate(args))
+        return Traced(self.tape, self._x0, args, self._frozen, self._name, values)
+
+    def described(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Facts for json, and arrays by name, from which `made` makes it again; no code."""
+        arguments = {i: np.asarray(argument) for i, argument in enumerate(self._args) if is_leaf(argument)}
+        facts, arrays = archive.described(self.tape.result, arguments)
+        others = [None if is_leaf(a) else _plain(a) for a in self._args]
+        facts |= {"name": self._name, "frozen": sorted(self._frozen), "args": others}
+        return facts, arrays | {"x0": self._x0} | {f"argument.{i}": array for i, array in arguments.items()}
+
+    @staticmethod
+    def made(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Traced:
+        """What `described` took apart."""
+        args = tuple(arrays.get(f"argument.{i}", other) for i, other in enumerate(facts["args"]))
+        result = archive.made(facts, arrays)
+        x0 = validate.array("x0", arrays["x0"], 1)
+        if x0.size != result.graph.x.size:
+            raise ValueError("x0 is not that of the tape")
+        return Traced(Tape(result), x0, args, frozenset(facts["frozen"]), str(facts["name"]))
+
+
+@functools.cache
+def _evaluate(dtype: Any) -> int:
+    """Where the machine code of `machine.evaluate` lies."""
+    return address_of(machine.evaluate, argument_types(dtype))
+
+
+def _plain(argument: Any) -> Any:
+    """An argument that is no array, for json: what is neither number nor string equals nothing when it is back."""
+    argument = argument.item() if isinstance(argument, np.generic) else argument
+    return argument if isinstance(argument, (bool, int, float, str, type(None))) else {"other": repr(argument)}
+
+
+def is_leaf(argument: Any) -> bool:
+    return type(argument) in (np.ndarray, np.memmap) and argument.dtype.kind in "biuf"
+
+
+def leaf(i: int, argument: Any) -> NDArray[Any]:
+    array = np.array(argument)  # the owner may change it
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"args[{i}] must be an array of real numbers, got {validate.shown(argument)}")
+    return array
+
+
+def _equal(a: Any, b: Any) -> bool:
+    try:
+        return bool(np.array_equal(a, b, equal_nan=True)) if isinstance(a, np.ndarray) else bool(a == b)
+    except (TypeError, ValueError):
+        return a is b
