@@ -138,7 +138,7 @@ def test_fit_against_reading_the_data(pair):
         return total
 
     problem = problems.PolynomialFit(t, y)
-    twin = problem.compiled()
+    twin = problem.lower()
     ours = our_loop(problem, SGD(1e-3), np.zeros(3), steps)
     what = "PolynomialFit on 1 000 000 points, SGD, against reading the two arrays"
     pair.needs(16e6)(ours, lambda: read(twin.t, twin.y, steps), what, ">= 0.77", units=steps, unit="step")

@@ -311,7 +311,7 @@ def one_gradient(repeats):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 24)), rng.integers(0, 2, 200)
     problem = problems.Classifier(Network.mlp([24, 8, 2], "tanh"), X, y)
-    x, work, twin = problem.start(rng=0), problem.workspace(np.float64), problem.compiled(np.float64)
+    x, work, twin = problem.start(rng=0), problem.workspace(np.float64), problem.lower(np.float64)
     grad = np.empty_like(x)
 
     @njit

@@ -34,7 +34,7 @@ def repeated(problem, grad, work, x, times):
 def in_the_loop(fun, x):
     """A function that evaluates `times` times within compiled code, and the gradient that it leaves."""
     problem = gradopt.trace(lambda x: fun(np, x), x)
-    twin, work, grad = problem.compiled(), problem.workspace(np.float64), np.empty_like(x)
+    twin, work, grad = problem.lower(), problem.workspace(np.float64), np.empty_like(x)
 
     def run(times, problem=problem):  # which keeps what the twin points to
         return repeated(twin, grad, work, x, times)

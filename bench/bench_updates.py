@@ -41,7 +41,7 @@ IDS = [name_of(method) for method, _ in RULES]
 def our_update(method):
     rng = np.random.default_rng(0)
     x, grad = (aligned(rng.random(N, dtype=np.float32) - shift) for shift in np.array([0.0, 0.5], np.float32))
-    state, twin = method.init(x), method.compiled()
+    state, twin = method.init(x), method.lower()
     for slot in state.slots:
         slot[:] = 0.01
 

@@ -64,7 +64,7 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> Carried:
     config.require(value_and_grad)
     length = (0,) * config.n if COMPILING and config.inlined and config.n <= IN_REGISTERS else None
     real = np.dtype(dtype).type
-    embedded = EmbeddedProblem(config.compiled(real), length, config.workspace(real))
+    embedded = EmbeddedProblem(config.lower(real), length, config.workspace(real))
     return Carried(embedded, f"compiled({config})", keep=config)
 
 

@@ -21,12 +21,12 @@ def generic(
 ) -> Any:
     """Make a generic function from its signature and docstring.
 
-    The first argument is what `Config.compiled` returns: a NamedTuple whose class stands for the configuration's. In
+    The first argument is what `Config.lower` returns: a NamedTuple whose class stands for the configuration's. In
     compiled code the implementation for that class becomes part of the caller. A call from Python runs a compiled
     version of it, or the plain Python source where the compiler is off.
 
     `function.on(Class)` registers an implementation for a configuration class, `function.in_python(Class)` one that is
-    never compiled; `function.source(Class.Compiled)` is the plain Python of an implementation. With `in_sums`, compiled
+    never compiled; `function.source(Class.Lowered)` is the plain Python of an implementation. With `in_sums`, compiled
     code calls the function in a `summation` only, and its arithmetic may be reordered with that of the sum. `default`
     is the implementation for all other classes.
     """
@@ -57,26 +57,26 @@ def generic(
 
     def on(config: Any) -> Callable[..., Any]:
         def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
-            if "Compiled" not in getattr(config, "__dict__", {}):
+            if "Lowered" not in getattr(config, "__dict__", {}):
                 name = getattr(config, "__name__", repr(config))
                 raise TypeError(
                     f"{name} is no class that could have a kernel: it must be decorated with gradopt.config.config"
                 )
-            if config.Compiled in implementations:  # the old one may be part of compiled loops already
+            if config.Lowered in implementations:  # the old one may be part of compiled loops already
                 raise ValueError(f"{config.__name__} has its {stub.__name__} already; define the class again too")
             given = list(signature(implementation).parameters)
             if given != names:  # Numba compares the names too
                 wanted, got = (f"({', '.join(them)})" for them in (names, given))
                 raise TypeError(f"{stub.__name__} of {config.__name__} must have the parameters {wanted}, got {got}")
-            implementations[config.Compiled] = implementation
-            function.register(config.Compiled, compiled if COMPILING else silent(implementation))
+            implementations[config.Lowered] = implementation
+            function.register(config.Lowered, compiled if COMPILING else silent(implementation))
             return implementation
 
         return register
 
     def in_python(config: Any) -> Callable[..., Any]:
         def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
-            function.register(config.Compiled, implementation)
+            function.register(config.Lowered, implementation)
             return implementation
 
         return register

@@ -1,4 +1,4 @@
-"""What problems, methods, schedules and losses have in common: an immutable description with a compiled twin."""
+"""What problems, methods, schedules and losses share: an immutable description, and its lowered form for kernels."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ _classes: dict[str, list[type[Config]]] = {}
 class Config:
     """Base of the configuration classes, each decorated with `config`.
 
-    `Compiled` is a NamedTuple, with the same fields unless the class brings one of its own: the form in which a kernel
+    `Lowered` is a NamedTuple, with the same fields unless the class brings one of its own: the form in which a kernel
     receives the configuration. Kernels are chosen by this class, and the values in it are run-time values: other
     hyper-parameters compile nothing anew.
     """
 
-    Compiled: ClassVar[Any]
+    Lowered: ClassVar[Any]
 
     def __init_subclass__(cls) -> None:
         _classes.setdefault(cls.__name__, []).append(cls)
 
-    def compiled(self, dtype: Any = np.float64) -> Any:
+    def lower(self, dtype: Any = np.float64) -> Any:
         """The NamedTuple that kernels receive, its floating-point numbers and arrays in `dtype`; made once."""
-        dtype = np.dtype(dtype)  # np.float32 and its dtype are to give one twin
-        twins = self.__dict__.setdefault("_twins", {})
-        twin = twins.get(dtype)
-        if twin is None:
-            twin = twins[dtype] = self._lowered(dtype)
-        return twin
+        dtype = np.dtype(dtype)  # np.float32 and its dtype give the same lowered form
+        known = self.__dict__.setdefault("_lowered_by_dtype", {})
+        lowered = known.get(dtype)
+        if lowered is None:
+            lowered = known[dtype] = self._lower(dtype)
+        return lowered
 
-    def _lowered(self, dtype: Any) -> Any:
+    def _lower(self, dtype: Any) -> Any:
         """Make that NamedTuple; for subclasses whose fields are not what their kernels want."""
-        return self._lowered_with(dtype)
+        return self._lower_with(dtype)
 
-    def _lowered_with(self, dtype: Any, **instead: Any) -> Any:
+    def _lower_with(self, dtype: Any, **instead: Any) -> Any:
         """Make that NamedTuple of the fields, but for some of other values."""
-        twins = []
-        for field in self.Compiled._fields:
+        values = []
+        for field in self.Lowered._fields:
             try:
-                twins.append(instead[field] if field in instead else lowered(getattr(self, field), dtype))
+                values.append(instead[field] if field in instead else lower_value(getattr(self, field), dtype))
             except TypeError as error:
                 where = f"the field {field} of {type(self).__name__}"
                 raise TypeError(f"{where} can't be passed to its kernel: {error}") from None
-        return self.Compiled(*twins)
+        return self.Lowered(*values)
 
     def require(self, generic: Any) -> None:
         """A TypeError if no kernel of the generic function is registered for this class."""
-        if self._twin_class not in generic.registry:
+        if self._lowered_class not in generic.registry:
             name = type(self).__name__
             raise TypeError(f"{name} has no kernel: register one with @{generic.__name__}.on({name})")
 
     @property
-    def _twin_class(self) -> Any:
-        return getattr(type(self), "Compiled", None)
+    def _lowered_class(self) -> Any:
+        return getattr(type(self), "Lowered", None)
 
     def __eq__(self, other: object) -> bool:
         """Whether the other is of the same class and has the same fields, arrays element by element."""
@@ -77,7 +77,7 @@ class Config:
         return hash((type(self), *(value.shape if isinstance(value, np.ndarray) else value for value in values)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_twins"}
+        return {name: value for name, value in self.__dict__.items() if name != "_lowered_by_dtype"}
 
     def _check(self, field: str, check: Callable[..., Any], *arguments: Any, **keywords: Any) -> None:
         """Replace a field by what `check(field, value, ...)` returns; for use in `__post_init__`."""
@@ -88,14 +88,14 @@ class Config:
 def config(cls: type[_C]) -> type[_C]:
     """Make a frozen dataclass of a `Config`, and its NamedTuple unless the class brings one of its own."""
     cls = dataclass(frozen=True, eq=False)(cls)  # type: ignore[assignment]
-    if "Compiled" not in cls.__dict__:
+    if "Lowered" not in cls.__dict__:
         names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
-        cls.Compiled = namedtuple(cls.__name__, names, module=cls.__module__)  # type: ignore[misc]
+        cls.Lowered = namedtuple(cls.__name__, names, module=cls.__module__)  # type: ignore[misc]
         # Pickle, and with it the disk cache of compiled code, looks for the class under this name.
-        cls.Compiled.__qualname__ = f"{cls.__qualname__}.Compiled"
-    if not is_ours(cls.Compiled):
+        cls.Lowered.__qualname__ = f"{cls.__qualname__}.Lowered"
+    if not is_ours(cls.Lowered):
         # Numba knows the type of a value again by this name and the fields: one name, one class, defined again or not.
-        cls.Compiled.__name__ += f"_{next(_serial)}"
+        cls.Lowered.__name__ += f"_{next(_serial)}"
     return cls
 
 
@@ -118,10 +118,10 @@ def _same(one: Any, other: Any) -> bool:
     return np.array_equal(one, other) if arrays else bool(one == other)
 
 
-def lowered(value: Any, dtype: Any) -> Any:
+def lower_value(value: Any, dtype: Any) -> Any:
     """A field's value as kernels want it; a TypeError for what they can't take."""
     if isinstance(value, Config):
-        return value.compiled(dtype)
+        return value.lower(dtype)
     if isinstance(value, (float, np.floating)):
         return np.dtype(dtype).type(value)
     if value is None or isinstance(value, (int, complex, np.number, np.bool_)):

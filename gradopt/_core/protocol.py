@@ -1,6 +1,6 @@
 """The generics: what a problem, a method and a schedule must be able to do. The loop knows nothing else of them.
 
-Each is called with the compiled twin of a configuration (`Config.compiled`) and has one implementation a class, next
+Each is called with the lowered form of a configuration (`Config.lower`) and has one implementation a class, next
 to the class. Kernels allocate nothing.
 """
 
@@ -134,5 +134,5 @@ def rates(schedule: Any, out: Any, k: Any) -> None:
         out[i] = rate(schedule, k[i])
 
 
-def _missing(noun: str, twin: Any) -> TypeError:
-    return TypeError(f"{type(twin).__name__} is not registered as {noun}")
+def _missing(noun: str, lowered: Any) -> TypeError:
+    return TypeError(f"{type(lowered).__name__} is not registered as {noun}")

@@ -45,7 +45,7 @@ class Position(NamedTuple):
 def descend_batches(problem, method, steering, memory, position, batch_size, by_epoch, updates):
     """Do so many updates of the current epoch, each from the next batch, or fewer if something is not finite.
 
-    problem, method : compiled twins
+    problem, method : lowered
     steering : Steering
     memory : TrainingMemory, written
     position : Position

@@ -17,13 +17,13 @@ from gradopt._numerics.vectors import epsilon
 
 _START = Progress(0, 0, 0, np.inf, np.inf, 0.0)
 _SEARCH_FTOL = LINE_SEARCH.ftol
-_NothingClipped = NoClipping.Compiled
+_NothingClipped = NoClipping.Lowered
 
 
 class EmbeddedProblem(NamedTuple):
     """A problem as compiled code receives it."""
 
-    twin: Any
+    lowered: Any
     length: Any  # as in `Memory`
     work: Any  # each descent makes a copy of it
 
@@ -31,16 +31,16 @@ class EmbeddedProblem(NamedTuple):
 class Updating(Config):
     """A first-order method as `descend` receives it."""
 
-    class Compiled(NamedTuple):
-        twin: Any
+    class Lowered(NamedTuple):
+        lowered: Any
         slots: tuple[int, ...]  # one number for each
 
 
 class Searching(Config):
     """A line-search method as `descend` receives it."""
 
-    class Compiled(NamedTuple):
-        twin: Any
+    class Lowered(NamedTuple):
+        lowered: Any
 
 
 @generic
@@ -60,17 +60,17 @@ def _(method, problem, work, x, max_iter, gtol):
     memory = _memory(problem.length, x, zeros_for(method.slots, x), work)
     tests = StopTests(gtol, -1.0, -1.0, -np.inf)
     status, nit, _, _, fun, _, _ = iterate(
-        problem.twin, method.twin, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
+        problem.lowered, method.lowered, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
     )
     return fun, nit, status
 
 
 @descended.on(Searching)
 def _(method, problem, work, x, max_iter, gtol):
-    memory = _memory(problem.length, x, new_slots(method.twin, x), work)
+    memory = _memory(problem.length, x, new_slots(method.lowered, x), work)
     tests = StopTests(gtol, _SEARCH_FTOL * epsilon(x), -1.0, -np.inf)
     status, nit, _, _, fun, _, _ = search(
-        problem.twin, method.twin, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
+        problem.lowered, method.lowered, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
     )
     return fun, nit, status
 

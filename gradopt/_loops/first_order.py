@@ -24,7 +24,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
     The first iterate of a run is the start; each further one follows an update, and is accepted only if objective and
     gradient are finite there. The start is kept in any case.
 
-    problem, method : compiled twins
+    problem, method : lowered
     steering : Steering
     memory : Memory, written
     progress : Progress

@@ -26,7 +26,7 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
 
     The inner loop evaluates one point at a time: the start, or steps along the direction until one is acceptable.
 
-    problem, method : compiled twins
+    problem, method : lowered
     steering : Steering, of which only the box matters
     memory : Memory, written
     progress : Progress, whose rate is the last step

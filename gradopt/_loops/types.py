@@ -50,7 +50,7 @@ class StopTests(NamedTuple):
 class Steering(NamedTuple):
     """What limits the updates: of the gradient, of the rate, of x."""
 
-    clipping: Any  # compiled twin of `NoClipping` or `Clipping`
+    clipping: Any  # lowered `NoClipping` or `Clipping`
     scale: float  # a factor on the schedule's rates
     box: Any  # `numerics.bounds.Box`, or None
 

@@ -93,7 +93,7 @@ class Network(Config):
 
     layers: tuple[Dense, ...]
 
-    Compiled = Shape
+    Lowered = Shape
 
     def __post_init__(self) -> None:
         layers = self.layers
@@ -146,7 +146,7 @@ class Network(Config):
     def __repr__(self) -> str:
         return f"Network({list(self.layers)})"
 
-    def _lowered(self, dtype: Any) -> Shape:
+    def _lower(self, dtype: Any) -> Shape:
         return Shape(
             np.array([self.n_in, *(layer.n_out for layer in self.layers)]),
             np.array([ACTIVATIONS.index(layer.activation) for layer in self.layers]),
@@ -295,7 +295,7 @@ class Network(Config):
         """
         theta, X = self._checked(theta, X)
         out = np.empty((len(X), self.n_out), theta.dtype)
-        shape = self.compiled()
+        shape = self.lower()
         outputs_of(
             out, shape, scratch(shape.sizes, min(len(X), BLOCK_ROWS), theta.dtype), X, theta, np.arange(len(X)), True
         )
@@ -372,11 +372,11 @@ class Network(Config):
             raise ValueError(f"d_out must have shape {(len(X), self.n_out)}, got {d_out.shape}")
         work, d_theta = self._after_forward(theta, X), np.empty_like(theta)
         work.d[: d_out.size] = d_out.reshape(-1)
-        backward(self.compiled(), d_theta, work, X, theta, 0, True)
+        backward(self.lower(), d_theta, work, X, theta, 0, True)
         return d_theta, work.d[: X.size].reshape(X.shape).copy()
 
     def _after_forward(self, theta: NDArray[Any], X: NDArray[Any]) -> Scratch:
-        shape = self.compiled()
+        shape = self.lower()
         work = scratch(shape.sizes, len(X), theta.dtype)
         forward(shape, work, X, theta)
         return work

@@ -84,7 +84,7 @@ class Descent(Run):
         method.require_kernels()
         try_problem(problem, x, in_batches=False)
         try_method(method, x)
-        self._lowered = problem.compiled(x.dtype), method.compiled()
+        self._lowered = problem.lower(x.dtype), method.lower()
         self._loop = method.loop.in_python if problem.interpreted else method.loop.kernel
         self._tests, self._max_iter, clipping, box = limits
         self._kinds = (*map(type, self._lowered), type(clipping), box is None, x.dtype, min(x.size, 16))
@@ -95,7 +95,7 @@ class Descent(Run):
             self._progress = Progress(state.nit, state.origin, 0, state.fun, state.best_fun, 0.0)
             slots, best_x = method.fitting_slots(state.slots), state.best_x.copy()
             schedule_state, scale = state.schedule_state.copy(), state.scale
-        steering = Steering(clipping.compiled(), scale, box)
+        steering = Steering(clipping.lower(), scale, box)
         super().__init__(problem, method, steering, self._progress.nit, self._kinds in _bound_kinds)
         length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
         new_x, grad, new_grad = aligned(x), aligned(x), aligned(x)

@@ -31,15 +31,15 @@ def try_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None:
     kernel = _kernel(problem, generic, x)
     if kernel is None:
         return
-    twin = problem.compiled(x.dtype)
+    lowered = problem.lower(x.dtype)
     grads = [np.full_like(x, fill) for fill in (np.nan, 7.0)]
     try:
         for grad in grads:
             if isinstance(problem, RowProblem) and in_batches:
                 rows = np.arange(min(2, problem.rows))
-                value = kernel(twin, grad, problem.batch_workspace(x.dtype, rows.size), x.copy(), rows)
+                value = kernel(lowered, grad, problem.batch_workspace(x.dtype, rows.size), x.copy(), rows)
             else:
-                value = kernel(twin, grad, problem.workspace(x.dtype), x.copy())
+                value = kernel(lowered, grad, problem.workspace(x.dtype), x.copy())
     except (ArithmeticError, ValueError):  # of the math module, where machine code goes on with NaN or infinity
         return
     name = f"{generic.__name__} of {type(problem).__name__}"
@@ -56,7 +56,7 @@ def try_method(method: Method, x: NDArray[Any]) -> None:
         kernel = _kernel(config, generic, x)
         if kernel is not None:
             name = f"{generic.__name__} of {type(config).__name__}"
-            result = kernel(config.compiled(), *arguments)
+            result = kernel(config.lower(), *arguments)
             if generic.__annotations__["return"] == "float":
                 _require_number(name, result)
             elif result is not None:
@@ -86,21 +86,21 @@ def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:
     kind = type(config)
     if (kind, generic) in _tried:
         return None
-    twin = config.compiled(x.dtype) if isinstance(config, Problem) else config.compiled()
+    lowered = config.lower(x.dtype) if isinstance(config, Problem) else config.lower()
     ours = is_ours(kind)
-    if ours or _numbers(twin) + x.size > _SMALL:
+    if ours or _numbers(lowered) + x.size > _SMALL:
         if ours:
             _tried.add((kind, generic))
         return None
     _tried.add((kind, generic))
     try:
-        return np.errstate(all="ignore")(generic.source(type(twin)))
+        return np.errstate(all="ignore")(generic.source(type(lowered)))
     except KeyError:  # one that is Python anyhow
         return None
 
 
 def _numbers(value: Any) -> int:
-    """How many a compiled twin holds."""
+    """How many a lowered configuration holds."""
     return sum(map(_numbers, value)) if isinstance(value, tuple) else np.size(value)
 
 

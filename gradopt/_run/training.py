@@ -94,7 +94,7 @@ class Training(Run):
         try_problem(problem, x, in_batches=True)
         try_method(method, x)
         self._plan, self._watch, self._limits, self._record = plan, watch, limits, record
-        self._lowered = problem.compiled(x.dtype), method.compiled()
+        self._lowered = problem.lower(x.dtype), method.lower()
         self._batch_size = plan.batch_size or problem.rows
         slots = method.new_slots(x) if state is None else method.fitting_slots(state.slots)
         work = problem.batch_workspace(x.dtype, self._batch_size)
@@ -102,7 +102,7 @@ class Training(Run):
         spare = grad if isinstance(limits.clipping, NoClipping) else aligned(x)
         schedule_state = np.zeros(5) if state is None else state.schedule_state.copy()
         self._memory = TrainingMemory(x, grad, spare, slots, schedule_state, work, order)
-        steering = Steering(limits.clipping.compiled(), 1.0 if state is None else state.scale, None)
+        steering = Steering(limits.clipping.lower(), 1.0 if state is None else state.scale, None)
         super().__init__(problem, method, steering, 0 if state is None else state.nit, kernels_bound=False)
         self._position = _position_in(state)
         self._first_epoch = self._position.epoch

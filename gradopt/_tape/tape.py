@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._core.aligned import aligned_zeros
-from gradopt._tape.graph.evaluate import twin_of
+from gradopt._tape.graph.evaluate import evaluate
 from gradopt._tape.graph.graph import Graph, given
 from gradopt._tape.graph.listing import listing
 from gradopt._tape.graph.node import Node
@@ -80,5 +80,5 @@ class Tape:
                 result[node.number] = arguments[node.extra]
             elif node.inputs:
                 inputs = [given(node.operation, i, result.get(i.number, i.value), node.wide) for i in node.inputs]
-                result[node.number] = twin_of(node.operation, node.extra, node.shape, *inputs)
+                result[node.number] = evaluate(node.operation, node.extra, node.shape, *inputs)
         return result

@@ -49,7 +49,7 @@ class _MomentMethod(FirstOrderMethod):
 class _Adam(NamedTuple):
     """Adam or AdamW, as the kernel of both receives it."""
 
-    learning_rate: Any  # compiled twin
+    learning_rate: Any  # lowered
     betas: Any
     eps: float
     coupled: float  # the weight decay in the gradient
@@ -97,7 +97,7 @@ class Adam(_MomentMethod):
     True
     """
 
-    Compiled: ClassVar[Any] = _Adam
+    Lowered: ClassVar[Any] = _Adam
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square", "largest_mean_square")
 
     learning_rate: Schedule | float = 0.001
@@ -110,8 +110,8 @@ class Adam(_MomentMethod):
         super().__post_init__()
         self._check("amsgrad", validate.flag)
 
-    def _lowered_with(self, dtype: Any, **instead: Any) -> Any:
-        return super()._lowered_with(dtype, coupled=self.weight_decay, decoupled=0.0, **instead)
+    def _lower_with(self, dtype: Any, **instead: Any) -> Any:
+        return super()._lower_with(dtype, coupled=self.weight_decay, decoupled=0.0, **instead)
 
 
 @config
@@ -141,7 +141,7 @@ class AdamW(_MomentMethod):
     AdamW(learning_rate=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.1, amsgrad=False)
     """
 
-    Compiled: ClassVar[Any] = _Adam
+    Lowered: ClassVar[Any] = _Adam
     slots: ClassVar[tuple[str, ...]] = Adam.slots
 
     learning_rate: Schedule | float = 0.001
@@ -154,11 +154,11 @@ class AdamW(_MomentMethod):
         super().__post_init__()
         self._check("amsgrad", validate.flag)
 
-    def _lowered_with(self, dtype: Any, **instead: Any) -> Any:
-        return super()._lowered_with(dtype, coupled=0.0, decoupled=self.weight_decay, **instead)
+    def _lower_with(self, dtype: Any, **instead: Any) -> Any:
+        return super()._lower_with(dtype, coupled=0.0, decoupled=self.weight_decay, **instead)
 
 
-@update.on(Adam)  # and of AdamW, whose twin is of the same class
+@update.on(Adam)  # and of AdamW, whose lowered form is of the same class
 def _(method, slots, x, grad, rate, k):
     real, t = x.dtype.type, k + 1.0
     b1, c1 = real(method.betas[0]), real(1.0 - method.betas[0])

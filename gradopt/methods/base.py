@@ -117,11 +117,11 @@ class FirstOrderMethod(Method):
     def for_descend(self) -> Any:
         if not getattr(self.learning_rate, "pure", True):
             raise ValueError(f"learning_rate must be a pure function of the update count, got {self.learning_rate}")
-        return Updating.Compiled(self.compiled(), (0,) * len(self.slots))
+        return Updating.Lowered(self.lower(), (0,) * len(self.slots))
 
-    def _lowered(self, dtype: Any) -> Any:
+    def _lower(self, dtype: Any) -> Any:
         schedule = self.__dict__.get("_function") or as_schedule("learning_rate", self.learning_rate)
-        return self._lowered_with(dtype, learning_rate=schedule.compiled(dtype))
+        return self._lower_with(dtype, learning_rate=schedule.lower(dtype))
 
     def _check_learning_rate(self) -> None:
         if isinstance(self.learning_rate, Schedule):
@@ -204,8 +204,8 @@ class FirstOrderMethod(Method):
                 )
         if not x.flags.writeable:
             raise ValueError("x must be writeable, got a read-only array")
-        twin = self.compiled()
-        update(twin, state.slots, x, grad, rate(twin.learning_rate, state.nit), state.nit)
+        lowered = self.lower()
+        update(lowered, state.slots, x, grad, rate(lowered.learning_rate, state.nit), state.nit)
         state.nit += 1
 
 
@@ -213,18 +213,18 @@ class LineSearchMethod(Method):
     """Base of the methods that choose a direction, and the length of each step by a search along it.
 
     Such a method has kernels registered with `protocol.new_slots`, `direction`, `first_step` and `learn`, its
-    first slot is the direction, and its compiled twin has the fields `max_line_search`, evaluations in a search at the
+    first slot is the direction, and its lowered form has the fields `max_line_search`, evaluations in a search at the
     most, and `curvature`, the constant c2 of the strong Wolfe conditions.
     """
 
     loop: ClassVar[Loop] = LINE_SEARCH
 
     def for_descend(self) -> Any:
-        return Searching.Compiled(self.compiled())
+        return Searching.Lowered(self.lower())
 
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         # As plain Python: to compile it for one call would not pay.
-        return new_slots.source(self.Compiled)(self.compiled(), x)  # type: ignore[no-any-return]
+        return new_slots.source(self.Lowered)(self.lower(), x)  # type: ignore[no-any-return]
 
 
 def pair(name: str, value: Any) -> tuple[float, float]:
@@ -243,7 +243,7 @@ def _check_vector(name: str, value: Any) -> None:
 def _kinds(base: type[Method]) -> list[type[Method]]:
     """All methods that can be made, of the package and of users."""
     kinds = [kind for cls in base.__subclasses__() for kind in (cls, *_kinds(cls))]
-    return [kind for kind in kinds if "Compiled" in kind.__dict__]
+    return [kind for kind in kinds if "Lowered" in kind.__dict__]
 
 
 def as_method(method: Any) -> Method:

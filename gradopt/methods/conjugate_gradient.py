@@ -64,7 +64,7 @@ class NonlinearCG(LineSearchMethod):
     [1. 1.] True
     """
 
-    class Compiled(NamedTuple):
+    class Lowered(NamedTuple):
         rule: int
         max_line_search: int
         curvature: float
@@ -78,8 +78,8 @@ class NonlinearCG(LineSearchMethod):
         self._check("beta", validate.choice, _RULES)
         self._check("max_line_search", validate.integer, 2)
 
-    def _lowered(self, dtype: Any) -> Any:
-        return self.Compiled(_RULES.index(self.beta), self.max_line_search, 0.1)
+    def _lower(self, dtype: Any) -> Any:
+        return self.Lowered(_RULES.index(self.beta), self.max_line_search, 0.1)
 
 
 @new_slots.on(NonlinearCG)

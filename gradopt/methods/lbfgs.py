@@ -64,7 +64,7 @@ class LBFGS(LineSearchMethod):
     [1. 1.] True
     """
 
-    class Compiled(NamedTuple):
+    class Lowered(NamedTuple):
         memory: int
         max_line_search: int
         curvature: float
@@ -79,8 +79,8 @@ class LBFGS(LineSearchMethod):
         self._check("memory", validate.integer, 1)
         self._check("max_line_search", validate.integer, 2)
 
-    def _lowered(self, dtype: Any) -> Any:
-        return self.Compiled(self.memory, self.max_line_search, 0.9)
+    def _lower(self, dtype: Any) -> Any:
+        return self.Lowered(self.memory, self.max_line_search, 0.9)
 
     def fitting_slots(self, slots: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         direction, steps, changes, curvatures, (stored, following), length = slots

@@ -115,7 +115,7 @@ class Problem(Config):
         """
         x = self.checked("x", x, finite=False)
         grad = np.empty_like(x)
-        return float(value_and_grad(self.compiled(x.dtype), grad, self.workspace(x.dtype), x)), grad
+        return float(value_and_grad(self.lower(x.dtype), grad, self.workspace(x.dtype), x)), grad
 
     def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
         """A copy of x as float32 or float64 array (n,), or a ValueError that calls it `name`."""

@@ -76,13 +76,13 @@ class RowProblem(Problem):
         """
         x = self.checked("x", x, finite=False)
         grad = np.empty_like(x)
-        twin = self.compiled(x.dtype)
+        lowered = self.lower(x.dtype)
         if rows is None:
-            value = value_and_grad(twin, grad, self.workspace(x.dtype), x)
+            value = value_and_grad(lowered, grad, self.workspace(x.dtype), x)
             rows = np.arange(self.rows)
         else:
             rows = self._checked_rows(rows)
-            value = batch_value_and_grad(twin, grad, self.batch_workspace(x.dtype, rows.size), x, rows)
+            value = batch_value_and_grad(lowered, grad, self.batch_workspace(x.dtype, rows.size), x, rows)
         if np.isnan(value):
             self.require_finite(rows)
         return float(value), grad

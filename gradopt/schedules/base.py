@@ -26,8 +26,8 @@ class Schedule(Config):
     pure: ClassVar[bool] = True
 
     @property
-    def _twin_class(self) -> Any:
-        return type(self.compiled())  # that of another class where this one is made of others
+    def _lowered_class(self) -> Any:
+        return type(self.lower())  # that of another class where this one is made of others
 
     def __call__(self, k: Any) -> float | NDArray[np.float64]:
         """The learning rate of update k.
@@ -61,7 +61,7 @@ class Schedule(Config):
         if counts.size and counts.max() >= 2**63:
             raise ValueError(f"k must be < 2**63, got {counts.max()}")
         out = np.empty(counts.shape)
-        rates(self.compiled(), out.reshape(-1), np.ascontiguousarray(counts, np.int64).reshape(-1))
+        rates(self.lower(), out.reshape(-1), np.ascontiguousarray(counts, np.int64).reshape(-1))
         return out if counts.ndim else float(out)
 
 
@@ -123,7 +123,7 @@ class FunctionOfCount(Schedule):
         function(0) is no real number, or Numba can't compile the function to one that always returns a real number.
     """
 
-    class Compiled(NamedTuple):
+    class Lowered(NamedTuple):
         function: Any
 
     def __init__(self, function: Callable[[int], float]) -> None:
@@ -134,8 +134,8 @@ class FunctionOfCount(Schedule):
     def __repr__(self) -> str:
         return f"FunctionOfCount({self.function})"
 
-    def _lowered(self, dtype: Any) -> Any:
-        return self.Compiled(self._dispatcher)
+    def _lower(self, dtype: Any) -> Any:
+        return self.Lowered(self._dispatcher)
 
 
 @rate.on(FunctionOfCount)

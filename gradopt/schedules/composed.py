@@ -110,8 +110,8 @@ class Warmup(Schedule):
         self._check("steps", validate.integer, 1)
         self._check("start_factor", validate.number, 0, 1)
 
-    def _lowered(self, dtype: Any) -> Any:
-        return self._lowered_with(dtype, schedule=as_schedule("schedule", self.schedule).compiled(dtype))
+    def _lower(self, dtype: Any) -> Any:
+        return self._lower_with(dtype, schedule=as_schedule("schedule", self.schedule).lower(dtype))
 
 
 @rate.on(Warmup)
@@ -159,19 +159,19 @@ class Join(Schedule):
                 f" and {len(self.boundaries)} boundaries"
             )
 
-    def _lowered(self, dtype: Any) -> Any:
-        twins = [as_schedule("schedules", schedule).compiled(dtype) for schedule in self.schedules]
+    def _lower(self, dtype: Any) -> Any:
+        lowered = [as_schedule("schedules", schedule).lower(dtype) for schedule in self.schedules]
         lengths = [later - earlier for earlier, later in pairwise((0, *self.boundaries))]
-        joined = twins[-1]
-        for twin, length in zip(reversed(twins[:-1]), reversed(lengths), strict=True):
-            joined = _Pair.Compiled(twin, length, joined)
+        joined = lowered[-1]
+        for one, length in zip(reversed(lowered[:-1]), reversed(lengths), strict=True):
+            joined = _Pair.Lowered(one, length, joined)
         return joined
 
 
 class _Pair:
     """One schedule for so many updates, then another: what a `Join` is for kernels."""
 
-    class Compiled(NamedTuple):
+    class Lowered(NamedTuple):
         first: Any
         length: int
         then: Any
@@ -195,8 +195,8 @@ class PerEpoch(Schedule):
     def __repr__(self) -> str:
         return f"per_epoch({self.schedule!r})"
 
-    def _lowered(self, dtype: Any) -> Any:
-        return self.schedule.compiled(dtype)
+    def _lower(self, dtype: Any) -> Any:
+        return self.schedule.lower(dtype)
 
 
 def per_epoch(schedule: Schedule) -> PerEpoch:

@@ -170,9 +170,9 @@ class Cyclic(Schedule):
         self._check("mode", validate.choice, _MODES)
         self._check("gamma", validate.number, 0, 1, above=True)
 
-    def _lowered(self, dtype: Any) -> Any:
+    def _lower(self, dtype: Any) -> Any:
         down = self.steps_up if self.steps_down is None else self.steps_down
-        return self._lowered_with(dtype, steps_down=down, mode=_MODES.index(self.mode))
+        return self._lower_with(dtype, steps_down=down, mode=_MODES.index(self.mode))
 
 
 @rate.on(Cyclic)

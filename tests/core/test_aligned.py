@@ -42,13 +42,13 @@ def test_zeros(n, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_what_runs_read_again_and_again(dtype):
     t = np.linspace(0, 1, 101)[1:].astype(np.float32)
-    fit = problems.PolynomialFit(t, t).compiled(dtype)
+    fit = problems.PolynomialFit(t, t).lower(dtype)
     rows = np.ones((70, 3), np.float32)
     net = problems.Regressor(gradopt.Network.mlp([3, 2]), rows, rows[:, :2])
     traced = gradopt.trace(lambda x, a: (x[3:] * np.exp(a[3:])).sum(), np.ones(1003), args=(np.ones(1003),))
     slots = gradopt.Adam().new_slots(np.ones(100, dtype))
     constants, work = traced.tape.program(dtype)[-1], traced.tape.workspace(dtype)
-    for array in (fit.t, fit.y, net.compiled(dtype).X, constants, work, *slots):
+    for array in (fit.t, fit.y, net.lower(dtype).X, constants, work, *slots):
         assert array.dtype == dtype
         assert begins_at_a_line(array)
     known = [known for known in traced.tape._known if known.node.size > 1]

@@ -74,11 +74,11 @@ def test_what_a_kernel_cannot_take_is_refused(field):
 @compiled_only
 def test_a_twin_of_ones_own_with_a_string_does_not_reach_the_loop():
     class Named(problems.Problem):
-        Compiled = Bowl.Compiled
+        Lowered = Bowl.Lowered
         n, x0 = 2, np.ones(2)
 
-        def _lowered(self, dtype):
-            return self.Compiled("a name")
+        def _lower(self, dtype):
+            return self.Lowered("a name")
 
     with pytest.raises(Exception, match="can't borrow a unicode_type"):
         optimize(Named())

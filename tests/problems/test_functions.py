@@ -290,7 +290,7 @@ def evaluated(function, jac, dtype=np.float64, box=None):
     x = np.array([0.3, 0.8], dtype)
     problem = Function(function, jac, ARGS, x, box)
     grad = np.empty_like(x)
-    return protocol.value_and_grad(problem.compiled(), grad, problem.workspace(dtype), x), grad, problem
+    return protocol.value_and_grad(problem.lower(), grad, problem.workspace(dtype), x), grad, problem
 
 
 class TestWithoutAGradient:

@@ -58,7 +58,7 @@ def assert_same(one, other):
     assert vars(mine.training or mine).keys() == vars(theirs.training or theirs).keys()
 
 
-# Compiled for some of the methods only: each costs seconds.
+# Lowered for some of the methods only: each costs seconds.
 @pytest.mark.parametrize("cls", (SGD, Adam, NAdam) if COMPILING else TABLE, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("training", [False, True], ids=["whole", "batches"])
 def test_saved_and_resumed_is_uninterrupted(cls, training, tmp_path):

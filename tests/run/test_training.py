@@ -249,7 +249,7 @@ def test_memory_maps_are_read_by_batch(tmp_path, dtype):
     data = (40 * X).astype(dtype)
     mapped = problems.Classifier(NET, memory_map(tmp_path, data), LABELS)
     assert isinstance(mapped.X, np.memmap)
-    assert np.shares_memory(mapped.compiled(np.dtype(dtype) if dtype != np.uint8 else np.float64).X, mapped.X)
+    assert np.shares_memory(mapped.lower(np.dtype(dtype) if dtype != np.uint8 else np.float64).X, mapped.X)
     held = problems.Classifier(NET, data, LABELS)
     settings = {"method": SGD(0.01), "batch_size": 4, "epochs": 2, "rng": 0}
     np.testing.assert_array_equal(optimize(mapped, **settings).x, optimize(held, **settings).x)

@@ -146,7 +146,7 @@ def test_k_must_not_be_negative():
         (lambda: ReduceOnPlateau(0.1, factor=1.0), ValueError, r"factor must be in \(0, 1\)"),
         (lambda: ReduceOnPlateau(0.1, patience=-1), ValueError, "patience"),
         (lambda: ReduceOnPlateau(0.1)(3), TypeError, "depends on the objective"),
-        (lambda: SGD(lambda k: "fast").compiled(), TypeError, r"learning_rate\(0\) must be a real number"),
+        (lambda: SGD(lambda k: "fast").lower(), TypeError, r"learning_rate\(0\) must be a real number"),
         (lambda: Warmup(0.1, 10, start_factor=2), ValueError, r"start_factor must be in \[0, 1\], got 2"),
     ],
 )
@@ -230,7 +230,7 @@ def losses_of(count):
 
 def rates_of(schedule, losses):
     """By the kernels, as a loop uses them."""
-    state, twin, rates = np.zeros(5), schedule.compiled(), []
+    state, twin, rates = np.zeros(5), schedule.lower(), []
     for loss in losses:
         look(twin, state, loss, 0)
         rates.append(current_rate(twin, state, 0))

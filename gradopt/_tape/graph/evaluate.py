@@ -21,7 +21,7 @@ _COMBINE: dict[str, tuple[Any, float]] = {
 HOW = tuple(_COMBINE)
 
 
-def twin_of(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[Any]:
+def evaluate(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[Any]:
     """What an operation makes of NumPy's arrays."""
     with np.errstate(all="ignore"):
         if operation == "view":
@@ -42,7 +42,7 @@ def twin_of(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[A
             return np.cumsum(inputs[0], axis=-1)
         if operation == "other_products":
             return _other_products(inputs[0])
-        return np.asarray(OPERATIONS[operation].twin(*inputs))
+        return np.asarray(OPERATIONS[operation].numpy(*inputs))
 
 
 def _other_products(array: NDArray[Any]) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._tape.graph.evaluate import twin_of
+from gradopt._tape.graph.evaluate import evaluate
 from gradopt._tape.graph.geometry import Geometry, Positions, Shape, contiguous, places_of, steps
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
@@ -42,7 +42,7 @@ _SMALL = 4096
 
 
 def given(operation: str, node: Node, value: Any, wide: bool) -> Any:
-    """What an operation's twin is given for a node that is known.
+    """What an operation is given for a node that is known.
 
     Python's numbers take the type of the arrays beside them. With `wide`, all is computed in double precision; a view,
     which only moves elements, needs no copy for that.
@@ -218,7 +218,7 @@ class Graph:
             return self.constant(_OF_NUMBERS[name](*[i.literal for i in nodes]))
         with np.errstate(all="ignore"):
             # Python's numbers take the type of the arrays beside them.
-            value = np.asarray(OPERATIONS[name].twin(*[given(name, i, i.value, self.wide) for i in nodes]))
+            value = np.asarray(OPERATIONS[name].numpy(*[given(name, i, i.value, self.wide) for i in nodes]))
         if all([i.fixed for i in nodes]):
             weak = not value.ndim and not any([i.strong for i in nodes])
             return self.constant(value[()].item() if weak else value)
@@ -234,7 +234,7 @@ class Graph:
             if 0 in shape:
                 node = self.constant(np.zeros(shape))
             elif inputs and all([i.value is not None for i in inputs]):
-                value = twin_of(operation, extra, shape, *[given(operation, i, i.value, self.wide) for i in inputs])
+                value = evaluate(operation, extra, shape, *[given(operation, i, i.value, self.wide) for i in inputs])
                 if all([i.fixed for i in inputs]) and not (operation == "view" and value.size > _SMALL):
                     node = self.constant(value if value.ndim else value[()].item())
                 else:

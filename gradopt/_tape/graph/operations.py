@@ -1,4 +1,4 @@
-"""The elementwise operations of a tape: what each is called, its NumPy twin, and its derivatives.
+"""The elementwise operations of a tape: what each is called, its NumPy function, and its derivatives.
 
 For each input stands a
 function (d, result, *inputs) that makes the adjoint of that input from the adjoint d of the result, all of them nodes
@@ -26,7 +26,7 @@ class Operation(NamedTuple):
 
     Attributes
     ----------
-    twin : callable
+    numpy : callable
         The same for NumPy's arrays.
     derivatives : tuple
         One for each input, or empty where all are zero.
@@ -36,7 +36,7 @@ class Operation(NamedTuple):
         Whether its result is true or false, as 1 and 0.
     """
 
-    twin: Callable[..., Any]
+    numpy: Callable[..., Any]
     derivatives: tuple[Derivative | None, ...]
     dear: bool
     logical: bool
@@ -45,16 +45,16 @@ class Operation(NamedTuple):
 OPERATIONS: dict[str, Operation] = {}
 
 
-def _cheap(name: str, twin: Callable[..., Any], *derivatives: Derivative | None) -> None:
-    OPERATIONS[name] = Operation(twin, derivatives, dear=False, logical=False)
+def _cheap(name: str, numpy: Callable[..., Any], *derivatives: Derivative | None) -> None:
+    OPERATIONS[name] = Operation(numpy, derivatives, dear=False, logical=False)
 
 
-def _dear(name: str, twin: Callable[..., Any], *derivatives: Derivative | None) -> None:
-    OPERATIONS[name] = Operation(twin, derivatives, dear=True, logical=False)
+def _dear(name: str, numpy: Callable[..., Any], *derivatives: Derivative | None) -> None:
+    OPERATIONS[name] = Operation(numpy, derivatives, dear=True, logical=False)
 
 
-def _logical(name: str, twin: Callable[..., Any]) -> None:
-    OPERATIONS[name] = Operation(twin, (), dear=False, logical=True)
+def _logical(name: str, numpy: Callable[..., Any]) -> None:
+    OPERATIONS[name] = Operation(numpy, (), dear=False, logical=True)
 
 
 def _share(a: Any, b: Any) -> Any:
@@ -180,4 +180,4 @@ _dear(
 )
 
 # Truth, integers and narrow numbers as real ones: for the machine, which has no others, a copy.
-OPERATIONS["real"] = OPERATIONS["copy"]._replace(twin=lambda a: np.asarray(a, np.float64))
+OPERATIONS["real"] = OPERATIONS["copy"]._replace(numpy=lambda a: np.asarray(a, np.float64))

@@ -380,7 +380,7 @@ def _items(values: Any) -> Iterator[Any]:
 
 
 class _NotSupported(Exception):
-    """Some way of calling a function of NumPy's that its twin here does not know."""
+    """Some way of calling a function of NumPy's that is not known here."""
 
 
 def not_supported(how: str) -> Exception:

@@ -68,7 +68,7 @@ class MGH(Problem):
     [3.  0.5]
     """
 
-    Compiled = Called.Compiled
+    Lowered = Called.Lowered
 
     number: int
 
@@ -77,11 +77,11 @@ class MGH(Problem):
         if self.number > len(_SET):
             raise ValueError(f"number must be in [1, {len(_SET)}], got {self.number}")
 
-    def _lowered(self, dtype: Any) -> Any:
+    def _lower(self, dtype: Any) -> Any:
         evaluate = _SET[self.number].evaluate
         if COMPILING:
-            return Called.Compiled(address_of(evaluate, argument_types(np.dtype(dtype))), 0, 0)
-        return Interpreted.Compiled(silent(lambda grad, work, x: evaluate(0, grad, work, x)), None)
+            return Called.Lowered(address_of(evaluate, argument_types(np.dtype(dtype))), 0, 0)
+        return Interpreted.Lowered(silent(lambda grad, work, x: evaluate(0, grad, work, x)), None)
 
     def workspace(self, dtype: Any) -> Any:
         return np.zeros(self.n, dtype)

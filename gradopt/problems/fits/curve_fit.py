@@ -64,7 +64,7 @@ class CurveFit(RowProblem):
     [2.5 1.3]
     """
 
-    Compiled = Called.Compiled
+    Lowered = Called.Lowered
 
     model: Callable[[Any, Any], float]
     t: Any
@@ -140,14 +140,14 @@ class CurveFit(RowProblem):
         points = self.t if t is None else validate.array("t", t, self.t.ndim)
         return np.array([float(self.model(point, params)) for point in points])
 
-    def _lowered(self, dtype: Any) -> Any:
+    def _lower(self, dtype: Any) -> Any:
         dtype = np.dtype(dtype)
         t, y = in_dtype(self.t, dtype), in_dtype(self.y, dtype)
-        data = t, y, loss_named(self.loss).compiled(), np.arange(self.rows)
+        data = t, y, loss_named(self.loss).lower(), np.arange(self.rows)
         if not COMPILING:
             by_rows = _over_rows(self.model, lambda address: data)
             whole = _over_all(by_rows, lambda address: data)
-            return Interpreted.Compiled(
+            return Interpreted.Lowered(
                 lambda grad, work, x: whole(0, grad, work, x),
                 lambda grad, work, x, rows: by_rows(0, grad, work, x, rows),
             )
@@ -159,7 +159,7 @@ class CurveFit(RowProblem):
         self.__dict__.setdefault("_packed", []).append(packed)  # lives as long as the problem
         by_rows, evaluate_rows = evaluator(_over_rows, (model,), packed.type, row_argument_types(dtype))
         _, evaluate = evaluator(_over_all, (by_rows,), packed.type, argument_types(dtype))
-        return Called.Compiled(evaluate, evaluate_rows, packed.address)
+        return Called.Lowered(evaluate, evaluate_rows, packed.address)
 
 
 def _is_number(returned: Any) -> bool:

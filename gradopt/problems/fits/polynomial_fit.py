@@ -62,7 +62,7 @@ class PolynomialFit(RowProblem):
     (array([1., 1., 1.]), 19.666666666666668)
     """
 
-    class Compiled(NamedTuple):
+    class Lowered(NamedTuple):
         t: NDArray[Any]
         y: NDArray[Any]
         powers: tuple[int, ...] | None
@@ -86,10 +86,10 @@ class PolynomialFit(RowProblem):
     def __repr__(self) -> str:
         return f"PolynomialFit(t={self.t.shape}, y={self.y.shape}, degree={self.degree}, loss={self.loss!r})"
 
-    def _lowered(self, dtype: Any) -> Any:
+    def _lower(self, dtype: Any) -> Any:
         powers = (0,) * self.n if self.degree <= _UNROLLED_DEGREE else None
         t, y = in_dtype(self.t, dtype), in_dtype(self.y, dtype)
-        return self.Compiled(t, y, powers, loss_named(self.loss).compiled())
+        return self.Lowered(t, y, powers, loss_named(self.loss).lower())
 
     def workspace(self, dtype: Any) -> Any:
         return _Work(np.zeros(self.n), np.zeros(0, dtype), np.zeros(0, dtype))

@@ -19,7 +19,7 @@ class Called(Config):
     `protocol.value_and_grad` and `protocol.batch_value_and_grad` describe, with an address in place of the problem.
     """
 
-    class Compiled(NamedTuple):
+    class Lowered(NamedTuple):
         evaluate: int
         evaluate_rows: int  # 0 for a problem without rows
         data: int
@@ -52,7 +52,7 @@ def _(problem, grad, work, x, rows):
 class Interpreted(Config):
     """A problem in Python, for loops in Python: the same functions without the data's address."""
 
-    class Compiled(NamedTuple):
+    class Lowered(NamedTuple):
         evaluate: Callable[..., float]
         evaluate_rows: Callable[..., float] | None
 

@@ -100,7 +100,7 @@ class Function(Problem):
         Outside of which the function is not evaluated.
     """
 
-    Compiled = Called.Compiled
+    Lowered = Called.Lowered
 
     def __init__(self, fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> None:
         if not (jac is None or jac is True or callable(jac) or (isinstance(jac, str) and jac in _SOURCES)):
@@ -124,7 +124,7 @@ class Function(Problem):
         self.why_not_traced: str | None = None
         self._seconds = time.perf_counter() - started
         self._calls_before = 1
-        self._twin: Any = None
+        self._lowered: Any = None
 
     def __repr__(self) -> str:
         return f"the function {getattr(self.fun, '__name__', self.fun)}"
@@ -144,7 +144,7 @@ class Function(Problem):
 
     @property
     def interpreted(self) -> bool:
-        return isinstance(self.compiled(), Interpreted.Compiled)
+        return isinstance(self.lower(), Interpreted.Lowered)
 
     @property
     def inlined(self) -> bool:
@@ -169,25 +169,25 @@ class Function(Problem):
         """The copy of x that the function is given."""
         return np.empty(self.n, dtype)
 
-    def compiled(self, dtype: Any = np.float64) -> Any:
-        if self._twin is None:
-            self._twin = self._make_twin()
+    def lower(self, dtype: Any = np.float64) -> Any:
+        if self._lowered is None:
+            self._lowered = self._make_lowered()
             if self.jac == "cs":
                 self._check_complex_step()
-        return self._twin
+        return self._lowered
 
-    def _make_twin(self) -> Any:
+    def _make_lowered(self) -> Any:
         if COMPILING:
             try:
                 return self._called()
             except NotCompilable as reason:
                 _warn_that_it_is_interpreted(self.fun, reason)
-        return Interpreted.Compiled(self._in_python(), None)
+        return Interpreted.Lowered(self._in_python(), None)
 
     def _called(self) -> Any:
         try:
             data = self._data()
-            self._packed = _nothing() if data == ((),) else Packed(data)  # to be kept as long as the twin
+            self._packed = _nothing() if data == ((),) else Packed(data)  # to be kept as long as that
         except Exception as error:  # Numba's have no common base
             raise NotCompilable(str(error)) from None
         jac = self.jac if isinstance(self.jac, (str, bool)) else identity(self.jac)
@@ -197,7 +197,7 @@ class Function(Problem):
             types = argument_types(self._x0.dtype)
             _, address = evaluator(self._maker, self._compiled_parts(), self._packed.type, types)
             _addresses[key] = address
-        return Called.Compiled(address, 0, self._packed.address)
+        return Called.Lowered(address, 0, self._packed.address)
 
     def _in_python(self) -> Callable[..., float]:
         """evaluate(grad, work, x), run by the interpreter."""
@@ -267,7 +267,7 @@ class Function(Problem):
         x, movable = self._x0, self._low < self._high
         by_step, by_differences = np.zeros_like(x), np.zeros_like(x)
         try:
-            value = protocol.value_and_grad(self._twin, by_step, self.workspace(x.dtype), x)
+            value = protocol.value_and_grad(self._lowered, by_step, self.workspace(x.dtype), x)
         except (TypeError, AttributeError) as error:
             raise ValueError(f"jac='cs' needs a function that takes complex numbers: {error}") from None
         differ = differences.three_point(self._python_parts()[0], lambda address: (self.args, self._low, self._high))

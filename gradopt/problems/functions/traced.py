@@ -47,7 +47,7 @@ class Traced(Problem):
     [0.6931 0.6931]
     """
 
-    Compiled = Called.Compiled
+    Lowered = Called.Lowered
 
     def __init__(
         self,
@@ -98,13 +98,13 @@ class Traced(Problem):
             self._programs[dtype] = self.tape.program(dtype, self._values)
         return self._programs[dtype]
 
-    def _lowered(self, dtype: Any) -> Any:
+    def _lower(self, dtype: Any) -> Any:
         program = self._program(dtype)
         if not COMPILING:
-            return Interpreted.Compiled(lambda grad, work, x: machine.run(program, grad, work, x), None)
+            return Interpreted.Lowered(lambda grad, work, x: machine.run(program, grad, work, x), None)
         packed = Packed(program)
         self.__dict__.setdefault("_packed", []).append(packed)  # lives as long as the problem
-        return Called.Compiled(_evaluate(np.dtype(dtype)), 0, packed.address)
+        return Called.Lowered(_evaluate(np.dtype(dtype)), 0, packed.address)
 
     def with_args(self, *args: Any) -> Traced:
         """The same function with other arrays in `args`, without tracing it again.

@@ -123,9 +123,9 @@ def traced(
     except Exception:
         pass  # the function is not defined there
     scale = max((abs(wanted) for _, wanted in points if np.isfinite(wanted)), default=0.0)
-    twin, work, grad = problem.compiled(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0)
+    lowered, work, grad = problem.lower(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0)
     for x, wanted in points:
-        ours = value_and_grad(twin, grad, work, x)
+        ours = value_and_grad(lowered, grad, work, x)
         if x is x0:
             problem.has_slope_at_start = bool(np.isfinite(grad).all()) or not np.isfinite(ours)
         if not _agrees(ours, wanted, scale, x0.dtype):

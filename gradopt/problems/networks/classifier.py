@@ -53,7 +53,7 @@ class Classifier(Supervised):
     X: Any
     y: Any
 
-    Compiled = Data
+    Lowered = Data
     __repr__ = Supervised.__repr__
 
     measures: ClassVar[tuple[str, ...]] = ("fun", "accuracy")

@@ -52,7 +52,7 @@ class Regressor(Supervised):
     y: Any
     loss: str = "mse"
 
-    Compiled = Data
+    Lowered = Data
 
     def __post_init__(self) -> None:
         self._check_network_and_X()

@@ -43,7 +43,7 @@ class Supervised(RowProblem):
     A memory-mapped X (numpy.memmap) is read batch by batch and never copied whole; other arrays are copied.
     """
 
-    Compiled = Data
+    Lowered = Data
 
     network: Network
     X: Any
@@ -82,7 +82,7 @@ class Supervised(RowProblem):
         sizes = "-".join(map(str, [self.network.n_in, *(layer.n_out for layer in self.network.layers)]))
         return f"{type(self).__name__.lstrip('_')}({sizes} network, X={self.X.shape}, y={self.y.shape})"
 
-    def _lowered(self, dtype: Any) -> Data:
+    def _lower(self, dtype: Any) -> Data:
         X, y, loss = self.X, self._data_y(), self._loss()
         if not isinstance(X, np.memmap):
             X = in_dtype(X, dtype)
@@ -90,7 +90,7 @@ class Supervised(RowProblem):
             y = in_dtype(y, dtype)
         known_finite = not isinstance(self.X, np.memmap)
         numbers = self.network.n_out if loss.mean_over_outputs else 1
-        return Data(self.network.compiled(), _read_only(X), _read_only(y), known_finite, loss.compiled(), numbers)
+        return Data(self.network.lower(), _read_only(X), _read_only(y), known_finite, loss.lower(), numbers)
 
     def with_data(self, *data: Any) -> Supervised:
         X, y = data
@@ -119,7 +119,7 @@ class Supervised(RowProblem):
         return self.batch_workspace(dtype, self.rows)
 
     def batch_workspace(self, dtype: Any, rows: int) -> _Work:
-        passes = scratch(self.network.compiled().sizes, min(rows, BLOCK_ROWS), dtype)
+        passes = scratch(self.network.lower().sizes, min(rows, BLOCK_ROWS), dtype)
         return _Work(passes, np.arange(self.rows))
 
     def faulty_row(self, rows: NDArray[np.int64]) -> int | None:
@@ -136,12 +136,12 @@ class Supervised(RowProblem):
 
     def loss_of(self, outputs: NDArray[Any]) -> float:
         """The objective, from the outputs for all rows."""
-        twin = self.compiled(outputs.dtype)
-        return float(_loss_of_all(twin, np.empty_like(outputs), outputs, np.arange(self.rows)))
+        lowered = self.lower(outputs.dtype)
+        return float(_loss_of_all(lowered, np.empty_like(outputs), outputs, np.arange(self.rows)))
 
     def outputs(self, theta: NDArray[Any]) -> NDArray[Any]:
         """The network's outputs for all rows, (rows, n_out)."""
-        shape, X = self.network.compiled(), self.X
+        shape, X = self.network.lower(), self.X
         out = np.empty((len(X), self.network.n_out), theta.dtype)
         work = scratch(shape.sizes, min(len(X), BLOCK_ROWS), theta.dtype)
         bad = outputs_of(out, shape, work, _read_only(X), theta, np.arange(len(X)), not isinstance(X, np.memmap))
