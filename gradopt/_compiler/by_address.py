@@ -34,7 +34,7 @@ def address_of(dispatcher: Any, argument_types: tuple[Any, ...]) -> int:
 
 
 @intrinsic
-def called(typing_context: Any, address: Any, arguments: Any) -> Any:
+def call_at(typing_context: Any, address: Any, arguments: Any) -> Any:
     """Call the function at an address, which returns a float64; its exceptions pass through."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:

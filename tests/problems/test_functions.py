@@ -30,7 +30,7 @@ def fun_and_jac(x):
     return fun(x), jac(x)
 
 
-class Interpreted:
+class PythonProblem:
     """A function that Numba can't compile, and that counts its calls."""
 
     def __init__(self, function=fun):
@@ -83,7 +83,7 @@ def test_float32():
 
 @compiled_only
 def test_interpreted_where_it_cant_be_compiled_with_one_warning():
-    counting = Interpreted()
+    counting = PythonProblem()
     with pytest.warns(RuntimeWarning, match="runs interpreted, it could not be compiled") as caught:
         result = run(counting)
     assert len(caught) == 1
@@ -96,7 +96,7 @@ def test_interpreted_where_it_cant_be_compiled_with_one_warning():
 
 @given(max_iter=st.integers(0, 40), momentum=st.sampled_from([0.0, 0.5]), rate=st.sampled_from([0.1, 0.3, 40.0]))
 def test_reported_counts_are_the_real_ones(max_iter, momentum, rate):
-    value, gradient = Interpreted(fun), Interpreted(jac)
+    value, gradient = PythonProblem(fun), PythonProblem(jac)
     result = quietly(value, gradient, method=SGD(rate, momentum=momentum), max_iter=max_iter)
     assert result.nfev == value.calls
     assert result.njev == gradient.calls
@@ -119,7 +119,7 @@ def test_nan_at_any_place_is_never_success(at, where, bad):
     def gradient(x):
         return np.array([bad]) if where == "gradient" and x[0] < bound else 1.0 * x
 
-    result = quietly(Interpreted(value), Interpreted(gradient), x0=[1.0], max_iter=50, gtol=0)
+    result = quietly(PythonProblem(value), PythonProblem(gradient), x0=[1.0], max_iter=50, gtol=0)
     assert result.status is Status.NON_FINITE
     assert not result.success
     if at == 0:
@@ -177,14 +177,14 @@ def test_an_index_out_of_bounds_later_is_an_error(compilable):
     def slope(x, table):
         return -np.ones_like(x)
 
-    function = lookup if compilable else Interpreted(lookup)
+    function = lookup if compilable else PythonProblem(lookup)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         with pytest.raises(IndexError):
             optimize(function, [0.0], jac=slope, args=(table,), method=SGD(1.0), max_iter=100)
 
 
-@pytest.mark.parametrize("wrap", [lambda function: function, Interpreted], ids=["compiled", "interpreted"])
+@pytest.mark.parametrize("wrap", [lambda function: function, PythonProblem], ids=["compiled", "interpreted"])
 def test_a_function_may_use_x_as_scratch(wrap):
     def value(x):
         x -= 3.0
@@ -308,7 +308,7 @@ class TestWithoutAGradient:
         value, grad, _ = evaluated(smooth, jac)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            other_value, other_grad, _ = evaluated(Interpreted(smooth), jac)
+            other_value, other_grad, _ = evaluated(PythonProblem(smooth), jac)
         assert value == pytest.approx(other_value, rel=1e-14)
         np.testing.assert_allclose(grad, other_grad, rtol=1e-7 if jac == "2-point" else 1e-9)
 
@@ -352,11 +352,11 @@ class TestWithoutAGradient:
 
     def test_the_complex_step_needs_complex_numbers(self):
         with pytest.raises(ValueError, match="jac='cs' needs a function that takes complex numbers"):
-            quietly(Interpreted(lambda x: math.exp(x.tolist()[0])), "cs", x0=[1.0])
+            quietly(PythonProblem(lambda x: math.exp(x.tolist()[0])), "cs", x0=[1.0])
 
     @given(jac=st.sampled_from(["2-point", "3-point", "cs"]), max_iter=st.integers(0, 6))
     def test_reported_calls_are_the_real_ones(self, jac, max_iter):
-        value = Interpreted(lambda x: (x[0] - 3.0) ** 2 + 2.0 * (x[1] + 1.0) ** 2 * x[0])
+        value = PythonProblem(lambda x: (x[0] - 3.0) ** 2 + 2.0 * (x[1] + 1.0) ** 2 * x[0])
         result = quietly(value, jac, method="lbfgs", max_iter=max_iter, x0=[1.0, 1.0])
         assert result.nfev == value.calls
 
@@ -390,7 +390,7 @@ class TestCheckGradient:
         assert "gradient of the function fun: passed" in str(check)
 
     def test_compiles_nothing(self):
-        assert check_gradient(Interpreted(), [1.0, 2.0], jac=jac)  # a warning would be an error here
+        assert check_gradient(PythonProblem(), [1.0, 2.0], jac=jac)  # a warning would be an error here
 
     def test_finds_the_wrong_element(self):
         check = check_gradient(fun, [1.0, 2.0], jac=lambda x: jac(x) * np.array([1.0, 1.01]))

@@ -336,8 +336,8 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
             keywords.setdefault("axis", 0)
             return self.__array_function__(function, (), inputs, keywords)
         shown = f"np.{name}" if hasattr(np, name) else name
-        called = "" if method == "__call__" else f".{method}"
-        return self._as_numpy_would(shown + called, getattr(ufunc, method), inputs, keywords)
+        call_at = "" if method == "__call__" else f".{method}"
+        return self._as_numpy_would(shown + call_at, getattr(ufunc, method), inputs, keywords)
 
     def _is_for_numpy(self, given: Any, elementwise: bool) -> bool:
         """Whether nothing depends on x, and what is to be done is done best by NumPy: to integers, to given arrays."""

@@ -19,7 +19,7 @@ from gradopt._compiler import COMPILING, address_of, kernel, silent
 from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt.problems.base import Problem
-from gradopt.problems.functions.by_address import Called, Interpreted, argument_types
+from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types
 
 
 class _Entry(NamedTuple):
@@ -68,7 +68,7 @@ class MGH(Problem):
     [3.  0.5]
     """
 
-    Lowered = Called.Lowered
+    Lowered = ProblemByAddress.Lowered
 
     number: int
 
@@ -80,8 +80,8 @@ class MGH(Problem):
     def _lower(self, dtype: Any) -> Any:
         evaluate = _SET[self.number].evaluate
         if COMPILING:
-            return Called.Lowered(address_of(evaluate, argument_types(np.dtype(dtype))), 0, 0)
-        return Interpreted.Lowered(silent(lambda grad, work, x: evaluate(0, grad, work, x)), None)
+            return ProblemByAddress.Lowered(address_of(evaluate, argument_types(np.dtype(dtype))), 0, 0)
+        return PythonProblem.Lowered(silent(lambda grad, work, x: evaluate(0, grad, work, x)), None)
 
     def workspace(self, dtype: Any) -> Any:
         return np.zeros(self.n, dtype)

@@ -17,7 +17,7 @@ from gradopt._core import validate
 from gradopt._core.aligned import in_dtype
 from gradopt._core.config import config
 from gradopt._losses.residual import finish, loss_named, pointwise
-from gradopt.problems.functions.by_address import Called, Interpreted, argument_types, row_argument_types
+from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types, row_argument_types
 from gradopt.problems.rows import RowProblem
 
 _STEP = np.finfo(np.float64).eps ** (1 / 3)  # relative, of central differences
@@ -64,7 +64,7 @@ class CurveFit(RowProblem):
     [2.5 1.3]
     """
 
-    Lowered = Called.Lowered
+    Lowered = ProblemByAddress.Lowered
 
     model: Callable[[Any, Any], float]
     t: Any
@@ -147,7 +147,7 @@ class CurveFit(RowProblem):
         if not COMPILING:
             by_rows = _over_rows(self.model, lambda address: data)
             whole = _over_all(by_rows, lambda address: data)
-            return Interpreted.Lowered(
+            return PythonProblem.Lowered(
                 lambda grad, work, x: whole(0, grad, work, x),
                 lambda grad, work, x, rows: by_rows(0, grad, work, x, rows),
             )
@@ -159,7 +159,7 @@ class CurveFit(RowProblem):
         self.__dict__.setdefault("_packed", []).append(packed)  # lives as long as the problem
         by_rows, evaluate_rows = evaluator(_over_rows, (model,), packed.type, row_argument_types(dtype))
         _, evaluate = evaluator(_over_all, (by_rows,), packed.type, argument_types(dtype))
-        return Called.Lowered(evaluate, evaluate_rows, packed.address)
+        return ProblemByAddress.Lowered(evaluate, evaluate_rows, packed.address)
 
 
 def _is_number(returned: Any) -> bool:

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from numba import float32, float64, int64
 
-from gradopt._compiler import called
+from gradopt._compiler import call_at
 from gradopt._core.config import Config
 from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 
 
-class Called(Config):
+class ProblemByAddress(Config):
     """Of a problem, only where its kernels and their data lie.
 
     The kernels are evaluate(data, grad, work, x) -> float64 and evaluate_rows(data, grad, work, x, rows) -> float64, as
@@ -39,17 +39,17 @@ def row_argument_types(dtype: Any) -> tuple[Any, ...]:
     return *argument_types(dtype), int64[::1]
 
 
-@value_and_grad.on(Called)
+@value_and_grad.on(ProblemByAddress)
 def _(problem, grad, work, x):
-    return called(problem.evaluate, (problem.data, grad, work, x))
+    return call_at(problem.evaluate, (problem.data, grad, work, x))
 
 
-@batch_value_and_grad.on(Called)
+@batch_value_and_grad.on(ProblemByAddress)
 def _(problem, grad, work, x, rows):
-    return called(problem.evaluate_rows, (problem.data, grad, work, x, rows))
+    return call_at(problem.evaluate_rows, (problem.data, grad, work, x, rows))
 
 
-class Interpreted(Config):
+class PythonProblem(Config):
     """A problem in Python, for loops in Python: the same functions without the data's address."""
 
     class Lowered(NamedTuple):
@@ -57,11 +57,11 @@ class Interpreted(Config):
         evaluate_rows: Callable[..., float] | None
 
 
-@value_and_grad.in_python(Interpreted)
+@value_and_grad.in_python(PythonProblem)
 def _(problem, grad, work, x):
     return problem.evaluate(grad, work, x)
 
 
-@batch_value_and_grad.in_python(Interpreted)
+@batch_value_and_grad.in_python(PythonProblem)
 def _(problem, grad, work, x, rows):
     return problem.evaluate_rows(grad, work, x, rows)

@@ -21,7 +21,7 @@ from gradopt._numerics.bounds import Box
 from gradopt._tape.record.errors import TraceError
 from gradopt.problems.base import Problem
 from gradopt.problems.functions import differences
-from gradopt.problems.functions.by_address import Called, Interpreted, argument_types
+from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types
 from gradopt.problems.functions.tracing import traced
 
 _SOURCES = {"2-point": "2-point differences", "3-point": "3-point differences", "cs": "the complex step"}
@@ -100,7 +100,7 @@ class Function(Problem):
         Outside of which the function is not evaluated.
     """
 
-    Lowered = Called.Lowered
+    Lowered = ProblemByAddress.Lowered
 
     def __init__(self, fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> None:
         if not (jac is None or jac is True or callable(jac) or (isinstance(jac, str) and jac in _SOURCES)):
@@ -144,7 +144,7 @@ class Function(Problem):
 
     @property
     def interpreted(self) -> bool:
-        return isinstance(self.lower(), Interpreted.Lowered)
+        return isinstance(self.lower(), PythonProblem.Lowered)
 
     @property
     def inlined(self) -> bool:
@@ -182,7 +182,7 @@ class Function(Problem):
                 return self._called()
             except NotCompilable as reason:
                 _warn_that_it_is_interpreted(self.fun, reason)
-        return Interpreted.Lowered(self._in_python(), None)
+        return PythonProblem.Lowered(self._in_python(), None)
 
     def _called(self) -> Any:
         try:
@@ -197,7 +197,7 @@ class Function(Problem):
             types = argument_types(self._x0.dtype)
             _, address = evaluator(self._maker, self._compiled_parts(), self._packed.type, types)
             _addresses[key] = address
-        return Called.Lowered(address, 0, self._packed.address)
+        return ProblemByAddress.Lowered(address, 0, self._packed.address)
 
     def _in_python(self) -> Callable[..., float]:
         """evaluate(grad, work, x), run by the interpreter."""

@@ -14,7 +14,7 @@ from gradopt._tape.graph import archive
 from gradopt._tape.machine import run as machine
 from gradopt._tape.tape import Tape
 from gradopt.problems.base import Problem
-from gradopt.problems.functions.by_address import Called, Interpreted, argument_types
+from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types
 
 
 class Traced(Problem):
@@ -47,7 +47,7 @@ class Traced(Problem):
     [0.6931 0.6931]
     """
 
-    Lowered = Called.Lowered
+    Lowered = ProblemByAddress.Lowered
 
     def __init__(
         self,
@@ -101,10 +101,10 @@ class Traced(Problem):
     def _lower(self, dtype: Any) -> Any:
         program = self._program(dtype)
         if not COMPILING:
-            return Interpreted.Lowered(lambda grad, work, x: machine.run(program, grad, work, x), None)
+            return PythonProblem.Lowered(lambda grad, work, x: machine.run(program, grad, work, x), None)
         packed = Packed(program)
         self.__dict__.setdefault("_packed", []).append(packed)  # lives as long as the problem
-        return Called.Lowered(_evaluate(np.dtype(dtype)), 0, packed.address)
+        return ProblemByAddress.Lowered(_evaluate(np.dtype(dtype)), 0, packed.address)
 
     def with_args(self, *args: Any) -> Traced:
         """The same function with other arrays in `args`, without tracing it again.
