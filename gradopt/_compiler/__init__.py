@@ -13,7 +13,7 @@ from gradopt._compiler.arrays import (
     zeros_for,
 )
 from gradopt._compiler.bits import by_precision, reinterpreted
-from gradopt._compiler.by_address import Packed, address_of, call_at, type_of, unpacking
+from gradopt._compiler.by_address import TupleInMemory, address_of, call_at, type_of, unpacking
 from gradopt._compiler.dispatch import generic, silent
 from gradopt._compiler.handles import Carried, contents
 from gradopt._compiler.interrupts import interrupts_held_back

@@ -74,7 +74,7 @@ def _kind(value: Any) -> Any:
     return float if type(value) is float else None
 
 
-class Packed:
+class TupleInMemory:
     """A tuple in the form in which compiled code holds it, at an address.
 
     Parameters

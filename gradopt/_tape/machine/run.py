@@ -325,5 +325,5 @@ def _(data, work):
 
 @kernel
 def evaluate(data, grad, work, x):
-    """`run` for the program that a `Packed` holds at the address `data`."""
+    """`run` for the program that a `TupleInMemory` holds at the address `data`."""
     return run(_unpacked(data, work), grad, work, x)

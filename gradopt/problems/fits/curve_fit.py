@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from gradopt._compiler import COMPILING, Packed
+from gradopt._compiler import COMPILING, TupleInMemory
 from gradopt._compiler.user_functions import NotCompilable, compiled_function, evaluator
 from gradopt._core import validate
 from gradopt._core.aligned import in_dtype
@@ -155,8 +155,8 @@ class CurveFit(RowProblem):
             model = compiled_function(self.model, (numba.typeof(t[0]), types.float64[::1]), _is_number)
         except NotCompilable as reason:
             raise TypeError(f"model must be a function that Numba can compile: {reason}") from None
-        packed = Packed(data)
-        self.__dict__.setdefault("_packed", []).append(packed)  # lives as long as the problem
+        packed = TupleInMemory(data)
+        self.__dict__.setdefault("_in_memory", []).append(packed)  # lives as long as the problem
         by_rows, evaluate_rows = evaluator(_over_rows, (model,), packed.type, row_argument_types(dtype))
         _, evaluate = evaluator(_over_all, (by_rows,), packed.type, argument_types(dtype))
         return ProblemByAddress.Lowered(evaluate, evaluate_rows, packed.address)

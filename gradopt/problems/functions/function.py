@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from gradopt._compiler import COMPILING, Packed, type_of
+from gradopt._compiler import COMPILING, TupleInMemory, type_of
 from gradopt._compiler.identity import identity
 from gradopt._compiler.user_functions import NotCompilable, compiled_function, evaluator, name_of
 from gradopt._core import protocol, validate
@@ -44,9 +44,9 @@ _addresses: dict[Any, int] = {}
 
 
 @functools.cache
-def _nothing() -> Packed:
+def _nothing() -> TupleInMemory:
     """The data of functions without any."""
-    return Packed(((),))
+    return TupleInMemory(((),))
 
 
 def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> Problem:
@@ -187,17 +187,17 @@ class Function(Problem):
     def _called(self) -> Any:
         try:
             data = self._data()
-            self._packed = _nothing() if data == ((),) else Packed(data)  # to be kept as long as that
+            self._in_memory = _nothing() if data == ((),) else TupleInMemory(data)  # to be kept as long as that
         except Exception as error:  # Numba's have no common base
             raise NotCompilable(str(error)) from None
         jac = self.jac if isinstance(self.jac, (str, bool)) else identity(self.jac)
-        key = identity(self.fun), jac, self._packed.type, self._x0.dtype
+        key = identity(self.fun), jac, self._in_memory.type, self._x0.dtype
         address = _addresses.get(key)
         if address is None:
             types = argument_types(self._x0.dtype)
-            _, address = evaluator(self._maker, self._compiled_parts(), self._packed.type, types)
+            _, address = evaluator(self._maker, self._compiled_parts(), self._in_memory.type, types)
             _addresses[key] = address
-        return ProblemByAddress.Lowered(address, 0, self._packed.address)
+        return ProblemByAddress.Lowered(address, 0, self._in_memory.address)
 
     def _in_python(self) -> Callable[..., float]:
         """evaluate(grad, work, x), run by the interpreter."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._compiler import COMPILING, Packed, address_of
+from gradopt._compiler import COMPILING, TupleInMemory, address_of
 from gradopt._core import validate
 from gradopt._tape.graph import archive
 from gradopt._tape.machine import run as machine
@@ -102,8 +102,8 @@ class Traced(Problem):
         program = self._program(dtype)
         if not COMPILING:
             return PythonProblem.Lowered(lambda grad, work, x: machine.run(program, grad, work, x), None)
-        packed = Packed(program)
-        self.__dict__.setdefault("_packed", []).append(packed)  # lives as long as the problem
+        packed = TupleInMemory(program)
+        self.__dict__.setdefault("_in_memory", []).append(packed)  # lives as long as the problem
         return ProblemByAddress.Lowered(_evaluate(np.dtype(dtype)), 0, packed.address)
 
     def with_args(self, *args: Any) -> Traced:
