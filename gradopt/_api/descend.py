@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba.extending import typeof_impl
 
-from gradopt._compiler import COMPILING, Carried, contents, copied, flushing, kernel
+from gradopt._compiler import COMPILING, CompiledHandle, contents, copied, flushing, kernel
 from gradopt._core import validate
 from gradopt._core.config import Config
 from gradopt._core.protocol import value_and_grad
@@ -21,7 +21,7 @@ from gradopt.problems import Problem
 _MAX_ITER = int(Status.MAX_ITER)
 
 
-def compiled(config: Problem | Method, dtype: Any = np.float64) -> Carried:
+def compiled(config: Problem | Method, dtype: Any = np.float64) -> CompiledHandle:
     """What `descend` takes inside a user's own `@njit` code.
 
     Parameters
@@ -58,14 +58,14 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> Carried:
         raise ValueError(f"dtype must be float32 or float64, got {validate.shown(dtype)}")
     if isinstance(config, Method):
         config.require_kernels()
-        return Carried(config.for_descend(), f"compiled({config})")
+        return CompiledHandle(config.for_descend(), f"compiled({config})")
     if not isinstance(config, Problem):
         raise TypeError(f"config must be a problem of gradopt.problems or a method, got {validate.shown(config)}")
     config.require(value_and_grad)
     length = (0,) * config.n if COMPILING and config.inlined and config.n <= IN_REGISTERS else None
     real = np.dtype(dtype).type
     embedded = EmbeddedProblem(config.lower(real), length, config.workspace(real))
-    return Carried(embedded, f"compiled({config})", keep=config)
+    return CompiledHandle(embedded, f"compiled({config})", keep=config)
 
 
 @typeof_impl.register(Config)

@@ -15,7 +15,7 @@ from gradopt._compiler.arrays import (
 from gradopt._compiler.bits import by_precision, reinterpreted
 from gradopt._compiler.by_address import TupleInMemory, address_of, call_at, type_of, unpacking
 from gradopt._compiler.dispatch import generic, silent
-from gradopt._compiler.handles import Carried, contents
+from gradopt._compiler.handles import CompiledHandle, contents
 from gradopt._compiler.interrupts import interrupts_held_back
 from gradopt._compiler.kernel import COMPILING, around_users, elementwise, kernel, one_copy, summation, users
 from gradopt._compiler.subnormals import flushed_subnormals, flushing

@@ -1,6 +1,6 @@
 """Tuples within tuples as arguments of parallel loops.
 
-Numba takes a tuple apart before it hands it to the threads of a `prange`, but only one level deep. A `Carried` value
+Numba takes a tuple apart before it hands it to the threads of a `prange`, but only one level deep. A `CompiledHandle` value
 goes there as a pointer, to memory of the function that was called from Python.
 """
 
@@ -15,7 +15,7 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import NativeValue, lower_builtin, models, register_model, type_callable, typeof_impl, unbox
 
 
-class Carried:
+class CompiledHandle:
     """Holds a tuple, for compiled functions to `open`.
 
     Parameters
@@ -34,15 +34,15 @@ class Carried:
         return self._shown
 
 
-def contents(carried: Carried) -> Any:
+def contents(carried: CompiledHandle) -> Any:
     """The tuple."""
     return carried.value
 
 
-class _CarriedType(types.Type):  # type: ignore[misc]
+class _HandleType(types.Type):  # type: ignore[misc]
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        super().__init__(f"Carried({inner})")
+        super().__init__(f"CompiledHandle({inner})")
 
     @property
     def types(self) -> tuple[Any, ...]:
@@ -54,17 +54,17 @@ class _CarriedType(types.Type):  # type: ignore[misc]
         return self.inner
 
 
-@typeof_impl.register(Carried)
-def _typeof(value: Carried, context: Any) -> Any:
-    return _CarriedType(typeof_impl(value.value, context))
+@typeof_impl.register(CompiledHandle)
+def _typeof(value: CompiledHandle, context: Any) -> Any:
+    return _HandleType(typeof_impl(value.value, context))
 
 
-@register_model(_CarriedType)
+@register_model(_HandleType)
 class _Pointer(models.OpaqueModel):  # type: ignore[misc]
     """The address of the tuple."""
 
 
-@unbox(_CarriedType)
+@unbox(_HandleType)
 def _unbox(carried_type: Any, value: Any, c: Any) -> Any:
     inner = c.pyapi.object_getattr_string(value, "value")
     native = c.unbox(carried_type.inner, inner)
@@ -79,7 +79,7 @@ def _contents(context):
     return lambda carried: carried.inner
 
 
-@lower_builtin(contents, _CarriedType)
+@lower_builtin(contents, _HandleType)
 def _lower_contents(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     value_type = context.get_value_type(signature.return_type)
     value = builder.load(builder.bitcast(arguments[0], value_type.as_pointer()))
