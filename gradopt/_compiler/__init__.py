@@ -7,9 +7,9 @@ from gradopt._compiler.arrays import (
     in_place,
     keep,
     matrix,
+    on_stack,
     part,
     repeated,
-    stacked,
     zeros_for,
 )
 from gradopt._compiler.bits import by_precision, reinterpreted

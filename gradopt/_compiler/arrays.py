@@ -2,7 +2,7 @@
 
 Numba counts references to arrays with atomic instructions, at several nanoseconds each. A loop whose caller keeps all
 arrays alive needs none of that: it works on `borrowed` values. Arrays of a length that is known to the compiler can
-live on the stack, from where LLVM moves their elements into registers: `stacked`.
+live on the stack, from where LLVM moves their elements into registers: `on_stack`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def borrowed(value: Any) -> Any:
     return value
 
 
-def stacked(length: tuple[int, ...] | None, array: Any) -> Any:
+def on_stack(length: tuple[int, ...] | None, array: Any) -> Any:
     """A copy of an array, or of a tuple of arrays, in the caller's stack frame.
 
     Parameters
@@ -167,17 +167,17 @@ def _lower_borrowed(context: Any, builder: Any, signature: Any, arguments: Any) 
     return _without_owner(context, builder, signature.args[0], arguments[0])
 
 
-@type_callable(stacked)
+@type_callable(on_stack)
 def _stacked(context):
     return lambda length, array: array
 
 
-@lower_builtin(stacked, types.none, types.Any)
+@lower_builtin(on_stack, types.none, types.Any)
 def _lower_not_stacked(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return _without_owner(context, builder, signature.args[1], arguments[1])
 
 
-@lower_builtin(stacked, types.UniTuple, types.Any)
+@lower_builtin(on_stack, types.UniTuple, types.Any)
 def _lower_stacked(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return _on_stack(context, builder, len(signature.args[0]), signature.args[1], arguments[1])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradopt._compiler import borrowed, exchanged, keep, kernel, stacked
+from gradopt._compiler import borrowed, exchanged, keep, kernel, on_stack
 from gradopt._core.protocol import current_rate, look, update, value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.batches import descend_batches
@@ -37,9 +37,9 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
     """
     length = memory.length
     problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
-    x, grad = stacked(length, memory.x), stacked(length, memory.grad)
-    new_x, new_grad = stacked(length, memory.new_x), stacked(length, memory.new_grad)
-    best_x, slots = stacked(length, memory.best_x), stacked(length, memory.slots)
+    x, grad = on_stack(length, memory.x), on_stack(length, memory.grad)
+    new_x, new_grad = on_stack(length, memory.new_x), on_stack(length, memory.new_grad)
+    best_x, slots = on_stack(length, memory.best_x), on_stack(length, memory.slots)
     schedule_state = borrowed(memory.schedule_state)
     nit, origin, nfev, fun, best_fun, step_rate = progress
     best_is_x, steps_matter = False, tests.ftol >= 0.0 or tests.xtol >= 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradopt._compiler import borrowed, exchanged, keep, kernel, stacked
+from gradopt._compiler import borrowed, exchanged, keep, kernel, on_stack
 from gradopt._core.protocol import direction, first_step, learn, new_slots, value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.recording import note_lowest, write_row
@@ -39,9 +39,9 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
     length = memory.length
     problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
     box = borrowed(steering.box)
-    x, grad = stacked(length, memory.x), stacked(length, memory.grad)
-    new_x, new_grad = stacked(length, memory.new_x), stacked(length, memory.new_grad)
-    best_x, slots = stacked(length, memory.best_x), borrowed(memory.slots)
+    x, grad = on_stack(length, memory.x), on_stack(length, memory.grad)
+    new_x, new_grad = on_stack(length, memory.new_x), on_stack(length, memory.new_grad)
+    best_x, slots = on_stack(length, memory.best_x), borrowed(memory.slots)
     d = slots[0]
     nit, origin, nfev, fun, best_fun, step = progress
     best_is_x = False

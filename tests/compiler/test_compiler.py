@@ -19,7 +19,7 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 
 import gradopt
-from gradopt._compiler import borrowed, flushed_subnormals, interrupts_held_back, keep, kernel, stacked
+from gradopt._compiler import borrowed, flushed_subnormals, interrupts_held_back, keep, kernel, on_stack
 from gradopt._compiler.kernel import _CacheFiles, _StampedCache
 from gradopt._numerics.vectors import dot, norm
 
@@ -275,7 +275,7 @@ class TestMemory:
     @staticmethod
     @njit
     def write(length, x, record):
-        x, record = stacked(length, x), borrowed(record)
+        x, record = on_stack(length, x), borrowed(record)
         for row in range(record[0].size):
             x[0] += 1.0
             record[0][row] = x[0]
@@ -310,7 +310,7 @@ def test_a_loop_is_optimised_where_it_has_become_part_of_another_function():
 
     @kernel
     def repeat(length, v, w, times):
-        of_v, of_w = stacked(length, v), stacked(length, w)
+        of_v, of_w = on_stack(length, v), on_stack(length, w)
         for _ in range(times):
             move(of_v, of_w)
             for j in range(of_w.size):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._compiler import kernel, one_copy, stacked, summation
+from gradopt._compiler import kernel, on_stack, one_copy, summation
 from gradopt._core import validate
 from gradopt._core.aligned import in_dtype
 from gradopt._core.config import config
@@ -161,7 +161,7 @@ def _sums(problem, sums, t, y, x):
     x : float array (n,), read
     """
     one_copy()
-    coefficients, slopes = stacked(problem.powers, x), stacked(problem.powers, sums)
+    coefficients, slopes = on_stack(problem.powers, x), on_stack(problem.powers, sums)
     n = coefficients.size  # a constant, unlike x.size
     for i in range(n):
         slopes[i] = 0.0
