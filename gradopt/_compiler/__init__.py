@@ -17,7 +17,15 @@ from gradopt._compiler.by_address import TupleInMemory, address_of, call_at, typ
 from gradopt._compiler.dispatch import generic, silent
 from gradopt._compiler.handles import CompiledHandle, contents
 from gradopt._compiler.interrupts import interrupts_held_back
-from gradopt._compiler.kernel import COMPILING, around_users, elementwise, kernel, one_copy, summation, users
+from gradopt._compiler.kernel import (
+    COMPILING,
+    compile_user_function,
+    compile_wrapper,
+    elementwise,
+    kernel,
+    noinline,
+    summation,
+)
 from gradopt._compiler.subnormals import flushed_subnormals, flushing
 from gradopt._compiler.tile import TILE_ROWS, VECTOR_BYTES, tile
 

@@ -189,7 +189,7 @@ def kernel(
 def summation(function: Callable[..., Any] | None = None, *, separate: bool = False) -> Any:
     """Compile a function whose sums may be taken in another order than written, so that they run in vector registers.
 
-    It is either `separate`, as a kernel is, or calls `one_copy()` first, which keeps it out of line: the order is then
+    It is either `separate`, as a kernel is, or calls `noinline()` first, which keeps it out of line: the order is then
     the same at every call.
     """
     if function is None:
@@ -207,26 +207,26 @@ def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = Fa
     return _compiled(function, CONTRACTED, inline, separate=not inline)
 
 
-def users(function: Callable[..., Any]) -> Any:
+def compile_user_function(function: Callable[..., Any]) -> Any:
     """Compile a function of a user's: with bounds checks, not cached on disk."""
     return njit(error_model="numpy", boundscheck=True)(function)
 
 
-def around_users(function: Callable[..., Any]) -> Any:
+def compile_wrapper(function: Callable[..., Any]) -> Any:
     """Compile a function of the package that calls a user's; not cached on disk."""
     return njit(error_model="numpy", nogil=True)(function)
 
 
-def one_copy() -> None:
+def noinline() -> None:
     """Keep the compiled function that calls this out of line, so that there is one copy of its machine code."""
 
 
-@type_callable(one_copy)
-def _one_copy(context):
+@type_callable(noinline)
+def _noinline(context):
     return lambda: types.void
 
 
-@lower_builtin(one_copy)
-def _lower_one_copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+@lower_builtin(noinline)
+def _lower_noinline(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     builder.function.attributes.add("noinline")
     return context.get_dummy_value()

@@ -13,7 +13,7 @@ from numba.extending import is_jitted
 from gradopt._compiler.by_address import address_of, unpacking
 from gradopt._compiler.identity import identity, names_in
 from gradopt._compiler.interrupts import interrupts_held_back
-from gradopt._compiler.kernel import around_users, users
+from gradopt._compiler.kernel import compile_user_function, compile_wrapper
 
 # What a function returns that should return something else -> what to do.
 _REMEDIES: dict[Any, str] = {
@@ -62,7 +62,7 @@ def evaluator(
     """
     key = (maker, parts, data_type, types)
     if key not in _made:
-        dispatcher = around_users(maker(*parts, unpacking(data_type)))
+        dispatcher = compile_wrapper(maker(*parts, unpacking(data_type)))
         with interrupts_held_back():
             _made[key] = dispatcher, address_of(dispatcher, types)
     return _made[key]
@@ -113,4 +113,4 @@ def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:
         copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, tuple(cells))
         copy.__kwdefaults__, copy.__module__ = function.__kwdefaults__, function.__module__
         function = copy
-    return users(function)
+    return compile_user_function(function)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradopt._compiler import elementwise, generic, one_copy, summation
+from gradopt._compiler import elementwise, generic, noinline, summation
 from gradopt._core.config import config
 from gradopt._losses.residual import (
     HalfSquaredError,
@@ -119,7 +119,7 @@ def _(loss, d, outputs, y, rows, scale):
 
 @summation
 def _of_residuals(loss, d, z, y, rows, scale):
-    one_copy()
+    noinline()
     total = 0.0
     for i in range(z.shape[0]):
         row = rows[i]

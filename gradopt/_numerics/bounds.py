@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._compiler import kernel, one_copy, summation
+from gradopt._compiler import kernel, noinline, summation
 from gradopt._numerics.vectors import inner, within
 
 # A bound that is nearer than this part of the direction is met at once.
@@ -129,7 +129,7 @@ def free_negative(box, out, v):
 
 @summation
 def _slope_inside(low, high, x, direction, grad):
-    one_copy()
+    noinline()
     total = 0.0
     for j in range(x.size):
         stays = (x[j] <= low[j] and direction[j] < 0.0) or (x[j] >= high[j] and direction[j] > 0.0)
@@ -139,7 +139,7 @@ def _slope_inside(low, high, x, direction, grad):
 
 @summation
 def _change(grad, x, new_x):
-    one_copy()
+    noinline()
     total = 0.0
     for j in range(x.size):
         total += np.float64(grad[j]) * (np.float64(new_x[j]) - np.float64(x[j]))
@@ -148,7 +148,7 @@ def _change(grad, x, new_x):
 
 @summation
 def _inner_over(free, u, v):
-    one_copy()
+    noinline()
     total = 0.0
     for j in range(u.size):
         total += np.float64(free[j]) * np.float64(u[j]) * np.float64(v[j])

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from gradopt._compiler import kernel, one_copy, summation
+from gradopt._compiler import kernel, noinline, summation
 
 
 @kernel(inline=True)
@@ -129,7 +129,7 @@ def _largest(v):
 @summation
 def _sum_of_squares(v):
     """The sum of v[j]**2 in the precision of v: over many lanes, it is as good as v."""
-    one_copy()
+    noinline()
     total = v.dtype.type(0.0)
     for j in range(v.size):
         total += v[j] * v[j]

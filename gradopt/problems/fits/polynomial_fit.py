@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._compiler import kernel, on_stack, one_copy, summation
+from gradopt._compiler import kernel, noinline, on_stack, summation
 from gradopt._core import validate
 from gradopt._core.aligned import in_dtype
 from gradopt._core.config import config
@@ -160,7 +160,7 @@ def _sums(problem, sums, t, y, x):
     t, y : float arrays (m,), C order, read
     x : float array (n,), read
     """
-    one_copy()
+    noinline()
     coefficients, slopes = on_stack(problem.powers, x), on_stack(problem.powers, sums)
     n = coefficients.size  # a constant, unlike x.size
     for i in range(n):
