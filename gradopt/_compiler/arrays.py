@@ -45,7 +45,7 @@ def matrix(vector: Any, start: int, rows: int, columns: int) -> Any:
     return vector.reshape(-1)[start : start + rows * columns].reshape(rows, columns)
 
 
-def part(vector: Any, start: int, length: int) -> Any:
+def slice_of(vector: Any, start: int, length: int) -> Any:
     """The elements of a C-order vector from `start` on; without ownership or checks."""
     return vector[start : start + length]
 
@@ -86,7 +86,7 @@ def zeros_for(count: tuple[int, ...], array: Any) -> tuple[Any, ...]:
     return tuple(np.zeros_like(array) for _ in count)
 
 
-def exchanged(length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[Any, Any]:
+def swapped(length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[Any, Any]:
     """Two arrays with the contents of `second` and of `first`.
 
     Large arrays change names. Those on the stack change contents: they would not stay in registers if a name stood now
@@ -95,7 +95,7 @@ def exchanged(length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[
     return second, first
 
 
-def keep(length: tuple[int, ...] | None, target: Any, source: Any) -> None:
+def copy_back(length: tuple[int, ...] | None, target: Any, source: Any) -> None:
     """Copy to `target`, outside the loop, what the loop holds in `source`: an array, or the same tuple of arrays."""
     if not isinstance(source, tuple):
         target[:] = source
@@ -206,12 +206,12 @@ def _row_stride(context: Any, builder: Any, signature: Any, columns: Any, item_s
     return context.get_constant(types.intp, 0) if repeats else builder.mul(columns, item_size)
 
 
-@type_callable(part)
+@type_callable(slice_of)
 def _part(context):
     return lambda vector, start, length: vector
 
 
-@lower_builtin(part, types.Array, types.Integer, types.Integer)
+@lower_builtin(slice_of, types.Array, types.Integer, types.Integer)
 def _lower_part(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     start, length = _as_indices(context, builder, signature, arguments)
     return _view_of(context, builder, signature, arguments[0], start, [length], [_item_size(context, signature)])
@@ -244,18 +244,18 @@ def _view_of(
     return array._getvalue()
 
 
-@type_callable(keep)
+@type_callable(copy_back)
 def _keep(context):
     return lambda length, target, source: types.void
 
 
-@lower_builtin(keep, types.UniTuple, types.Any, types.Any)
+@lower_builtin(copy_back, types.UniTuple, types.Any, types.Any)
 def _lower_keep(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     _off_stack(context, builder, len(signature.args[0]), signature.args[1], arguments[1], arguments[2])
     return context.get_dummy_value()
 
 
-@lower_builtin(keep, types.none, types.Any, types.Any)
+@lower_builtin(copy_back, types.none, types.Any, types.Any)
 def _lower_keep_in_place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     _, numba_type, _ = signature.args
     if isinstance(numba_type, types.Array):  # tuples of arrays are where they were
@@ -316,7 +316,7 @@ def _as_tuple(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
     return impl_ret_borrowed(context, builder, signature.return_type, value)
 
 
-@overload(exchanged, jit_options=STRICT | INLINE)
+@overload(swapped, jit_options=STRICT | INLINE)
 def _exchanged(length, first, second):
     if isinstance(length, types.NoneType):
         return lambda length, first, second: (second, first)

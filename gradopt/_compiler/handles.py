@@ -1,6 +1,6 @@
 """Tuples within tuples as arguments of parallel loops.
 
-Numba takes a tuple apart before it hands it to the threads of a `prange`, but only one level deep. A `CompiledHandle` value
+Numba takes a tuple apart before it hands it to the threads of a `prange`, but only one level deep. A `CompiledHandle`
 goes there as a pointer, to memory of the function that was called from Python.
 """
 

@@ -24,7 +24,7 @@ from numba.core.serialize import dumps
 from numba.extending import lower_builtin, type_callable
 
 from gradopt._compiler.interrupts import interrupts_held_back
-from gradopt._compiler.late_bound import apart
+from gradopt._compiler.late_bound import bind_late
 from gradopt._compiler.pipeline import PartCompiler, WholeCompiler
 
 COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
@@ -122,16 +122,16 @@ def _compiled(
     function: Callable[..., Any],
     flags: dict[str, Any],
     inline: bool = False,
-    separate: bool = False,
+    late_bound: bool = False,
     like: str | None = None,
 ) -> Any:
     if not COMPILING:
         # NumPy's numbers are to be as silent about overflow as machine code is.
-        return np.errstate(all="ignore")(function) if separate else function
+        return np.errstate(all="ignore")(function) if late_bound else function
     from_python = _dispatcher(function, flags | {"forceinline": inline})
     inside = functools.cache(lambda: _dispatcher(function, flags | (INLINE if inline else INSIDE)))
-    if separate:
-        return apart(from_python, inside, like)
+    if late_bound:
+        return bind_late(from_python, inside, like)
     from_python.inside = inside
     from_python.get_call_template = lambda arguments, keywords: inside().get_call_template(arguments, keywords)
     from_python.get_overload = lambda signature: inside().get_overload(signature)
@@ -169,12 +169,12 @@ def kernel(
     function: Callable[..., Any] | None = None,
     *,
     inline: bool = False,
-    separate: bool = False,
+    late_bound: bool = False,
     like: str | None = None,
 ) -> Any:
     """Compile a function with strict arithmetic, cached on disk.
 
-    `inline=True` makes it part of compiled callers; `separate=True` compiles it apart from them (see `apart`), when it
+    `inline=True` makes it part of compiled callers; `late_bound=True` compiles it apart from them (see `late_bound.py`), when it
     is first called if it returns nothing, or what has the type of the argument `like`.
 
     Machine code is found by the module and `__qualname__` of its function, the types of the arguments, and a number
@@ -182,19 +182,19 @@ def kernel(
     take either for the other: functions that a factory makes need names of their own.
     """
     if function is None:
-        return lambda function: kernel(function, inline=inline, separate=separate, like=like)
-    return _compiled(function, STRICT, inline, separate, like)
+        return lambda function: kernel(function, inline=inline, late_bound=late_bound, like=like)
+    return _compiled(function, STRICT, inline, late_bound, like)
 
 
-def summation(function: Callable[..., Any] | None = None, *, separate: bool = False) -> Any:
+def summation(function: Callable[..., Any] | None = None, *, late_bound: bool = False) -> Any:
     """Compile a function whose sums may be taken in another order than written, so that they run in vector registers.
 
-    It is either `separate`, as a kernel is, or calls `noinline()` first, which keeps it out of line: the order is then
+    It is either `late_bound`, as a kernel is, or calls `noinline()` first, which keeps it out of line: the order is then
     the same at every call.
     """
     if function is None:
-        return lambda function: summation(function, separate=separate)
-    return _compiled(function, REORDERED, separate=separate)
+        return lambda function: summation(function, late_bound=late_bound)
+    return _compiled(function, REORDERED, late_bound=late_bound)
 
 
 def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = False) -> Any:
@@ -204,7 +204,7 @@ def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = Fa
     """
     if function is None:
         return lambda function: elementwise(function, inline=inline)
-    return _compiled(function, CONTRACTED, inline, separate=not inline)
+    return _compiled(function, CONTRACTED, inline, late_bound=not inline)
 
 
 def compile_user_function(function: Callable[..., Any]) -> Any:

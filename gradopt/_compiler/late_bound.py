@@ -32,7 +32,7 @@ _BIND = "gradopt_bind"
 _byte_pointer, _address = ir.IntType(8).as_pointer(), ir.IntType(64)
 
 
-def apart(dispatcher: Any, inside: Callable[[], Any], like: str | None) -> Callable[..., Any]:
+def bind_late(dispatcher: Any, inside: Callable[[], Any], like: str | None) -> Callable[..., Any]:
     """What Python calls in place of a dispatcher, and kernels in place of `inside()`, at the top level of its module.
 
     Callers must know the type of the result. If the function is annotated to return None, or its result is `like` an

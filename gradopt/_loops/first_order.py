@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradopt._compiler import borrowed, exchanged, keep, kernel, on_stack
+from gradopt._compiler import borrowed, copy_back, kernel, on_stack, swapped
 from gradopt._core.protocol import current_rate, look, update, value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.batches import descend_batches
@@ -62,8 +62,8 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
             break
 
         best_fun, best_is_x = note_lowest(best_x, best_fun, best_is_x, x, new_fun)
-        x, new_x = exchanged(length, x, new_x)
-        grad, new_grad = exchanged(length, grad, new_grad)
+        x, new_x = swapped(length, x, new_x)
+        grad, new_grad = swapped(length, grad, new_grad)
         last_x, last_fun, fun = new_x, fun, new_fun
         nit += moved
         if moved:
@@ -80,10 +80,10 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
 
     if best_is_x:
         copy(best_x, x)
-    keep(length, memory.x, x)
-    keep(length, memory.grad, grad)
-    keep(length, memory.best_x, best_x)
-    keep(length, memory.slots, slots)
+    copy_back(length, memory.x, x)
+    copy_back(length, memory.grad, grad)
+    copy_back(length, memory.best_x, best_x)
+    copy_back(length, memory.slots, slots)
     return status, nit, origin, nfev, fun, best_fun, step_rate
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradopt._compiler import borrowed, exchanged, keep, kernel, on_stack
+from gradopt._compiler import borrowed, copy_back, kernel, on_stack, swapped
 from gradopt._core.protocol import direction, first_step, learn, new_slots, value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.recording import note_lowest, write_row
@@ -90,8 +90,8 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
             break
 
         best_fun, best_is_x = note_lowest(best_x, best_fun, best_is_x, x, new_fun)
-        x, new_x = exchanged(length, x, new_x)
-        grad, new_grad = exchanged(length, grad, new_grad)
+        x, new_x = swapped(length, x, new_x)
+        grad, new_grad = swapped(length, grad, new_grad)
         last_x, last_grad, last_fun, fun = new_x, new_grad, fun, new_fun
         grad_norm = norm(length, grad)
         if moved:
@@ -108,9 +108,9 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
 
     if best_is_x:
         copy(best_x, x)
-    keep(length, memory.x, x)
-    keep(length, memory.grad, grad)
-    keep(length, memory.best_x, best_x)
+    copy_back(length, memory.x, x)
+    copy_back(length, memory.grad, grad)
+    copy_back(length, memory.best_x, best_x)
     return status, nit, origin, nfev, fun, best_fun, step
 
 

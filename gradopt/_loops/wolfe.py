@@ -46,7 +46,7 @@ class Wanted(NamedTuple):
     bends: bool  # whether the way may bend at bounds; then only the decrease is asked for once a step was too long
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def judge(wanted, bracket, step, fun, slope, promised):
     """Take note of a step that was tried.
 

@@ -97,7 +97,7 @@ def silu(z, slopes) -> None:
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid", "softplus", "gelu", "silu")
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def activate(number, z, slopes) -> None:
     """Run the activation of that number in `ACTIVATIONS`."""
     if number == 0:

@@ -59,7 +59,7 @@ def scratch(sizes: NDArray[np.int64], rows: int, dtype: Any) -> Scratch:
     )
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def forward(shape, work, inputs, theta):
     """Compute the outputs and slopes of all layers; returns where the last outputs begin.
 
@@ -83,7 +83,7 @@ def forward(shape, work, inputs, theta):
     return at
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def backward(shape, d_theta, work, inputs, theta, add, to_inputs) -> None:
     """Compute the gradient with respect to theta, and to the inputs, from that with respect to the outputs.
 
@@ -130,7 +130,7 @@ def transpose(out, a) -> None:
             out[i, j] = a[j, i]
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def gather(out, X, rows, known_finite):
     """Copy rows of X one after the other to out; returns the first of them that is not finite, else -1.
 
@@ -169,7 +169,7 @@ def inputs_of(work, X, rows, known_finite):
     return gather(work.inputs, X, rows, known_finite), matrix(work.inputs, 0, rows.size, X.shape[1])
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def outputs_of(out, shape, work, X, theta, every_row, known_finite):
     """The last layer's outputs for all rows, block by block; returns as `gather` does.
 

@@ -49,7 +49,7 @@ def mark_free(box, x, grad):
             box.free[j] = 0.0 if held or box.low[j] == box.high[j] else 1.0
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def hold_near_bounds(direction, box, x):
     """Let the free parameters that a direction moves to a bound almost at once be held there.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradopt._compiler import COMPILING, TILE_ROWS, VECTOR_BYTES, kernel, tile
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def product(c, first, a, b) -> None:
     """The product c = first + a b.
 

@@ -89,7 +89,7 @@ def _elements(v):
     return np.float64(v[0]), b, c, d
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def _norm_of_many(v):
     squares = 0.0
     if v.size < 16:  # not worth a call
@@ -118,7 +118,7 @@ def _inner_of_many(u, v):
     return total
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def _largest(v):
     largest = 0.0
     for j in range(v.size):
@@ -136,7 +136,7 @@ def _sum_of_squares(v):
     return np.float64(total)
 
 
-@summation(separate=True)
+@summation(late_bound=True)
 def dot(u, v):
     """The inner product of u and v, in float64."""
     total = 0.0

@@ -109,7 +109,7 @@ def _(method, slots, x, grad, last_x, last_grad):
     _choose_beta(last, method.rule, d, x, grad, last_x, last_grad)
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def _choose_beta(last, rule, d, x, grad, last_x, last_grad) -> None:
     """Write beta, and how the last step would have changed a linear objective, to `last`.
 

@@ -118,7 +118,7 @@ def _(method, slots, box, x, grad, afresh):
                 break
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad) -> None:
     """Put -H grad into d.
 
@@ -181,7 +181,7 @@ def _(method, slots, x, grad, last_x, last_grad):
     last_length[0] = _keep_pair(steps, changes, curvatures, pairs, x, grad, last_x, last_grad)
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def _keep_pair(steps, changes, curvatures, pairs, x, grad, last_x, last_grad):
     """Put the newest pair in the place of the oldest; returns the length of the step.
 

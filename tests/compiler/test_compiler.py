@@ -19,7 +19,7 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 
 import gradopt
-from gradopt._compiler import borrowed, flushed_subnormals, interrupts_held_back, keep, kernel, on_stack
+from gradopt._compiler import borrowed, copy_back, flushed_subnormals, interrupts_held_back, kernel, on_stack
 from gradopt._compiler.kernel import _CacheFiles, _StampedCache
 from gradopt._numerics.vectors import dot, norm
 
@@ -315,7 +315,7 @@ def test_a_loop_is_optimised_where_it_has_become_part_of_another_function():
             move(of_v, of_w)
             for j in range(of_w.size):
                 of_w[j] = 2.0 * of_v[j]
-        keep(length, v, of_v)
+        copy_back(length, v, of_v)
 
     x, many = np.ones(2), np.ones(100)
     repeat((0, 0), x, x.copy(), 2)

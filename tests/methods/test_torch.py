@@ -25,11 +25,11 @@ def twin_of(network, theta):
     return torch.nn.Sequential(*modules)
 
 
-def flat(module, part):
+def flat(module, slice_of):
     pieces = []
     for linear in module:
         if isinstance(linear, torch.nn.Linear):
-            pieces += [part(linear.weight).detach().numpy().T.ravel(), part(linear.bias).detach().numpy()]
+            pieces += [slice_of(linear.weight).detach().numpy().T.ravel(), slice_of(linear.bias).detach().numpy()]
     return np.concatenate(pieces)
 
 

@@ -52,10 +52,10 @@ def quietly(*arguments, **keywords):
 
 
 def test_jac_as_a_function_and_as_true():
-    separate, together = run(), run(fun_and_jac, True)
-    assert separate.status is Status.GTOL
-    np.testing.assert_allclose(separate.x, [3.0, -1.0], atol=1e-6)
-    np.testing.assert_array_equal(separate.x, together.x)
+    late_bound, together = run(), run(fun_and_jac, True)
+    assert late_bound.status is Status.GTOL
+    np.testing.assert_allclose(late_bound.x, [3.0, -1.0], atol=1e-6)
+    np.testing.assert_array_equal(late_bound.x, together.x)
 
 
 def test_compiled_functions_of_ones_own():

@@ -234,8 +234,8 @@ class TestCurveFit:
         problem, x = self.problem(), np.array([1.0, 2.0, 0.3])
         whole, rows = problem.value_and_grad(x), np.arange(40)
         assert problem.value_and_grad(x, rows=rows)[0] == whole[0]
-        part = problems.CurveFit(exponential, problem.t[5:9], problem.y[5:9])
-        np.testing.assert_array_equal(problem.value_and_grad(x, rows=[5, 6, 7, 8])[1], part.grad(x))
+        slice_of = problems.CurveFit(exponential, problem.t[5:9], problem.y[5:9])
+        np.testing.assert_array_equal(problem.value_and_grad(x, rows=[5, 6, 7, 8])[1], slice_of.grad(x))
         held_out = (self.T + 0.05, exponential(self.T + 0.05, self.TRUE))
         result = optimize(problem, x, batch_size=8, epochs=150, method=Adam(0.03), rng=0, validation=held_out)
         assert result.history.val_fun[-1] < 0.01 < result.history.val_fun[0]

@@ -90,7 +90,7 @@ def of_number(operation, a, b, c, zero, half, one):
     return _dear(operation, a, b)
 
 
-@kernel(separate=True, like="a")
+@kernel(late_bound=True, like="a")
 def _dear(operation, a, b):
     if operation == op.EXP:
         return elementary.exp(a)
@@ -141,7 +141,7 @@ def _dear(operation, a, b):
     return math.erf(a)
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def cheaply(operation, out, a, b, c) -> None:
     """An elementwise operation with its own loop, in vector registers; out does not overlap the inputs."""
     out, a, b, c = borrowed(out), borrowed(a), borrowed(b), borrowed(c)
@@ -188,7 +188,7 @@ def cheaply(operation, out, a, b, c) -> None:
             out[i] = of_number(operation, a[i], b[i], c[i], zero, half, one)
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def with_number(operation, out, a, number) -> None:
     """An operation of each element and a number; out does not overlap a."""
     out, a = borrowed(out), borrowed(a)

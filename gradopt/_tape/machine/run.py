@@ -21,7 +21,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from gradopt._compiler import borrowed, elementwise, kernel, matrix, part, summation, type_of, unpacking
+from gradopt._compiler import borrowed, elementwise, kernel, matrix, slice_of, summation, type_of, unpacking
 from gradopt._numerics.matmul import product
 from gradopt._tape.machine.elements import cheaply, dearly, of_number, with_number
 from gradopt._tape.machine.opcodes import (
@@ -66,7 +66,7 @@ def chosen(array, constants, grad, work, x):
     return grad if array == GRAD else constants
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def numbers(program, first, end, constants, grad, work, x) -> None:
     """A stage of rows that take a number each."""
     grad, work, x, constants = borrowed(grad), borrowed(work), borrowed(x), borrowed(constants)
@@ -84,7 +84,7 @@ def numbers(program, first, end, constants, grad, work, x) -> None:
             chosen(a, constants, grad, work, x)[b] += work[o]
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def pieces(program, first, end, size, length, tables, arrays) -> None:
     """A stage that goes by pieces of `length` through arrays of `size`; arrays = (constants, grad, work, x)."""
     constants, grad, work, x = borrowed(arrays)
@@ -95,7 +95,7 @@ def pieces(program, first, end, size, length, tables, arrays) -> None:
         for row in range(first, end):
             operation, o, a, b = program[row, 0], program[row, 1], program[row, 2], program[row, 3]
             if operation < GET:
-                out = part(work, _place(o, begin), m)
+                out = slice_of(work, _place(o, begin), m)
                 u, v, w = (
                     _input(a, begin, m, work, x),
                     _input(b, begin, m, work, x),
@@ -106,26 +106,26 @@ def pieces(program, first, end, size, length, tables, arrays) -> None:
                 else:
                     dearly(operation, out, u, v)
             elif operation >= PLUS:
-                with_number(operation, part(work, _place(o, begin), m), _input(a, begin, m, work, x), work[b])
+                with_number(operation, slice_of(work, _place(o, begin), m), _input(a, begin, m, work, x), work[b])
             elif operation == FILL:
                 if begin == 0:
-                    fill(part(work, o, min(length, size)), work[a])
+                    fill(slice_of(work, o, min(length, size)), work[a])
             else:
-                piece = part(work, _place(o, begin), m)
+                piece = slice_of(work, _place(o, begin), m)
                 array = chosen(a, constants, grad, work, x)
                 how = program[row, 4]
                 if operation == LOAD:
-                    copy(piece, part(array, b + begin, m))
+                    copy(piece, slice_of(array, b + begin, m))
                 elif operation == STORE:
-                    store(how, part(array, b + begin, m), piece)
+                    store(how, slice_of(array, b + begin, m), piece)
                 elif operation == LOAD_VIEW:
                     load_view(piece, array, tables, b, begin)
                 elif operation == STORE_VIEW:
                     store_view(how, array, piece, tables, b, begin)
                 elif operation == LOAD_AT:
-                    load_at(piece, array, part(tables, b + begin, m))
+                    load_at(piece, array, slice_of(tables, b + begin, m))
                 else:
-                    store_at(how, array, piece, part(tables, b + begin, m))
+                    store_at(how, array, piece, slice_of(tables, b + begin, m))
         begin += length
 
 
@@ -133,8 +133,8 @@ def pieces(program, first, end, size, length, tables, arrays) -> None:
 def _input(place, begin, m, work, x):
     """A piece, of `work` or of x."""
     if place < IN_X:
-        return part(work, _place(place, begin), m)
-    return part(x, place - IN_X + begin, m)
+        return slice_of(work, _place(place, begin), m)
+    return slice_of(x, place - IN_X + begin, m)
 
 
 @kernel(inline=True)
@@ -157,7 +157,7 @@ def _matrix(array, first, rows, columns):
     return matrix(borrowed(array), first, rows, columns)
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def _multiply(tables, at, arrays) -> None:
     """The product c = a b.
 
@@ -169,16 +169,16 @@ def _multiply(tables, at, arrays) -> None:
     a, first_a, turned_a = chosen(tables[at + 4], constants, grad, work, x), tables[at + 5], tables[at + 6]
     b, first_b, turned_b = chosen(tables[at + 7], constants, grad, work, x), tables[at + 8], tables[at + 9]
     if n == 1:
-        vector = part(b, first_b, k)
-        out = part(work, tables[at], m)
+        vector = slice_of(b, first_b, k)
+        out = slice_of(work, tables[at], m)
         if turned_a:
             _vector_times(out, vector, _matrix(a, first_a, k, m))
         else:
             _times_vector(out, _matrix(a, first_a, m, k), vector)
         return
     if m == 1:
-        vector = part(a, first_a, k)
-        out = part(work, tables[at], n)
+        vector = slice_of(a, first_a, k)
+        out = slice_of(work, tables[at], n)
         if turned_b:
             _times_vector(out, _matrix(b, first_b, n, k), vector)
         else:
@@ -198,7 +198,7 @@ def _multiply(tables, at, arrays) -> None:
         product(c, c[:0, :], _matrix(a, first_a, m, k), right)
 
 
-@summation(separate=True)
+@summation(late_bound=True)
 def _times_vector(out, a, v) -> None:
     """The product out = a v, four rows at a time, so that v is read a fourth as often."""
     m, k = a.shape
@@ -241,7 +241,7 @@ def _vector_times(out, v, a) -> None:
         i += 1
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def _run(kind, tables, at, arrays) -> None:
     """Running sums along lines, or of each element the product of the others in its line.
 
@@ -272,7 +272,7 @@ def _run(kind, tables, at, arrays) -> None:
                 after *= source[np.uint64(begin + i * step)]
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def run(program, grad, work, x):
     """Run a tape from its first stage to its last: writes the gradient, returns the objective as float64."""
     program, stages, tables, constants = borrowed(program)

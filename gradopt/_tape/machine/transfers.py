@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradopt._compiler import borrowed, kernel, part, summation
+from gradopt._compiler import borrowed, kernel, slice_of, summation
 from gradopt._tape.machine.program import COMBINE_ADD, COMBINE_MAXIMUM, COMBINE_MINIMUM, COMBINE_MULTIPLY, REPLACE
 
 
@@ -25,7 +25,7 @@ def copy(out, a):
         out[i] = a[i]
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def store(how, line, piece) -> None:
     """Combine a piece with as many elements in a line."""
     line, piece = borrowed(line), borrowed(piece)
@@ -54,7 +54,7 @@ def _combined(how, a, b):
     return b
 
 
-@summation(separate=True)
+@summation(late_bound=True)
 def _sum(a):
     """The sum of a, in its precision: pieces are short."""
     total = a.dtype.type(0.0)
@@ -63,7 +63,7 @@ def _sum(a):
     return total
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def load_view(piece, array, tables, table, begin) -> None:
     """Take a piece of a view: the elements from number `begin` on."""
     piece, array, tables = borrowed(piece), borrowed(array), borrowed(tables)
@@ -72,9 +72,9 @@ def load_view(piece, array, tables, table, begin) -> None:
     while done < piece.size:
         run = min(left, piece.size - done)
         if stride == 1:
-            copy(part(piece, done, run), part(array, at, run))
+            copy(slice_of(piece, done, run), slice_of(array, at, run))
         elif stride == 0:
-            fill(part(piece, done, run), array[np.uint64(at)])
+            fill(slice_of(piece, done, run), array[np.uint64(at)])
         else:
             for i in range(run):
                 piece[np.uint64(done + i)] = array[np.uint64(at + i * stride)]
@@ -84,7 +84,7 @@ def load_view(piece, array, tables, table, begin) -> None:
         left = inner
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def store_view(how, array, piece, tables, table, begin) -> None:
     """Combine a piece with the elements of a view from number `begin` on."""
     piece, array, tables = borrowed(piece), borrowed(array), borrowed(tables)
@@ -93,9 +93,9 @@ def store_view(how, array, piece, tables, table, begin) -> None:
     while done < piece.size:
         run = min(left, piece.size - done)
         if stride == 1:
-            store(how, part(array, at, run), part(piece, done, run))
+            store(how, slice_of(array, at, run), slice_of(piece, done, run))
         elif stride == 0 and how == COMBINE_ADD:
-            array[np.uint64(at)] += _sum(part(piece, done, run))
+            array[np.uint64(at)] += _sum(slice_of(piece, done, run))
         else:
             for i in range(run):
                 place = np.uint64(at + i * stride)
@@ -117,14 +117,14 @@ def _begin_of(tables, table, number):
     return at
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def load_at(piece, array, places) -> None:
     """Take the elements at these places."""
     for i in range(piece.size):
         piece[i] = array[np.uint64(places[i])]
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def store_at(how, array, piece, places) -> None:
     """Combine a piece with the elements at these places, which may be the same."""
     for i in range(piece.size):

@@ -115,7 +115,7 @@ class Function(Problem):
             self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
         started = time.perf_counter()
         try:
-            answers = [part(x0.copy(), *self.args) for part in self._python_parts()[: 1 + callable(jac)]]
+            answers = [slice_of(x0.copy(), *self.args) for slice_of in self._python_parts()[: 1 + callable(jac)]]
         except TypeError as error:
             if self.args == () and "missing" in str(error):
                 error.add_note("Further arguments of the function belong in args=(...).")

@@ -179,7 +179,7 @@ def _(problem, grad, work, x, rows):
     return _value_and_grad(problem, grad, work, x, rows)
 
 
-@kernel(separate=True)
+@kernel(late_bound=True)
 def _value_and_grad(problem, grad, work, x, rows):
     shape, passes = problem.shape, work.passes
     numbers = rows.size * problem.numbers
