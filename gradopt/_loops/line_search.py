@@ -10,8 +10,8 @@ from gradopt._core.status import Status
 from gradopt._loops.recording import note_lowest, write_row
 from gradopt._loops.stop_tests import finite, step_verdict, value_verdict
 from gradopt._loops.types import RUNNING, Loop
-from gradopt._loops.wolfe import Bracket, Wanted, judge
-from gradopt._numerics.bounds import move, promised, slope_along, stationary
+from gradopt._loops.wolfe import Bracket, WolfeConditions, assess_step
+from gradopt._numerics.bounds import move, predicted_change, slope_along, stationary
 from gradopt._numerics.vectors import copy, epsilon, norm
 
 _FTOL, _LINE_SEARCH, _NON_FINITE = int(Status.FTOL), int(Status.LINE_SEARCH), int(Status.NON_FINITE)
@@ -69,9 +69,9 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
 
             tries += 1
             new_slope = slope_along(length, box, new_x, d, new_grad)
-            change = promised(box, grad, x, new_x, step, slope)
-            wanted = Wanted(fun, -method.curvature * slope, noise * abs(fun), box is not None)
-            accepted, bracket, step_to_try = judge(wanted, bracket, step, new_fun, new_slope, change)
+            change = predicted_change(box, grad, x, new_x, step, slope)
+            conditions = WolfeConditions(fun, -method.curvature * slope, noise * abs(fun), box is not None)
+            accepted, bracket, step_to_try = assess_step(conditions, bracket, step, new_fun, new_slope, change)
             if accepted:
                 break
             if new_fun < best_fun and finite(new_fun, new_slope):

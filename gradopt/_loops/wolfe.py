@@ -37,7 +37,7 @@ class Bracket(NamedTuple):
     high_slope: float
 
 
-class Wanted(NamedTuple):
+class WolfeConditions(NamedTuple):
     """What a step must fulfil."""
 
     start_fun: float  # the objective at step 0
@@ -47,7 +47,7 @@ class Wanted(NamedTuple):
 
 
 @kernel(late_bound=True)
-def judge(wanted, bracket, step, fun, slope, promised):
+def assess_step(conditions, bracket, step, fun, slope, predicted_change):
     """Take note of a step that was tried.
 
     wanted : Wanted
@@ -60,12 +60,14 @@ def judge(wanted, bracket, step, fun, slope, promised):
     low, low_fun, low_slope, high, high_fun, high_slope = bracket
     if not abs(fun) + abs(slope) < np.inf:
         return False, Bracket(low, low_fun, low_slope, step, np.inf, np.inf), low + _RETREAT * (step - low)
-    decreased = fun - wanted.start_fun <= SUFFICIENT_DECREASE * promised
+    decreased = fun - conditions.start_fun <= SUFFICIENT_DECREASE * predicted_change
     # Where the way bends, the slope may vanish at a corner that is no lower than the start.
-    hidden = fun <= wanted.start_fun + wanted.noise and (not wanted.bends or -promised <= wanted.noise)
-    if abs(slope) <= wanted.flat and (decreased or hidden):
+    hidden = fun <= conditions.start_fun + conditions.noise and (
+        not conditions.bends or -predicted_change <= conditions.noise
+    )
+    if abs(slope) <= conditions.flat and (decreased or hidden):
         return True, bracket, step
-    if wanted.bends and decreased and (slope > 0.0 or high < np.inf):
+    if conditions.bends and decreased and (slope > 0.0 or high < np.inf):
         return True, bracket, step
     if not decreased or (low > 0.0 and fun >= low_fun):
         high, high_fun, high_slope = step, fun, slope

@@ -82,7 +82,7 @@ def slope_along(length, box, x, direction, grad):
 
 
 @kernel(inline=True)
-def promised(box, grad, x, new_x, step, slope):
+def predicted_change(box, grad, x, new_x, step, slope):
     """How much a linear objective would change from x to new_x, a step along a direction of that slope."""
     if box is None:
         return step * slope

@@ -62,10 +62,10 @@ def test_each_step_meets_the_strong_wolfe_conditions(method, c2, number):
     assert lengths[0] == 0.0
     for k in range(len(x) - 1):
         step = x[k + 1] - x[k]
-        promised = grads[k] @ step
-        assert promised < 0.0
-        assert values[k + 1] <= values[k] + 1e-4 * promised + 1e-14 * abs(values[k])
-        assert abs(grads[k + 1] @ step) <= c2 * abs(promised) * (1 + 1e-6)
+        predicted_change = grads[k] @ step
+        assert predicted_change < 0.0
+        assert values[k + 1] <= values[k] + 1e-4 * predicted_change + 1e-14 * abs(values[k])
+        assert abs(grads[k + 1] @ step) <= c2 * abs(predicted_change) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("number", range(1, 19))
