@@ -42,13 +42,13 @@ for name in filter(util.find_spec, ["gradopt", "jax", "torch", "scipy"]):
     for fun in (lambda *given: 2.0 * loss(*given), loss):  # another one first: what is loaded once is loaded then
         gc.collect()  # else in one race or another
         seen, begin = [], perf_counter()
-        look = {"callback": lambda intermediate_result: seen.append((perf_counter(), intermediate_result.fun))}  # noqa: B023
+        observe = {"callback": lambda intermediate_result: seen.append((perf_counter(), intermediate_result.fun))}  # noqa: B023
         if name == "gradopt":
-            gradopt.optimize(fun, START, args=(X, sign), gtol=1e-8, ftol=0, **look)
+            gradopt.optimize(fun, START, args=(X, sign), gtol=1e-8, ftol=0, **observe)
         elif name == "scipy":
-            minimize(fun, START, args=(X, sign), **SCIPYS, **look)
+            minimize(fun, START, args=(X, sign), **SCIPYS, **observe)
         else:
-            minimize(with_gradient(name, fun), START, jac=True, **SCIPYS, **look)
+            minimize(with_gradient(name, fun), START, jac=True, **SCIPYS, **observe)
     runs[name] = np.array(seen).T - [[begin], [0.0]]
 for name, (seconds, fun) in runs.items():
     above = fun - min(fun.min() for _, fun in runs.values())

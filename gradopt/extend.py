@@ -3,7 +3,7 @@
 config            the decorator of a configuration class: a frozen dataclass whose fields its kernels see
 Problem, RowProblem, FirstOrderMethod, LineSearchMethod, Method, Schedule
                   the base classes
-value_and_grad, batch_value_and_grad, update, rate, direction, new_slots, first_step, learn
+value_and_grad, batch_value_and_grad, update, rate, direction, new_slots, first_step, update_memory
                   the generics: `@value_and_grad.on(MyProblem)` registers a kernel of a class
 Loop              the record of a family of methods, for one with a loop of its own
 kernel            compiles a function of such a loop
@@ -20,11 +20,11 @@ from gradopt._core.protocol import (
     current_rate,
     direction,
     first_step,
-    learn,
-    look,
     new_slots,
+    observe,
     rate,
     update,
+    update_memory,
     value_and_grad,
 )
 from gradopt._loops.types import RUNNING, Loop
@@ -47,11 +47,11 @@ __all__ = [
     "direction",
     "first_step",
     "kernel",
-    "learn",
-    "look",
     "new_slots",
+    "observe",
     "rate",
     "update",
+    "update_memory",
     "validate",
     "value_and_grad",
 ]

@@ -82,7 +82,7 @@ def first_step(method: Any, slots: Any, slope: float) -> float:
 
 
 @generic
-def learn(method: Any, slots: Any, x: Any, grad: Any, last_x: Any, last_grad: Any) -> None:
+def update_memory(method: Any, slots: Any, x: Any, grad: Any, last_x: Any, last_grad: Any) -> None:
     """Remember what an update showed of the objective.
 
     slots : tuple of arrays, written
@@ -116,7 +116,7 @@ def _do_not_look(schedule, state, fun, k):
 
 
 @generic(default=_do_not_look)
-def look(schedule: Any, state: Any, fun: float, k: int) -> None:
+def observe(schedule: Any, state: Any, fun: float, k: int) -> None:
     """Let a schedule see the objective after k updates, or on training runs, with k = 0, after an epoch.
 
     state : float64 array (5,), written

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradopt._compiler import borrowed, copy_back, kernel, on_stack, swapped
-from gradopt._core.protocol import current_rate, look, update, value_and_grad
+from gradopt._core.protocol import current_rate, observe, update, value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.batches import descend_batches
 from gradopt._loops.clipping import clipped
@@ -67,7 +67,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
         last_x, last_fun, fun = new_x, fun, new_fun
         nit += moved
         if moved:
-            look(method.learning_rate, schedule_state, fun, nit)
+            observe(method.learning_rate, schedule_state, fun, nit)
         last_norm = grad_norm
         last_rate, step_rate = step_rate, steering.scale * current_rate(method.learning_rate, schedule_state, nit)
         write_row(record, row, fun, step_rate, grad_norm, x)

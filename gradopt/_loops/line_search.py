@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradopt._compiler import borrowed, copy_back, kernel, on_stack, swapped
-from gradopt._core.protocol import direction, first_step, learn, new_slots, value_and_grad
+from gradopt._core.protocol import direction, first_step, new_slots, update_memory, value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.recording import note_lowest, write_row
 from gradopt._loops.stop_tests import finite, step_verdict, value_verdict
@@ -96,7 +96,7 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
         grad_norm = norm(length, grad)
         if moved:
             nit += 1
-            learn(method, slots, x, grad, last_x, last_grad)
+            update_memory(method, slots, x, grad, last_x, last_grad)
         write_row(record, row, fun, step if moved else 0.0, grad_norm, x)
 
         sound = finite(fun, grad_norm)
@@ -149,7 +149,7 @@ def _failure(ftol, expected_gain, fun, last_tried):
 
 LINE_SEARCH = Loop(
     kernel=search,
-    requires=(direction, new_slots, first_step, learn),
+    requires=(direction, new_slots, first_step, update_memory),
     max_iter=15_000,
     ftol=_NOISE,
     non_finite=(

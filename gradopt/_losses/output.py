@@ -16,7 +16,7 @@ from gradopt._losses.residual import (
     MeanAbsoluteError,
     MeanSquaredError,
     RootMeanSquaredError,
-    finish,
+    from_mean,
     pointwise,
 )
 from gradopt._numerics import elementary
@@ -24,7 +24,7 @@ from gradopt._numerics import elementary
 
 @generic
 def output_loss(loss: Any, d: Any, outputs: Any, y: Any, rows: Any, scale: float) -> float:
-    """The sum of the losses of a block of rows; its mean goes through `finish`.
+    """The sum of the losses of a block of rows; its mean goes through `from_mean`.
 
     d : float array (block, n_out), C order, written: `scale` times the slopes
     outputs : float array (block, n_out), C order, read
@@ -130,7 +130,7 @@ def _of_residuals(loss, d, z, y, rows, scale):
     return total
 
 
-@finish.on(CrossEntropy)
-@finish.on(BinaryCrossEntropy)
+@from_mean.on(CrossEntropy)
+@from_mean.on(BinaryCrossEntropy)
 def _(loss, mean):
     return mean, 1.0

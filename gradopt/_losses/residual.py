@@ -1,6 +1,6 @@
 """Losses of a residual r = prediction - data, each a value and its slope.
 
-A loss is the mean over all numbers of `pointwise`, put through `finish`.
+A loss is the mean over all numbers of `pointwise`, put through `from_mean`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from gradopt._core.config import Config, config
 
 @generic(in_sums=True)
 def pointwise(loss: Any, residual: float) -> tuple[float, float]:
-    """(value, slope) of one residual's loss; the slope times the factor of `finish` is the derivative."""
+    """(value, slope) of one residual's loss; the slope times the factor of `from_mean` is the derivative."""
     raise TypeError(f"{type(loss).__name__} is not registered as a loss")
 
 
 @generic
-def finish(loss: Any, mean: float) -> tuple[float, float]:
+def from_mean(loss: Any, mean: float) -> tuple[float, float]:
     """(objective, factor) from the mean of the pointwise losses; the factor scales the mean of the slopes."""
     raise TypeError(f"{type(loss).__name__} is not registered as a loss")
 
@@ -95,19 +95,19 @@ def _(loss, residual):
     return slope * (residual - 0.5 * slope), slope
 
 
-@finish.on(MeanSquaredError)
+@from_mean.on(MeanSquaredError)
 def _(loss, mean):
     return mean, 2.0
 
 
-@finish.on(MeanAbsoluteError)
-@finish.on(HalfSquaredError)
-@finish.on(Huber)
+@from_mean.on(MeanAbsoluteError)
+@from_mean.on(HalfSquaredError)
+@from_mean.on(Huber)
 def _(loss, mean):
     return mean, 1.0
 
 
-@finish.on(RootMeanSquaredError)
+@from_mean.on(RootMeanSquaredError)
 def _(loss, mean):
     root = math.sqrt(mean)
     return root, 1.0 / root if root > 0.0 else 0.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gradopt._core.aligned import aligned
 from gradopt._core.config import Config
-from gradopt._core.protocol import batch_value_and_grad, look
+from gradopt._core.protocol import batch_value_and_grad, observe
 from gradopt._core.status import Status
 from gradopt._loops.batches import Position, TrainingMemory
 from gradopt._loops.clipping import NoClipping
@@ -260,7 +260,7 @@ class Training(Run):
             self._best = Best(value, seen, self._memory.x.copy(), 0)
         else:
             self._best = self._best._replace(waited=self._best.waited + 1)
-        look(self._lowered[1].learning_rate, self._memory.schedule_state, seen, 0)
+        observe(self._lowered[1].learning_rate, self._memory.schedule_state, seen, 0)
         self._position = self._position._replace(epoch=self._position.epoch + 1, row=0, total=0.0)
         self._begin_epoch()
 

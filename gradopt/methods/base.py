@@ -212,7 +212,7 @@ class FirstOrderMethod(Method):
 class LineSearchMethod(Method):
     """Base of the methods that choose a direction, and the length of each step by a search along it.
 
-    Such a method has kernels registered with `protocol.new_slots`, `direction`, `first_step` and `learn`, its
+    Such a method has kernels registered with `protocol.new_slots`, `direction`, `first_step` and `update_memory`, its
     first slot is the direction, and its lowered form has the fields `max_line_search`, evaluations in a search at the
     most, and `curvature`, the constant c2 of the strong Wolfe conditions.
     """

@@ -26,7 +26,7 @@ import numpy as np
 from gradopt._compiler import kernel
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._core.protocol import direction, first_step, learn, new_slots
+from gradopt._core.protocol import direction, first_step, new_slots, update_memory
 from gradopt._numerics.vectors import inner
 from gradopt.methods.base import LineSearchMethod
 
@@ -103,7 +103,7 @@ def _(method, slots, slope):
     return slots[1][1] / slope if slots[1][1] < 0.0 else 1.0 / math.sqrt(-slope)
 
 
-@learn.on(NonlinearCG)
+@update_memory.on(NonlinearCG)
 def _(method, slots, x, grad, last_x, last_grad):
     d, last = slots
     _choose_beta(last, method.rule, d, x, grad, last_x, last_grad)

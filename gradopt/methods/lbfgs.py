@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gradopt._compiler import borrowed, kernel
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._core.protocol import direction, first_step, learn, new_slots
+from gradopt._core.protocol import direction, first_step, new_slots, update_memory
 from gradopt._loops.line_search import LINE_SEARCH
 from gradopt._loops.types import Loop
 from gradopt._numerics.bounds import free_add, free_inner, free_negative, hold_near_bounds, mark_free
@@ -175,7 +175,7 @@ def _(method, slots, slope):
     return 1.0
 
 
-@learn.on(LBFGS)
+@update_memory.on(LBFGS)
 def _(method, slots, x, grad, last_x, last_grad):
     _, steps, changes, curvatures, pairs, last_length = slots
     last_length[0] = _keep_pair(steps, changes, curvatures, pairs, x, grad, last_x, last_grad)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._core.protocol import current_rate, look
+from gradopt._core.protocol import current_rate, observe
 from gradopt.schedules.base import Schedule
 
 # What the schedule's state holds, in this order: how often it looked, the best value, how many were bad since, how many
@@ -83,7 +83,7 @@ def _(schedule, state, k):
     return schedule.initial if state[_LOOKS] == 0.0 else state[_RATE]
 
 
-@look.on(ReduceOnPlateau)
+@observe.on(ReduceOnPlateau)
 def _(schedule, state, fun, k):
     if k % schedule.every != 0:
         return

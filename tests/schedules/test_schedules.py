@@ -24,7 +24,7 @@ from gradopt import (
     per_epoch,
     problems,
 )
-from gradopt._core.protocol import current_rate, look
+from gradopt._core.protocol import current_rate, observe
 
 import naive
 
@@ -232,7 +232,7 @@ def rates_of(schedule, losses):
     """By the kernels, as a loop uses them."""
     state, twin, rates = np.zeros(5), schedule.lower(), []
     for loss in losses:
-        look(twin, state, loss, 0)
+        observe(twin, state, loss, 0)
         rates.append(current_rate(twin, state, 0))
     return rates
 

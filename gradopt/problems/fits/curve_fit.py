@@ -16,7 +16,7 @@ from gradopt._compiler.user_functions import NotCompilable, compiled_function, e
 from gradopt._core import validate
 from gradopt._core.aligned import in_dtype
 from gradopt._core.config import config
-from gradopt._losses.residual import finish, loss_named, pointwise
+from gradopt._losses.residual import from_mean, loss_named, pointwise
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types, row_argument_types
 from gradopt.problems.rows import RowProblem
 
@@ -184,7 +184,7 @@ def _over_rows(model: Any, unpack: Any) -> Any:
                 params[j] = center - h
                 slopes[j] += slope * (ahead - model(t[row], params)) / (above - params[j])
                 params[j] = center
-        value, factor = finish(loss, total / rows.size)
+        value, factor = from_mean(loss, total / rows.size)
         for j in range(x.size):
             grad[j] = slopes[j] * (factor / rows.size)
         return np.float64(value)

@@ -14,7 +14,7 @@ from gradopt._core import validate
 from gradopt._core.aligned import in_dtype
 from gradopt._core.config import config
 from gradopt._core.protocol import batch_value_and_grad, value_and_grad
-from gradopt._losses.residual import finish, loss_named, pointwise
+from gradopt._losses.residual import from_mean, loss_named, pointwise
 from gradopt.problems.rows import RowProblem
 
 
@@ -145,7 +145,7 @@ def _(problem, grad, work, x, rows):
 @kernel(inline=True)
 def _value_and_grad(problem, grad, sums, t, y, x):
     mean = _sums(problem, sums, t, y, x) / t.size
-    value, factor = finish(problem.loss, mean)
+    value, factor = from_mean(problem.loss, mean)
     for i in range(x.size):
         grad[i] = sums[i] * (factor / t.size)
     return value

@@ -13,7 +13,7 @@ from gradopt._core import validate
 from gradopt._core.aligned import in_dtype
 from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 from gradopt._losses.output import output_loss
-from gradopt._losses.residual import finish
+from gradopt._losses.residual import from_mean
 from gradopt._network import Network
 from gradopt._network.passes import BLOCK_ROWS, Scratch, Shape, backward, forward, inputs_of, outputs_of, scratch
 from gradopt.problems.rows import RowProblem
@@ -194,7 +194,7 @@ def _value_and_grad(problem, grad, work, x, rows):
         outputs, d = matrix(passes.outputs, at, block.size, n_out), matrix(passes.d, 0, block.size, n_out)
         total += output_loss(problem.loss, d, outputs, problem.y, block, 1.0 / numbers)
         backward(shape, grad, passes, inputs, x, 1 if start > 0 else 0, False)
-    value, factor = finish(problem.loss, total / numbers)
+    value, factor = from_mean(problem.loss, total / numbers)
     if factor != 1.0:
         for j in range(grad.size):
             grad[j] *= factor
@@ -204,4 +204,4 @@ def _value_and_grad(problem, grad, work, x, rows):
 @kernel
 def _loss_of_all(problem, d, outputs, rows):
     total = output_loss(problem.loss, d, outputs, problem.y, rows, 1.0)
-    return finish(problem.loss, total / (rows.size * problem.numbers))[0]
+    return from_mean(problem.loss, total / (rows.size * problem.numbers))[0]
