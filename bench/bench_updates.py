@@ -6,7 +6,7 @@ from numba import njit
 
 from gradopt import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
 from gradopt._compiler import flushed_subnormals
-from gradopt._core.aligned import aligned
+from gradopt._core.aligned import aligned_copy
 from gradopt._core.protocol import update
 
 N = 10_000_000
@@ -40,7 +40,7 @@ IDS = [name_of(method) for method, _ in RULES]
 
 def our_update(method):
     rng = np.random.default_rng(0)
-    x, grad = (aligned(rng.random(N, dtype=np.float32) - shift) for shift in np.array([0.0, 0.5], np.float32))
+    x, grad = (aligned_copy(rng.random(N, dtype=np.float32) - shift) for shift in np.array([0.0, 0.5], np.float32))
     state, twin = method.init(x), method.lower()
     for slot in state.slots:
         slot[:] = 0.01

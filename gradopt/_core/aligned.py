@@ -15,7 +15,7 @@ _LINE = 64  # bytes, of a cache line and of the widest vector register
 _FEW = 64  # elements of an array that is not worth it
 
 
-def aligned(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+def aligned_copy(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
     """A copy, C order, that begins at a multiple of 64 bytes if it has 64 elements."""
     if array.size < _FEW:
         return np.array(array, dtype, order="C")
@@ -25,9 +25,9 @@ def aligned(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
     return copy
 
 
-def in_dtype(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+def as_dtype(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """A C-order array itself if it has this dtype, else such a copy."""
-    return array if array.dtype == dtype else aligned(array, dtype)
+    return array if array.dtype == dtype else aligned_copy(array, dtype)
 
 
 def aligned_zeros(n: int, dtype: Any) -> NDArray[Any]:

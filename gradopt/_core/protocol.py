@@ -60,7 +60,7 @@ def new_slots(method: Any, x: Any) -> Any:
 
 
 @generic
-def direction(method: Any, slots: Any, box: Any, x: Any, grad: Any, afresh: bool) -> None:
+def direction(method: Any, slots: Any, box: Any, x: Any, grad: Any, restart: bool) -> None:
     """Choose the direction in which a line-search method goes on, and write it to slots[0].
 
     slots : tuple of arrays, what `Method.new_slots` returned, written

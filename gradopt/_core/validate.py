@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from gradopt._core.aligned import aligned
+from gradopt._core.aligned import aligned_copy
 
 
 def number(
@@ -98,10 +98,10 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
     if dtype is None:
         dtype = np.float32 if given.dtype == np.float32 else np.float64
     if given.dtype == dtype:
-        result = aligned(given)
+        result = aligned_copy(given)
     else:
         with np.errstate(over="ignore"):  # the test below says what became infinite
-            result = aligned(given, dtype)
+            result = aligned_copy(given, dtype)
     if finite and not _is_finite(result):
         where = np.argwhere(~np.isfinite(result))[0]
         raise ValueError(f"{wanted}, got {result[tuple(where)]} at [{', '.join(map(str, where))}]")

@@ -33,7 +33,7 @@ class Position(NamedTuple):
     """Where a training run stands."""
 
     nit: int  # updates done
-    origin: int  # of these, the ones before the method began to remember
+    memory_starts_at: int  # of these, the ones before the method began to remember
     epoch: int  # epochs completed
     row: int  # rows of this epoch that were used
     total: float  # the sum over these rows of the losses as they were seen
@@ -58,7 +58,7 @@ def descend_batches(problem, method, steering, memory, position, batch_size, by_
     problem, work = borrowed(problem), borrowed(memory.work)
     x, grad, spare = borrowed(memory.x), borrowed(memory.grad), borrowed(memory.spare)
     slots, order, schedule_state = borrowed(memory.slots), borrowed(memory.order), borrowed(memory.schedule_state)
-    nit, origin, epoch, row, total, step_rate, grad_norm = position
+    nit, memory_starts_at, epoch, row, total, step_rate, grad_norm = position
     status = RUNNING
 
     for _ in range(updates):
@@ -72,9 +72,9 @@ def descend_batches(problem, method, steering, memory, position, batch_size, by_
         grad_norm = new_norm
         k = epoch if by_epoch else nit
         step_rate = steering.scale * current_rate(method.learning_rate, schedule_state, k)
-        update(method, slots, x, clipped(steering.clipping, spare, grad, grad_norm), step_rate, nit - origin)
+        update(method, slots, x, clipped(steering.clipping, spare, grad, grad_norm), step_rate, nit - memory_starts_at)
         nit += 1
         row += rows.size
         total += fun * rows.size
 
-    return status, nit, origin, epoch, row, total, step_rate, grad_norm
+    return status, nit, memory_starts_at, epoch, row, total, step_rate, grad_norm

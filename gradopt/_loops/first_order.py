@@ -41,7 +41,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
     new_x, new_grad = on_stack(length, memory.new_x), on_stack(length, memory.new_grad)
     best_x, slots = on_stack(length, memory.best_x), on_stack(length, memory.slots)
     schedule_state = borrowed(memory.schedule_state)
-    nit, origin, nfev, fun, best_fun, step_rate = progress
+    nit, memory_starts_at, nfev, fun, best_fun, step_rate = progress
     best_is_x, steps_matter = False, tests.ftol >= 0.0 or tests.xtol >= 0.0
     last_norm = norm(length, grad) if nfev > 0 else 0.0
     status = RUNNING
@@ -51,7 +51,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
         if moved:
             copy(new_x, x)
             direction = clipped(steering.clipping, new_grad, grad, last_norm)
-            update(method, slots, new_x, direction, step_rate, nit - origin)
+            update(method, slots, new_x, direction, step_rate, nit - memory_starts_at)
 
         new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
         nfev += 1
@@ -84,7 +84,7 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
     copy_back(length, memory.grad, grad)
     copy_back(length, memory.best_x, best_x)
     copy_back(length, memory.slots, slots)
-    return status, nit, origin, nfev, fun, best_fun, step_rate
+    return status, nit, memory_starts_at, nfev, fun, best_fun, step_rate
 
 
 FIRST_ORDER = Loop(

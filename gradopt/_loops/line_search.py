@@ -43,14 +43,14 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
     new_x, new_grad = on_stack(length, memory.new_x), on_stack(length, memory.new_grad)
     best_x, slots = on_stack(length, memory.best_x), borrowed(memory.slots)
     d = slots[0]
-    nit, origin, nfev, fun, best_fun, step = progress
+    nit, memory_starts_at, nfev, fun, best_fun, step = progress
     best_is_x = False
     noise = _NOISE * epsilon(x)
     status = RUNNING
 
     for row in range(iterates):
         moved = nfev > 0
-        tries, settled, restarted = 0, False, nit == origin
+        tries, settled, restarted = 0, False, nit == memory_starts_at
         slope, expected_gain = 0.0, np.inf
         bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
         while True:
@@ -111,7 +111,7 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
     copy_back(length, memory.x, x)
     copy_back(length, memory.grad, grad)
     copy_back(length, memory.best_x, best_x)
-    return status, nit, origin, nfev, fun, best_fun, step
+    return status, nit, memory_starts_at, nfev, fun, best_fun, step
 
 
 @kernel(inline=True)

@@ -31,7 +31,7 @@ class Progress(NamedTuple):
     """The numbers that change from step to step."""
 
     nit: int  # updates done
-    origin: int  # of these, the updates before the method began to remember
+    memory_starts_at: int  # of these, the updates before the method began to remember
     nfev: int  # evaluations done; 0 before the start was evaluated
     fun: float  # the objective at x
     best_fun: float  # the objective at best_x

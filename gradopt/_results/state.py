@@ -70,7 +70,7 @@ class State:
         The last accepted iterate.
     slots : tuple of ndarray
         What the method remembers.
-    origin : int
+    memory_starts_at : int
         The updates before those that the slots remember; 0 unless a run was recovered.
     schedule_state : ndarray (5,)
         What the schedule remembers.
@@ -88,7 +88,7 @@ class State:
     nit: int
     x: NDArray[Any]
     slots: tuple[NDArray[Any], ...]
-    origin: int
+    memory_starts_at: int
     schedule_state: NDArray[np.float64]
     scale: float
     fun: float
@@ -103,6 +103,7 @@ class State:
         """The state as plain facts and as arrays, by the names of its fields."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         slots = values.pop("slots")
+        values["origin"] = values.pop("memory_starts_at")  # its name in files
         values["method"] = described(self.method)
         if self.training is not None:
             values["training"] = {field.name: getattr(self.training, field.name) for field in fields(TrainingState)}
@@ -116,6 +117,7 @@ class State:
         count = sum(name.startswith("slots.") for name in arrays)
         slots = tuple(arrays[f"slots.{i}"] for i in range(count))
         values = facts | {name: value for name, value in arrays.items() if not name.startswith("slots.")}
+        values["memory_starts_at"] = values.pop("origin")
         values["method"] = made(facts["method"], Method)
         if facts["training"] is not None:
             values["training"] = TrainingState(**facts["training"])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING
-from gradopt._core.aligned import aligned
+from gradopt._core.aligned import aligned_copy
 from gradopt._core.config import Config
 from gradopt._core.protocol import value_and_grad
 from gradopt._core.status import Status
@@ -18,7 +18,7 @@ from gradopt._numerics.bounds import Box
 from gradopt._results.result import OptimizeResult
 from gradopt._results.state import State
 from gradopt._run.base import Run
-from gradopt._run.dry_run import try_method, try_problem
+from gradopt._run.dry_run import dry_run_method, dry_run_problem
 from gradopt._run.recorder import Recorder
 from gradopt.methods import Method
 from gradopt.problems import Problem
@@ -82,8 +82,8 @@ class Descent(Run):
     ) -> None:
         problem.require(value_and_grad)
         method.require_kernels()
-        try_problem(problem, x, in_batches=False)
-        try_method(method, x)
+        dry_run_problem(problem, x, in_batches=False)
+        dry_run_method(method, x)
         self._lowered = problem.lower(x.dtype), method.lower()
         self._loop = method.loop.in_python if problem.interpreted else method.loop.kernel
         self._tests, self._max_iter, clipping, box = limits
@@ -92,13 +92,13 @@ class Descent(Run):
             self._progress = Progress(0, 0, 0, np.inf, np.inf, 0.0)
             slots, best_x, schedule_state, scale = method.new_slots(x), x.copy(), np.zeros(5), 1.0
         else:
-            self._progress = Progress(state.nit, state.origin, 0, state.fun, state.best_fun, 0.0)
+            self._progress = Progress(state.nit, state.memory_starts_at, 0, state.fun, state.best_fun, 0.0)
             slots, best_x = method.fitting_slots(state.slots), state.best_x.copy()
             schedule_state, scale = state.schedule_state.copy(), state.scale
         steering = Steering(clipping.lower(), scale, box)
         super().__init__(problem, method, steering, self._progress.nit, self._kinds in _bound_kinds)
         length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
-        new_x, grad, new_grad = aligned(x), aligned(x), aligned(x)
+        new_x, grad, new_grad = aligned_copy(x), aligned_copy(x), aligned_copy(x)
         work = problem.workspace(x.dtype)
         self._memory = Memory(length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
         self._recovers, self._recorder = recovers, Recorder(record, x.size, x.dtype, self._first_nit)
@@ -149,7 +149,7 @@ class Descent(Run):
         memory, before = self._memory, self._progress
         self._rows = self._recorder.next_rows(iterates)
         started = time.perf_counter()
-        if self.method.remembers:
+        if self.method.has_memory:
             written = (*memory.slots, memory.schedule_state)
             if iterates > 1:  # else x is not left before the update is known to be sound
                 written = (*written, memory.x, memory.grad, memory.best_x, memory.new_x)
@@ -198,7 +198,7 @@ class Descent(Run):
         self._restart_at(memory.x, memory.best_x, memory.slots, factor)
         memory.new_x[:] = memory.best_x
         self._evaluations_again += progress.nfev
-        self._progress = progress._replace(nfev=0, origin=progress.nit)
+        self._progress = progress._replace(nfev=0, memory_starts_at=progress.nit)
         self._recorder.mark_retry()
         return self._advance(1)
 
@@ -215,7 +215,7 @@ class Descent(Run):
             nit=progress.nit,
             x=memory.x,
             slots=memory.slots,
-            origin=progress.origin,
+            memory_starts_at=progress.memory_starts_at,
             schedule_state=memory.schedule_state,
             scale=self.scale,
             fun=float(progress.fun),

@@ -22,10 +22,10 @@ from gradopt.problems import Problem, RowProblem
 # Numbers, of x and of all data, up to which a trial takes no time worth mentioning.
 _SMALL = 1000
 
-_tried: set[Any] = set()
+_dry_run_done: set[Any] = set()
 
 
-def try_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None:
+def dry_run_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None:
     """An error if the kernel of a user's own problem can't be what the loop wants; tried once per class."""
     generic = batch_value_and_grad if in_batches else value_and_grad
     kernel = _kernel(problem, generic, x)
@@ -50,9 +50,9 @@ def try_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None:
         raise ValueError(f"{name} must write each element of grad, but does not write grad[{first}]")
 
 
-def try_method(method: Method, x: NDArray[Any]) -> None:
-    """The same for the kernels of a method, with the calls that `Method.trial_calls` names."""
-    for config, generic, arguments in method.trial_calls(x):
+def dry_run_method(method: Method, x: NDArray[Any]) -> None:
+    """The same for the kernels of a method, with the calls that `Method.dry_run_calls` names."""
+    for config, generic, arguments in method.dry_run_calls(x):
         kernel = _kernel(config, generic, x)
         if kernel is not None:
             name = f"{generic.__name__} of {type(config).__name__}"
@@ -84,15 +84,15 @@ class remedy_for_kernels:
 def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:
     """The plain Python of a kernel that is to be tried, else None."""
     kind = type(config)
-    if (kind, generic) in _tried:
+    if (kind, generic) in _dry_run_done:
         return None
     lowered = config.lower(x.dtype) if isinstance(config, Problem) else config.lower()
     ours = is_ours(kind)
     if ours or _numbers(lowered) + x.size > _SMALL:
         if ours:
-            _tried.add((kind, generic))
+            _dry_run_done.add((kind, generic))
         return None
-    _tried.add((kind, generic))
+    _dry_run_done.add((kind, generic))
     try:
         return np.errstate(all="ignore")(generic.source(type(lowered)))
     except KeyError:  # one that is Python anyhow

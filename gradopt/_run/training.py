@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._core.aligned import aligned
+from gradopt._core.aligned import aligned_copy
 from gradopt._core.config import Config
 from gradopt._core.protocol import batch_value_and_grad, observe
 from gradopt._core.status import Status
@@ -21,7 +21,7 @@ from gradopt._results.history import History
 from gradopt._results.result import OptimizeResult
 from gradopt._results.state import State, TrainingState
 from gradopt._run.base import Run
-from gradopt._run.dry_run import try_method, try_problem
+from gradopt._run.dry_run import dry_run_method, dry_run_problem
 from gradopt._run.training_plan import Plan, Watch
 from gradopt.methods import Method
 from gradopt.problems import RowProblem
@@ -91,15 +91,15 @@ class Training(Run):
     ) -> None:
         problem.require(batch_value_and_grad)
         method.require_kernels()
-        try_problem(problem, x, in_batches=True)
-        try_method(method, x)
+        dry_run_problem(problem, x, in_batches=True)
+        dry_run_method(method, x)
         self._plan, self._watch, self._limits, self._record = plan, watch, limits, record
         self._lowered = problem.lower(x.dtype), method.lower()
         self._batch_size = plan.batch_size or problem.rows
         slots = method.new_slots(x) if state is None else method.fitting_slots(state.slots)
         work = problem.batch_workspace(x.dtype, self._batch_size)
-        order, x, grad = np.arange(problem.rows), aligned(x), aligned(x)
-        spare = grad if isinstance(limits.clipping, NoClipping) else aligned(x)
+        order, x, grad = np.arange(problem.rows), aligned_copy(x), aligned_copy(x)
+        spare = grad if isinstance(limits.clipping, NoClipping) else aligned_copy(x)
         schedule_state = np.zeros(5) if state is None else state.schedule_state.copy()
         self._memory = TrainingMemory(x, grad, spare, slots, schedule_state, work, order)
         steering = Steering(limits.clipping.lower(), 1.0 if state is None else state.scale, None)
@@ -228,7 +228,7 @@ class Training(Run):
         points = (self._start, self._best.x)
         best = min(points, key=lambda x: np.nan_to_num(self._assessed(x), nan=np.inf))
         self._restart_at(self._memory.x, best, self._memory.slots, factor)
-        self._position = self._position._replace(origin=self._position.nit)
+        self._position = self._position._replace(memory_starts_at=self._position.nit)
         self._rejected_rate, self._known_loss = 0.0, None
         return RUNNING
 
@@ -328,7 +328,7 @@ class Training(Run):
             nit=position.nit,
             x=memory.x,
             slots=memory.slots,
-            origin=position.origin,
+            memory_starts_at=position.memory_starts_at,
             schedule_state=memory.schedule_state,
             scale=self._steering.scale,
             fun=fun,
@@ -359,5 +359,7 @@ def _position_in(state: State | None) -> Position:
     if state is None:
         return Position(0, 0, 0, 0, 0.0, 0.0, 0.0)
     if state.training is None:
-        return Position(state.nit, state.origin, 0, 0, 0.0, 0.0, 0.0)
-    return Position(state.nit, state.origin, state.training.epoch, state.training.row, state.training.total, 0.0, 0.0)
+        return Position(state.nit, state.memory_starts_at, 0, 0, 0.0, 0.0, 0.0)
+    return Position(
+        state.nit, state.memory_starts_at, state.training.epoch, state.training.row, state.training.total, 0.0, 0.0
+    )

@@ -79,6 +79,6 @@ class Tape:
             if node.operation == "argument":
                 result[node.number] = arguments[node.extra]
             elif node.inputs:
-                inputs = [given(node.operation, i, result.get(i.number, i.value), node.wide) for i in node.inputs]
+                inputs = [given(node.operation, i, result.get(i.number, i.value), node.in_double) for i in node.inputs]
                 result[node.number] = evaluate(node.operation, node.extra, node.shape, *inputs)
         return result

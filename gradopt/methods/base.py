@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._core import validate
-from gradopt._core.aligned import aligned, aligned_zeros
+from gradopt._core.aligned import aligned_copy, aligned_zeros
 from gradopt._core.config import Config
 from gradopt._core.protocol import new_slots, rate, update
 from gradopt._loops.embedded import Searching, Updating
@@ -58,7 +58,7 @@ class Method(Config):
         return False
 
     @property
-    def remembers(self) -> bool:
+    def has_memory(self) -> bool:
         """Whether the slots must be taken back when an update is rejected."""
         return False
 
@@ -71,14 +71,14 @@ class Method(Config):
 
     def fitting_slots(self, slots: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         """Copies of the slots of a method of this class with maybe other settings, as this one wants them."""
-        return tuple(map(aligned, slots))
+        return tuple(map(aligned_copy, slots))
 
     def require_kernels(self) -> None:
         """A TypeError if a kernel that the loop needs is not registered for this class."""
         for generic in self.loop.requires:
             self.require(generic)
 
-    def trial_calls(self, x: NDArray[Any]) -> Iterator[tuple[Config, Any, tuple[Any, ...]]]:
+    def dry_run_calls(self, x: NDArray[Any]) -> Iterator[tuple[Config, Any, tuple[Any, ...]]]:
         """Calls that show whether the kernels of a user's own method work: (configuration, generic, arguments)."""
         return iter(())
 
@@ -99,7 +99,7 @@ class FirstOrderMethod(Method):
     learning_rate: Schedule | float
 
     @property
-    def remembers(self) -> bool:
+    def has_memory(self) -> bool:
         return bool(self.slots)
 
     @property
@@ -109,7 +109,7 @@ class FirstOrderMethod(Method):
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         return tuple(aligned_zeros(x.size, x.dtype) for _ in self.slots)
 
-    def trial_calls(self, x: NDArray[Any]) -> Iterator[tuple[Config, Any, tuple[Any, ...]]]:
+    def dry_run_calls(self, x: NDArray[Any]) -> Iterator[tuple[Config, Any, tuple[Any, ...]]]:
         if isinstance(self.learning_rate, Schedule) and self.learning_rate.pure:
             yield self.learning_rate, rate, (0,)
         yield self, update, (self.new_slots(x), x.copy(), np.ones_like(x), 0.001, 0)

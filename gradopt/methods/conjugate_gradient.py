@@ -88,9 +88,9 @@ def _(method, x):
 
 
 @direction.on(NonlinearCG)
-def _(method, slots, box, x, grad, afresh):
+def _(method, slots, box, x, grad, restart):
     d, last = slots
-    if afresh:
+    if restart:
         last[0], last[1] = 0.0, 0.0
     beta = d.dtype.type(last[0])
     for j in range(d.size):

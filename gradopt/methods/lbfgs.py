@@ -104,9 +104,9 @@ def _new_slots(method, x):
 
 
 @direction.on(LBFGS)
-def _(method, slots, box, x, grad, afresh):
+def _(method, slots, box, x, grad, restart):
     d, steps, changes, curvatures, pairs, last_length = slots
-    if afresh:
+    if restart:
         pairs[0] = 0
     if box is None:
         _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad)

@@ -83,7 +83,7 @@ class SGD(FirstOrderMethod):
             )
 
     @property
-    def remembers(self) -> bool:
+    def has_memory(self) -> bool:
         return self.momentum != 0.0
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import gradopt
 from gradopt import problems
-from gradopt._core.aligned import aligned, aligned_zeros, in_dtype
+from gradopt._core.aligned import aligned_copy, aligned_zeros, as_dtype
 
 DTYPES = st.sampled_from([np.float32, np.float64, np.int64])
 SHAPES = st.one_of(st.tuples(st.integers(0, 200)), st.tuples(st.integers(0, 20), st.integers(0, 20)))
@@ -21,15 +21,15 @@ def begins_at_a_line(array):
 def test_copies(shape, dtype, other, transposed):
     array = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
     array = array.T if transposed else array
-    copy = aligned(array, other)
+    copy = aligned_copy(array, other)
     assert copy.dtype == other
     assert copy.flags.c_contiguous
     assert copy.flags.writeable
     assert not np.shares_memory(copy, array)
     assert copy.size < 64 or begins_at_a_line(copy)
     np.testing.assert_array_equal(copy, array)
-    assert aligned(array).dtype == dtype
-    assert in_dtype(array, dtype) is array
+    assert aligned_copy(array).dtype == dtype
+    assert as_dtype(array, dtype) is array
 
 
 @given(st.integers(0, 200), DTYPES)

@@ -18,7 +18,7 @@ _TARGET, _XTOL, _NON_FINITE = int(Status.TARGET), int(Status.XTOL), int(Status.N
 def sweep(problem, method, steering, memory, progress, tests, record, iterates):
     """Do that many sweeps; the start counts as the first."""
     x, trial, (steps,) = memory.x, memory.new_x, memory.slots
-    nit, origin, nfev, fun, best_fun, rate = progress
+    nit, memory_starts_at, nfev, fun, best_fun, rate = progress
     status = RUNNING
     for row in range(iterates):
         if nfev == 0:
@@ -61,7 +61,7 @@ def sweep(problem, method, steering, memory, progress, tests, record, iterates):
             status = _XTOL
         if status != RUNNING:
             break
-    return status, nit, origin, nfev, fun, best_fun, rate
+    return status, nit, memory_starts_at, nfev, fun, best_fun, rate
 
 
 @config

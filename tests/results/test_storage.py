@@ -53,7 +53,7 @@ def assert_same(one, other):
     mine, theirs = one.state, other.state
     for name in ("x", "best_x", "slots", "schedule_state"):
         np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
-    for name in ("method", "nit", "origin", "scale", "fun", "best_fun"):
+    for name in ("method", "nit", "memory_starts_at", "scale", "fun", "best_fun"):
         assert getattr(mine, name) == getattr(theirs, name), name
     assert vars(mine.training or mine).keys() == vars(theirs.training or theirs).keys()
 

@@ -110,7 +110,7 @@ def test_recovered_runs_go_on():
     begun = optimize(BOWL, BOWL.x0 + 1.0, **settings, max_iter=2900)
     resumed = optimize(BOWL, state=begun.state, gtol=0, max_iter=100)
     np.testing.assert_array_equal(whole.x, resumed.x)
-    assert (begun.state.origin > 0, begun.state.scale) == (True, 0.2)
+    assert (begun.state.memory_starts_at > 0, begun.state.scale) == (True, 0.2)
 
 
 def test_recovery_of_training():

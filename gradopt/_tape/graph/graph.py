@@ -41,15 +41,15 @@ _OF_NUMBERS: dict[str, Callable[..., float]] = {
 _SMALL = 4096
 
 
-def given(operation: str, node: Node, value: Any, wide: bool) -> Any:
+def given(operation: str, node: Node, value: Any, in_double: bool) -> Any:
     """What an operation is given for a node that is known.
 
-    Python's numbers take the type of the arrays beside them. With `wide`, all is computed in double precision; a view,
+    Python's numbers take the type of the arrays beside them. With `in_double`, all is computed in double precision; a view,
     which only moves elements, needs no copy for that.
     """
     if node.literal is not None and not node.strong and operation in OPERATIONS:
         return node.literal
-    return np.asarray(value, np.float64) if wide and not node.logical and operation != "view" else value
+    return np.asarray(value, np.float64) if in_double and not node.boolean and operation != "view" else value
 
 
 class Copies:
@@ -85,14 +85,14 @@ class Graph:
 
     Attributes
     ----------
-    wide : bool
+    in_double : bool
         Whether what is known is computed in double precision. A function's own values have the precision that NumPy
         gives them; a gradient is not to be rounded to that of the arguments.
     """
 
     def __init__(self, n: int, limit: int, copies: Copies | None = None) -> None:
         self.nodes: list[Node] = []
-        self.limit, self.wide = limit, False
+        self.limit, self.in_double = limit, False
         self._known: dict[Any, Node] = {}
         self._memories: dict[int, NDArray[np.int8]] = {}
         self._copies = copies or Copies()
@@ -135,7 +135,7 @@ class Graph:
             node = self._known.get(key)
             if node is None:
                 node = self._known[key] = Node(self, "constant", (), None, ())
-                node.value, node.logical, node.fixed, node.literal = np.asarray(value), kind is bool, True, value
+                node.value, node.boolean, node.fixed, node.literal = np.asarray(value), kind is bool, True, value
             return node
         array = np.asarray(value)
         if array.size > _SMALL:
@@ -158,25 +158,25 @@ class Graph:
 
     def _with_value(self, operation: str, value: NDArray[Any], extra: Any, inputs: tuple[Node, ...] = ()) -> Node:
         node = Node(self, operation, inputs, extra, value.shape)
-        node.value, node.logical = value, value.dtype.kind == "b"
-        node.fixed, node.wide = bool(inputs) and all(i.fixed for i in inputs), self.wide
+        node.value, node.boolean = value, value.dtype.kind == "b"
+        node.fixed, node.in_double = bool(inputs) and all(i.fixed for i in inputs), self.in_double
         return node
 
     def widened(self, node: Node) -> Node:
         """The node as numbers of double precision, if it is known as something else."""
         narrow = node.value is not None and node.value.dtype != np.float64
-        return self("real", node) if narrow or node.logical else node
+        return self("real", node) if narrow or node.boolean else node
 
     def real(self, node: Node) -> Node:
         """The node as numbers, if it is made of true and false: their sums are no longer true or false."""
-        return self("real", node) if node.logical else node
+        return self("real", node) if node.boolean else node
 
     # What is computed.
 
     def __call__(self, name: str, *inputs: Any) -> Node:
         nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
         key = (name, *[i.number for i in nodes])
-        if self.wide and all([i.value is not None for i in nodes]):
+        if self.in_double and all([i.value is not None for i in nodes]):
             key = ("wide", *key)
         node = self._known.get(key)
         if node is None:
@@ -189,7 +189,7 @@ class Graph:
         return power(a, b)
 
     def _elementwise(self, name: str, nodes: tuple[Node, ...]) -> Node:
-        if nodes[0].logical and name in _OF_TRUTH and nodes[1].logical:
+        if nodes[0].boolean and name in _OF_TRUTH and nodes[1].boolean:
             return self(_OF_TRUTH[name], *nodes)  # as for NumPy: True + True is True
         shape = nodes[0].shape
         for node in nodes[1:]:
@@ -199,7 +199,7 @@ class Graph:
             return self._folded(name, nodes)
         simpler = simplified(self, name, nodes, shape)
         if simpler is not None:  # 1.0 times true is a number
-            return simpler if OPERATIONS[name].logical or name in ("copy", "absolute") else self.real(simpler)
+            return simpler if OPERATIONS[name].boolean or name in ("copy", "absolute") else self.real(simpler)
         size = 1
         for length in shape:
             size *= length
@@ -208,9 +208,9 @@ class Graph:
         # Numbers stand for all elements; other shapes are stretched by a view.
         fitting = tuple([i if i.size == 1 or i.shape == shape else self.stretched(i, shape) for i in nodes])
         made = Node(self, name, fitting, None, shape)
-        made.logical, made.elementwise = OPERATIONS[name].logical, True
+        made.boolean, made.elementwise = OPERATIONS[name].boolean, True
         if name == "where":
-            made.logical = fitting[1].logical and fitting[2].logical
+            made.boolean = fitting[1].boolean and fitting[2].boolean
         return made
 
     def _folded(self, name: str, nodes: tuple[Node, ...]) -> Node:
@@ -218,7 +218,7 @@ class Graph:
             return self.constant(_OF_NUMBERS[name](*[i.literal for i in nodes]))
         with np.errstate(all="ignore"):
             # Python's numbers take the type of the arrays beside them.
-            value = np.asarray(OPERATIONS[name].numpy(*[given(name, i, i.value, self.wide) for i in nodes]))
+            value = np.asarray(OPERATIONS[name].numpy(*[given(name, i, i.value, self.in_double) for i in nodes]))
         if all([i.fixed for i in nodes]):
             weak = not value.ndim and not any([i.strong for i in nodes])
             return self.constant(value[()].item() if weak else value)
@@ -227,14 +227,16 @@ class Graph:
     def other(self, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> Node:
         """A node of another kind than elementwise."""
         key = (operation, *[i.number for i in inputs], extra, shape)
-        if self.wide and operation != "view" and all([i.value is not None for i in inputs]):
+        if self.in_double and operation != "view" and all([i.value is not None for i in inputs]):
             key = ("wide", *key)
         node = self._known.get(key)
         if node is None:
             if 0 in shape:
                 node = self.constant(np.zeros(shape))
             elif inputs and all([i.value is not None for i in inputs]):
-                value = evaluate(operation, extra, shape, *[given(operation, i, i.value, self.wide) for i in inputs])
+                value = evaluate(
+                    operation, extra, shape, *[given(operation, i, i.value, self.in_double) for i in inputs]
+                )
                 if all([i.fixed for i in inputs]) and not (operation == "view" and value.size > _SMALL):
                     node = self.constant(value if value.ndim else value[()].item())
                 else:
@@ -250,7 +252,7 @@ class Graph:
         """The node as NumPy broadcasts it to a shape."""
         if node.shape == shape:
             return node
-        return self.moved(node, lambda array: np.broadcast_to(array, shape))
+        return self.rearranged(node, lambda array: np.broadcast_to(array, shape))
 
     def view(self, base: Node, geometry: Geometry, shape: Shape) -> Node:
         """Elements of a node that is no view itself, or one in C order."""
@@ -265,10 +267,10 @@ class Graph:
                 base, geometry = base.inputs[0], geometry._replace(offset=geometry.offset + inner.offset)
                 return self.view(base, geometry, shape)
         node = self.other("view", (base,), geometry, shape)
-        node.logical = base.logical
+        node.boolean = base.boolean
         return node
 
-    def moved(self, node: Node, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Node:
+    def rearranged(self, node: Node, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Node:
         """What a function of NumPy's that only puts elements elsewhere makes of a node.
 
         It is applied to an array of the same shape that has nothing in it, to see where the elements go.
@@ -336,4 +338,4 @@ class Graph:
         return self.accumulated([(Geometry(0, (0,) * len(node.shape)), node)], ())
 
     def reshaped(self, node: Node, shape: Shape) -> Node:
-        return node if node.shape == shape else self.moved(node, lambda array: array.reshape(shape))
+        return node if node.shape == shape else self.rearranged(node, lambda array: array.reshape(shape))

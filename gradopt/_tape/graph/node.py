@@ -43,9 +43,9 @@ class Node:
         Where it does not depend on x.
     fixed : bool
         Whether it does not depend on the arguments either.
-    logical : bool
+    boolean : bool
         Whether it is made of true and false, as 1 and 0.
-    wide : bool
+    in_double : bool
         Whether its value was computed in double precision, whatever its inputs have.
     elementwise : bool
         Whether it is computed element by element, in each run.
@@ -56,8 +56,8 @@ class Node:
     """
 
     __slots__ = (
-        *("elementwise", "extra", "fixed", "graph", "inputs", "literal", "logical", "number", "operation"),
-        *("shape", "size", "strong", "value", "wide"),
+        *("elementwise", "extra", "fixed", "graph", "inputs", "literal", "boolean", "number", "operation"),
+        *("shape", "size", "strong", "value", "in_double"),
     )
 
     def __init__(self, graph: Arithmetic, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> None:
@@ -68,7 +68,7 @@ class Node:
         self.size = size
         self.value: NDArray[Any] | None = None
         self.literal: Any = None
-        self.fixed = self.logical = self.elementwise = self.wide = self.strong = False
+        self.fixed = self.boolean = self.elementwise = self.in_double = self.strong = False
         self.number = len(graph.nodes)
         if self.number >= graph.limit:
             raise TooLong

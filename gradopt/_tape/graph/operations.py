@@ -30,31 +30,31 @@ class Operation(NamedTuple):
         The same for NumPy's arrays.
     derivatives : tuple
         One for each input, or empty where all are zero.
-    dear : bool
+    expensive : bool
         Whether it costs so much that a result is better kept than computed again.
-    logical : bool
+    boolean : bool
         Whether its result is true or false, as 1 and 0.
     """
 
     numpy: Callable[..., Any]
     derivatives: tuple[Derivative | None, ...]
-    dear: bool
-    logical: bool
+    expensive: bool
+    boolean: bool
 
 
 OPERATIONS: dict[str, Operation] = {}
 
 
 def _cheap(name: str, numpy: Callable[..., Any], *derivatives: Derivative | None) -> None:
-    OPERATIONS[name] = Operation(numpy, derivatives, dear=False, logical=False)
+    OPERATIONS[name] = Operation(numpy, derivatives, expensive=False, boolean=False)
 
 
-def _dear(name: str, numpy: Callable[..., Any], *derivatives: Derivative | None) -> None:
-    OPERATIONS[name] = Operation(numpy, derivatives, dear=True, logical=False)
+def _expensive(name: str, numpy: Callable[..., Any], *derivatives: Derivative | None) -> None:
+    OPERATIONS[name] = Operation(numpy, derivatives, expensive=True, boolean=False)
 
 
-def _logical(name: str, numpy: Callable[..., Any]) -> None:
-    OPERATIONS[name] = Operation(numpy, (), dear=False, logical=True)
+def _boolean(name: str, numpy: Callable[..., Any]) -> None:
+    OPERATIONS[name] = Operation(numpy, (), expensive=False, boolean=True)
 
 
 def _share(a: Any, b: Any) -> Any:
@@ -120,59 +120,59 @@ _cheap("trunc", np.trunc)
 _cheap("rint", np.rint)
 _cheap("sqrt", np.sqrt, lambda d, result, a: d / (2.0 * result))
 
-_logical("less", np.less)
-_logical("less_equal", np.less_equal)
-_logical("greater", np.greater)
-_logical("greater_equal", np.greater_equal)
-_logical("equal", np.equal)
-_logical("not_equal", np.not_equal)
-_logical("logical_and", np.logical_and)
-_logical("logical_or", np.logical_or)
-_logical("logical_not", np.logical_not)
+_boolean("less", np.less)
+_boolean("less_equal", np.less_equal)
+_boolean("greater", np.greater)
+_boolean("greater_equal", np.greater_equal)
+_boolean("equal", np.equal)
+_boolean("not_equal", np.not_equal)
+_boolean("logical_and", np.logical_and)
+_boolean("logical_or", np.logical_or)
+_boolean("logical_not", np.logical_not)
 
-_dear("power", np.power, _power_by_base, _power_by_exponent)
-_dear("exp", np.exp, lambda d, result, a: d * result)
-_dear("expm1", np.expm1, lambda d, result, a: d * (result + 1.0))
-_dear("log", np.log, lambda d, result, a: d / a)
-_dear("log1p", np.log1p, lambda d, result, a: d / (1.0 + a))
-_dear("sin", np.sin, lambda d, result, a: d * a.graph("cos", a))
-_dear("cos", np.cos, lambda d, result, a: -(d * a.graph("sin", a)))
-_dear("tan", np.tan, lambda d, result, a: d * (1.0 + result * result))
-_dear("arcsin", np.arcsin, lambda d, result, a: d / a.graph("sqrt", 1.0 - a * a))
-_dear("arccos", np.arccos, lambda d, result, a: -(d / a.graph("sqrt", 1.0 - a * a)))
-_dear("arctan", np.arctan, lambda d, result, a: d / (1.0 + a * a))
-_dear(
+_expensive("power", np.power, _power_by_base, _power_by_exponent)
+_expensive("exp", np.exp, lambda d, result, a: d * result)
+_expensive("expm1", np.expm1, lambda d, result, a: d * (result + 1.0))
+_expensive("log", np.log, lambda d, result, a: d / a)
+_expensive("log1p", np.log1p, lambda d, result, a: d / (1.0 + a))
+_expensive("sin", np.sin, lambda d, result, a: d * a.graph("cos", a))
+_expensive("cos", np.cos, lambda d, result, a: -(d * a.graph("sin", a)))
+_expensive("tan", np.tan, lambda d, result, a: d * (1.0 + result * result))
+_expensive("arcsin", np.arcsin, lambda d, result, a: d / a.graph("sqrt", 1.0 - a * a))
+_expensive("arccos", np.arccos, lambda d, result, a: -(d / a.graph("sqrt", 1.0 - a * a)))
+_expensive("arctan", np.arctan, lambda d, result, a: d / (1.0 + a * a))
+_expensive(
     "arctan2",
     np.arctan2,
     lambda d, result, a, b: d * b / (a * a + b * b),
     lambda d, result, a, b: -(d * a / (a * a + b * b)),
 )
-_dear("sinh", np.sinh, lambda d, result, a: d * a.graph("cosh", a))
-_dear("cosh", np.cosh, lambda d, result, a: d * a.graph("sinh", a))
-_dear("tanh", np.tanh, lambda d, result, a: d * (1.0 - result * result))
-_dear("arcsinh", np.arcsinh, lambda d, result, a: d / a.graph("sqrt", 1.0 + a * a))
-_dear("arccosh", np.arccosh, lambda d, result, a: d / (a.graph("sqrt", a - 1.0) * a.graph("sqrt", a + 1.0)))
-_dear("arctanh", np.arctanh, lambda d, result, a: d / (1.0 - a * a))
-_dear("expit", _expit, lambda d, result, a: d * (result * (1.0 - result)))
-_dear(
+_expensive("sinh", np.sinh, lambda d, result, a: d * a.graph("cosh", a))
+_expensive("cosh", np.cosh, lambda d, result, a: d * a.graph("sinh", a))
+_expensive("tanh", np.tanh, lambda d, result, a: d * (1.0 - result * result))
+_expensive("arcsinh", np.arcsinh, lambda d, result, a: d / a.graph("sqrt", 1.0 + a * a))
+_expensive("arccosh", np.arccosh, lambda d, result, a: d / (a.graph("sqrt", a - 1.0) * a.graph("sqrt", a + 1.0)))
+_expensive("arctanh", np.arctanh, lambda d, result, a: d / (1.0 - a * a))
+_expensive("expit", _expit, lambda d, result, a: d * (result * (1.0 - result)))
+_expensive(
     "logaddexp",
     np.logaddexp,
     lambda d, result, a, b: d * a.graph("expit", a - b),
     lambda d, result, a, b: d * a.graph("expit", b - a),
 )
-_dear(
+_expensive(
     "erf",
     np.vectorize(math.erf, otypes=[float]),
     lambda d, result, a: d * (2.0 / math.sqrt(math.pi) * a.graph("exp", -(a * a))),
 )
-_dear(
+_expensive(
     "remainder",
     np.remainder,
     lambda d, result, a, b: d,
     lambda d, result, a, b: -(d * a.graph("floor_divide", a, b)),
 )
-_dear("floor_divide", np.floor_divide)
-_dear(
+_expensive("floor_divide", np.floor_divide)
+_expensive(
     "hypot",
     np.hypot,
     lambda d, result, a, b: d * a / _or_one(result),

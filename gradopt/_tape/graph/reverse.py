@@ -25,7 +25,7 @@ _HARMLESS = {"copy", "add", "subtract", "negative", "maximum", "minimum", "where
 
 def gradient(graph: Graph, result: Node) -> Node:
     """The node for the derivative of `result`, which has one element, by x: it has the shape of x."""
-    graph.wide = True
+    graph.in_double = True
     nodes = [node for node in needed(result) if node.value is None]
     sides = [side for node in nodes if node.operation == "where" for side in node.inputs[1:]]
     guarded = {node.number for node in needed(*sides) if node.operation not in _HARMLESS}
@@ -112,11 +112,11 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool)
     if node.operation == "matmul":
         a, b = node.inputs
         if position == 0:
-            return graph.product(d, graph.moved(b, np.transpose))
-        return graph.product(graph.moved(a, np.transpose), d)
+            return graph.product(d, graph.rearranged(b, np.transpose))
+        return graph.product(graph.rearranged(a, np.transpose), d)
     assert node.operation == "cumsum"
-    turned = graph.moved(d, lambda a: np.flip(a, -1))
-    return graph.moved(graph.along_lines("cumsum", turned), lambda a: np.flip(a, -1))
+    turned = graph.rearranged(d, lambda a: np.flip(a, -1))
+    return graph.rearranged(graph.along_lines("cumsum", turned), lambda a: np.flip(a, -1))
 
 
 def _of_accumulation(graph: Graph, node: Node, position: int, d: Node) -> Node:
@@ -144,7 +144,7 @@ def _other_products(graph: Graph, node: Node, geometry: Geometry) -> Node:
     last = [axis for axis, stride in enumerate(geometry.strides) if stride == 0]
     order = [axis for axis in range(len(node.shape)) if axis not in last] + last
     many = math.prod(node.shape[axis] for axis in last)
-    lines = graph.moved(node, lambda a: a.transpose(order).reshape(-1, many))
+    lines = graph.rearranged(node, lambda a: a.transpose(order).reshape(-1, many))
     products = graph.along_lines("other_products", lines)
     turned = tuple(node.shape[axis] for axis in order)
-    return graph.moved(products, lambda a: a.reshape(turned).transpose(np.argsort(order)))
+    return graph.rearranged(products, lambda a: a.reshape(turned).transpose(np.argsort(order)))

@@ -76,7 +76,7 @@ def simplified(graph: Arithmetic, name: str, nodes: tuple[Node, ...], shape: Sha
         if _factor(a) is not None:
             return graph("multiply", _scaled(-1.0, a.inputs[0]), a.inputs[1])
     else:
-        same = {"copy": a.operation != "view", "real": not a.logical, "absolute": a.logical}
+        same = {"copy": a.operation != "view", "real": not a.boolean, "absolute": a.boolean}
         if same.get(name, False):
             return a
     return None

@@ -175,7 +175,7 @@ class Schedule:
         while below:
             one = below.pop()
             left -= 1
-            if left < 0 or OPERATIONS[one.operation].dear:
+            if left < 0 or OPERATIONS[one.operation].expensive:
                 return False
             below += [i for i in one.inputs if i.size > 1 and i.elementwise and i.number not in self._whole]
         return True

@@ -87,11 +87,11 @@ def of_number(operation, a, b, c, zero, half, one):
         return one if a != zero or b != zero else zero
     if operation == op.LOGICAL_NOT:
         return one if a == zero else zero
-    return _dear(operation, a, b)
+    return _expensive(operation, a, b)
 
 
 @kernel(late_bound=True, like="a")
-def _dear(operation, a, b):
+def _expensive(operation, a, b):
     if operation == op.EXP:
         return elementary.exp(a)
     if operation == op.LOG:
@@ -264,4 +264,4 @@ def dearly(operation, out, a, b):
         _logaddexps(out, a, b)
     else:
         for i in range(out.size):
-            out[i] = _dear(operation, a[i], b[i])
+            out[i] = _expensive(operation, a[i], b[i])

@@ -121,7 +121,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
     def dtype(self) -> Any:
         if self.node.value is not None:
             return self.node.value.dtype
-        return np.dtype(bool if self.node.logical else np.float64)
+        return np.dtype(bool if self.node.boolean else np.float64)
 
     def __len__(self) -> int:
         if not self.node.shape:
@@ -214,7 +214,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         keys = tuple(_plain(k, self._trace) for k in key) if isinstance(key, tuple) else (_plain(key, self._trace),)
         if not any(k is Ellipsis for k in keys):
             keys = (*keys, Ellipsis)
-        return self._made(self._trace.graph.moved(node, lambda array: array[keys]))
+        return self._made(self._trace.graph.rearranged(node, lambda array: array[keys]))
 
     def _element(self, i: int) -> TracedArray:
         return self._view(Geometry(i, ()), ())
@@ -227,7 +227,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         if node.operation == "view":
             inner = node.extra
             if inner.positions is not None:
-                return self._made(graph.moved(node, lambda array: _viewed(array, geometry, shape)))
+                return self._made(graph.rearranged(node, lambda array: _viewed(array, geometry, shape)))
             step = inner.strides[0]
             geometry = Geometry(inner.offset + geometry.offset * step, tuple(s * step for s in geometry.strides or ()))
             node = node.inputs[0]
@@ -271,7 +271,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         if not _may_operate(other):
             return NotImplemented
         operand = self.operand(other)
-        if name == "add" and all([i.logical and i.elementwise and not i.shape for i in (self.node, operand)]):
+        if name == "add" and all([i.boolean and i.elementwise and not i.shape for i in (self.node, operand)]):
             # Either True, or part of the sum of np.array([x[0] > 0, x[1] > 0]), which counts.
             raise refused("a sum of two truths", "take np.stack in place of np.array, or multiply them by 1.0")
         return TracedArray(self._trace, self._trace.graph(name, self.node, operand))
@@ -350,7 +350,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
 
     def _require_logical(self, inputs: Any) -> None:
         for i in inputs:
-            if self.operand(i).size and not self.operand(i).logical:
+            if self.operand(i).size and not self.operand(i).boolean:
                 raise refused(
                     "logic with numbers that are neither True nor False", "compare them first, or take another jac"
                 )
@@ -428,7 +428,7 @@ def _together(trace: Trace, array: NDArray[Any]) -> Node:
             return graph.reshaped(line, array.shape)
     parts = [(Geometry(i, ()), graph.reshaped(node, ())) for i, node in enumerate(nodes)]
     line = graph.accumulated(parts, (len(nodes),))
-    line.logical = all([node.logical for node in nodes])
+    line.boolean = all([node.boolean for node in nodes])
     return graph.reshaped(line, array.shape)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradopt._compiler import COMPILING, TupleInMemory
 from gradopt._compiler.user_functions import NotCompilable, compiled_function, evaluator
 from gradopt._core import validate
-from gradopt._core.aligned import in_dtype
+from gradopt._core.aligned import as_dtype
 from gradopt._core.config import config
 from gradopt._losses.residual import from_mean, loss_named, pointwise
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types, row_argument_types
@@ -78,8 +78,8 @@ class CurveFit(RowProblem):
         if len(t) != y.size:
             raise ValueError(f"t and y must have the same length, got {len(t)} and {y.size}")
         dtype = np.result_type(t, y)
-        object.__setattr__(self, "t", in_dtype(t, dtype))
-        object.__setattr__(self, "y", in_dtype(y, dtype))
+        object.__setattr__(self, "t", as_dtype(t, dtype))
+        object.__setattr__(self, "y", as_dtype(y, dtype))
         loss_named(self.loss)
 
     def __repr__(self) -> str:
@@ -142,7 +142,7 @@ class CurveFit(RowProblem):
 
     def _lower(self, dtype: Any) -> Any:
         dtype = np.dtype(dtype)
-        t, y = in_dtype(self.t, dtype), in_dtype(self.y, dtype)
+        t, y = as_dtype(self.t, dtype), as_dtype(self.y, dtype)
         data = t, y, loss_named(self.loss).lower(), np.arange(self.rows)
         if not COMPILING:
             by_rows = _over_rows(self.model, lambda address: data)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gradopt._compiler import kernel, noinline, on_stack, summation
 from gradopt._core import validate
-from gradopt._core.aligned import in_dtype
+from gradopt._core.aligned import as_dtype
 from gradopt._core.config import config
 from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 from gradopt._losses.residual import from_mean, loss_named, pointwise
@@ -78,8 +78,8 @@ class PolynomialFit(RowProblem):
         if t.size != y.size:
             raise ValueError(f"t and y must have the same length, got {t.size} and {y.size}")
         dtype = np.result_type(t, y)
-        object.__setattr__(self, "t", in_dtype(t, dtype))
-        object.__setattr__(self, "y", in_dtype(y, dtype))
+        object.__setattr__(self, "t", as_dtype(t, dtype))
+        object.__setattr__(self, "y", as_dtype(y, dtype))
         self._check("degree", validate.integer, 0)
         loss_named(self.loss)
 
@@ -88,7 +88,7 @@ class PolynomialFit(RowProblem):
 
     def _lower(self, dtype: Any) -> Any:
         powers = (0,) * self.n if self.degree <= _UNROLLED_DEGREE else None
-        t, y = in_dtype(self.t, dtype), in_dtype(self.y, dtype)
+        t, y = as_dtype(self.t, dtype), as_dtype(self.y, dtype)
         return self.Lowered(t, y, powers, loss_named(self.loss).lower())
 
     def workspace(self, dtype: Any) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradopt._compiler import kernel, matrix
 from gradopt._core import validate
-from gradopt._core.aligned import in_dtype
+from gradopt._core.aligned import as_dtype
 from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 from gradopt._losses.output import output_loss
 from gradopt._losses.residual import from_mean
@@ -85,9 +85,9 @@ class Supervised(RowProblem):
     def _lower(self, dtype: Any) -> Data:
         X, y, loss = self.X, self._data_y(), self._loss()
         if not isinstance(X, np.memmap):
-            X = in_dtype(X, dtype)
+            X = as_dtype(X, dtype)
         if y.dtype.kind == "f" and not isinstance(y, np.memmap):
-            y = in_dtype(y, dtype)
+            y = as_dtype(y, dtype)
         known_finite = not isinstance(self.X, np.memmap)
         numbers = self.network.n_out if loss.mean_over_outputs else 1
         return Data(self.network.lower(), _read_only(X), _read_only(y), known_finite, loss.lower(), numbers)

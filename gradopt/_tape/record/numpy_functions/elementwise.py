@@ -59,7 +59,7 @@ def _xor(trace: Trace, a: Any, b: Any) -> Node:
 
 
 def _truth(trace: Trace, node: Node) -> Node:
-    return node if node.logical else trace.graph("not_equal", node, 0.0)
+    return node if node.boolean else trace.graph("not_equal", node, 0.0)
 
 
 @implements(np.isnan)
@@ -97,5 +97,5 @@ def _polyval(trace: Trace, p: Any, x: Any) -> Node:
     coefficients, at = node_of(trace, p), node_of(trace, x)
     result = trace.graph.constant(0.0)
     for i in range(coefficients.size):
-        result = result * at + trace.graph.moved(coefficients, lambda a, i=i: np.asarray(a)[i, ...])  # type: ignore[misc]
+        result = result * at + trace.graph.rearranged(coefficients, lambda a, i=i: np.asarray(a)[i, ...])  # type: ignore[misc]
     return result

@@ -23,7 +23,7 @@ _MOVES = (
 def _moves(function: Any) -> Callable[..., Node]:
     def moved(trace: Trace, array: Any, *arguments: Any, **keywords: Any) -> Node:
         arguments, keywords = known((arguments, keywords), trace)
-        return trace.graph.moved(node_of(trace, array), lambda a: np.asarray(function(a, *arguments, **keywords)))
+        return trace.graph.rearranged(node_of(trace, array), lambda a: np.asarray(function(a, *arguments, **keywords)))
 
     return moved
 
@@ -34,7 +34,7 @@ for _function in _MOVES:
 
 def _at_least(function: Any) -> Callable[..., Any]:
     def at_least(trace: Trace, *arrays: Any) -> Any:
-        made = [TracedArray(trace, trace.graph.moved(node_of(trace, array), function)) for array in arrays]
+        made = [TracedArray(trace, trace.graph.rearranged(node_of(trace, array), function)) for array in arrays]
         return made[0] if len(made) == 1 else tuple(made)
 
     return at_least
@@ -47,19 +47,19 @@ FUNCTIONS |= {f: _at_least(f) for f in (np.atleast_1d, np.atleast_2d)}
 def _compress(trace: Trace, condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Node:
     refuse_others(out=out)
     chosen = known(condition, trace)
-    return trace.graph.moved(node_of(trace, a), lambda v: np.compress(chosen, v, axis))
+    return trace.graph.rearranged(node_of(trace, a), lambda v: np.compress(chosen, v, axis))
 
 
 @implements(np.extract)
 def _extract(trace: Trace, condition: Any, arr: Any) -> Node:
     chosen = known(condition, trace)
-    return trace.graph.moved(node_of(trace, arr), lambda v: np.extract(chosen, v))
+    return trace.graph.rearranged(node_of(trace, arr), lambda v: np.extract(chosen, v))
 
 
 @implements(np.reshape)
 def _reshape(trace: Trace, array: Any, shape: Any, order: Any = "C", copy: Any = None) -> Node:
     shape = known(shape, trace)
-    return trace.graph.moved(node_of(trace, array), lambda a: a.reshape(shape, order=order))
+    return trace.graph.rearranged(node_of(trace, array), lambda a: a.reshape(shape, order=order))
 
 
 @implements(np.copy, np.ascontiguousarray, np.real)
@@ -73,7 +73,7 @@ def _splits(function: Any) -> Callable[..., Any]:
         count = len(function(np.empty(node.shape, np.int8), *arguments, **keywords))
 
         def part(i: int) -> Node:
-            return trace.graph.moved(node, lambda a: np.asarray(function(a, *arguments, **keywords)[i]))
+            return trace.graph.rearranged(node, lambda a: np.asarray(function(a, *arguments, **keywords)[i]))
 
         return [TracedArray(trace, part(i)) for i in range(count)]
 
@@ -98,7 +98,7 @@ def _concatenate(trace: Trace, arrays: Any, axis: int | None = 0, **keywords: An
         start += node.shape[axis]
     together = graph.accumulated(parts, result.shape)
     if together.value is None:
-        together.logical = all([node.logical for _, node in parts])
+        together.boolean = all([node.boolean for _, node in parts])
     return together
 
 
@@ -108,14 +108,14 @@ def _stack(trace: Trace, arrays: Any, axis: int = 0, **keywords: Any) -> Node:
     nodes = [node_of(trace, array) for array in arrays]
     if len({node.shape for node in nodes}) > 1:
         raise ValueError("all input arrays must have the same shape")
-    expanded = [trace.graph.moved(node, lambda a: np.expand_dims(a, axis)) for node in nodes]
+    expanded = [trace.graph.rearranged(node, lambda a: np.expand_dims(a, axis)) for node in nodes]
     return _concatenate(trace, [TracedArray(trace, node) for node in expanded], axis)
 
 
 def _stacks(at_least: Callable[[Any], Any], axis: Callable[[list[Node]], int]) -> Callable[..., Node]:
     def stack(trace: Trace, arrays: Any, **keywords: Any) -> Node:
         refuse_others(**keywords)
-        nodes = [trace.graph.moved(node_of(trace, array), at_least) for array in arrays]
+        nodes = [trace.graph.rearranged(node_of(trace, array), at_least) for array in arrays]
         return _concatenate(trace, [TracedArray(trace, node) for node in nodes], axis(nodes))
 
     return stack
@@ -136,9 +136,9 @@ def diff(trace: Trace, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, 
     refuse_others(prepend=prepend, append=append)
     node, graph = node_of(trace, a), trace.graph
     for _ in range(n):
-        after = graph.moved(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[1:], 0, axis))
-        before = graph.moved(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[:-1], 0, axis))
-        node = graph("not_equal", after, before) if node.logical else after - before  # as NumPy has it
+        after = graph.rearranged(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[1:], 0, axis))
+        before = graph.rearranged(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[:-1], 0, axis))
+        node = graph("not_equal", after, before) if node.boolean else after - before  # as NumPy has it
     return node
 
 
@@ -148,10 +148,10 @@ def _diag(trace: Trace, v: Any, k: int = 0) -> Node:
     if not node.size:
         return graph.constant(np.diag(np.zeros(node.shape), k))
     if len(node.shape) == 2:
-        return graph.moved(node, lambda a: np.diag(a, k))
+        return graph.rearranged(node, lambda a: np.diag(a, k))
     places = np.diag(np.arange(1, node.size + 1), k)  # 0 where there is none
-    spread = graph.moved(node, lambda a: np.reshape(a[np.maximum(places - 1, 0)], places.shape))
-    return graph("where", places > 0, spread, False if node.logical else 0.0)
+    spread = graph.rearranged(node, lambda a: np.reshape(a[np.maximum(places - 1, 0)], places.shape))
+    return graph("where", places > 0, spread, False if node.boolean else 0.0)
 
 
 def _below(node: Node, k: int) -> Any:
@@ -163,21 +163,21 @@ def _below(node: Node, k: int) -> Any:
 def _tril(trace: Trace, m: Any, k: int = 0) -> Node:
     node = node_of(trace, m)
     lower = _below(node, k)
-    return trace.graph("where", lower, node, False if node.logical else 0.0)
+    return trace.graph("where", lower, node, False if node.boolean else 0.0)
 
 
 @implements(np.triu)
 def _triu(trace: Trace, m: Any, k: int = 0) -> Node:
     node = node_of(trace, m)
     below = _below(node, k - 1)
-    return trace.graph("where", below, False if node.logical else 0.0, node)
+    return trace.graph("where", below, False if node.boolean else 0.0, node)
 
 
 def _likes(function: Any) -> Callable[..., Any]:
     def like(trace: Trace, array: Any, *arguments: Any, **keywords: Any) -> Any:
         arguments, keywords = known((arguments, keywords), trace)
         node = node_of(trace, array)
-        keywords.setdefault("dtype", bool if node.logical else float)
+        keywords.setdefault("dtype", bool if node.boolean else float)
         return function(np.empty(node.shape), *arguments, **keywords)
 
     return like

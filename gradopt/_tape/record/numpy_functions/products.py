@@ -23,7 +23,7 @@ def _over_truth(product: Callable[..., Node]) -> Callable[..., Node]:
         nodes = node_of(trace, a), node_of(trace, b)
         real = [TracedArray(trace, trace.graph.real(node)) for node in nodes]
         result = product(trace, *real, *rest, **keywords)
-        return trace.graph("greater", result, 0.0) if nodes[0].logical and nodes[1].logical else result
+        return trace.graph("greater", result, 0.0) if nodes[0].boolean and nodes[1].boolean else result
 
     return function
 
@@ -58,9 +58,11 @@ def _batches(trace: Trace, left: Node, right: Node) -> Node:
         squeezed = 0
     if left.shape[-1] != right.shape[-2]:
         raise ValueError(f"shapes {left.shape} and {right.shape} do not fit in a product")
-    products = graph.moved(left, lambda a: a[..., :, :, None]) * graph.moved(right, lambda a: a[..., None, :, :])
+    products = graph.rearranged(left, lambda a: a[..., :, :, None]) * graph.rearranged(
+        right, lambda a: a[..., None, :, :]
+    )
     result = reduced(trace, products, -2, None, "add")
-    return graph.moved(result, lambda a: np.squeeze(a, squeezed)) if squeezed else result
+    return graph.rearranged(result, lambda a: np.squeeze(a, squeezed)) if squeezed else result
 
 
 @implements(np.dot)
@@ -114,15 +116,15 @@ def _tensordot(trace: Trace, a: Any, b: Any, axes: Any = 2) -> Node:
     shape = tuple(left.shape[i] for i in rest[0]) + tuple(right.shape[i] for i in rest[1])
     summed = math.prod(left.shape[i] for i in mine)
     graph = trace.graph
-    matrix = graph.moved(left, lambda v: v.transpose([*rest[0], *mine]).reshape(-1, summed))
-    other = graph.moved(right, lambda v: v.transpose([*its, *rest[1]]).reshape(summed, -1))
+    matrix = graph.rearranged(left, lambda v: v.transpose([*rest[0], *mine]).reshape(-1, summed))
+    other = graph.rearranged(right, lambda v: v.transpose([*its, *rest[1]]).reshape(summed, -1))
     return graph.reshaped(graph.product(matrix, other), shape)
 
 
 @implements(np.trace)
 def _trace(trace: Trace, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, **rest: Any) -> Node:
     refuse_others(**rest)
-    diagonal = trace.graph.moved(node_of(trace, a), lambda v: np.diagonal(v, offset, axis1, axis2))
+    diagonal = trace.graph.rearranged(node_of(trace, a), lambda v: np.diagonal(v, offset, axis1, axis2))
     return reduced(trace, diagonal, -1, None, "add")
 
 
@@ -160,7 +162,7 @@ def _einsum(trace: Trace, subscripts: Any, *operands: Any, **rest: Any) -> Node:
     if not arrow:
         wanted = "".join(sorted(c for c in set(given) if given.count(c) == 1 and c != ","))
     nodes = [node_of(trace, operand) for operand in operands]
-    truth = all([node.logical for node in nodes])
+    truth = all([node.boolean for node in nodes])
     nodes = [trace.graph.widened(node) for node in nodes]
     _require_fitting(terms, nodes, wanted)
     pairs = [_one_each(trace, term, node) for term, node in zip(terms, nodes, strict=True)]
@@ -171,7 +173,7 @@ def _einsum(trace: Trace, subscripts: Any, *operands: Any, **rest: Any) -> Node:
     summed = tuple(i for i, label in enumerate(labels) if label not in wanted)
     node = reduced(trace, node, summed, None, "add") if summed else node
     labels = "".join(label for label in labels if label in wanted)
-    result = trace.graph.moved(node, lambda a: a.transpose([labels.index(label) for label in wanted]))
+    result = trace.graph.rearranged(node, lambda a: a.transpose([labels.index(label) for label in wanted]))
     return trace.graph("greater", result, 0.0) if truth else result
 
 
@@ -194,7 +196,7 @@ def _one_each(trace: Trace, labels: str, node: Node) -> tuple[str, Node]:
     """The operand in which no label stands twice."""
     if len(set(labels)) < len(labels):
         once = "".join(dict.fromkeys(labels))
-        return once, trace.graph.moved(node, lambda a: np.einsum(f"{labels}->{once}", a))
+        return once, trace.graph.rearranged(node, lambda a: np.einsum(f"{labels}->{once}", a))
     return labels, node
 
 
@@ -211,7 +213,7 @@ def _contracted(trace: Trace, first: str, a: Node, second: str, b: Node, later: 
     def spread(labels: str, node: Node) -> Node:
         order = sorted(labels, key=together.index)
         index = tuple(slice(None) if label in labels else None for label in together)
-        return graph.moved(node, lambda v: v.transpose([labels.index(label) for label in order])[index])
+        return graph.rearranged(node, lambda v: v.transpose([labels.index(label) for label in order])[index])
 
     node = spread(first, a) * spread(second, b)
     summed = tuple(i for i, label in enumerate(together) if label not in later)

@@ -42,7 +42,7 @@ def reduced(trace: Trace, node: Node, axis: Any, keepdims: Any, how: str) -> Nod
         result = node
     else:
         result = trace.graph.accumulated([(Geometry(0, strides), node)], rest, how)
-        result.logical = node.logical
+        result.boolean = node.boolean
     keeps = keepdims is not None and keepdims is not np._NoValue and bool(keepdims)  # type: ignore[attr-defined]
     return trace.graph.reshaped(result, kept) if keeps else result
 
@@ -138,19 +138,19 @@ def _cumsum(trace: Trace, a: Any, axis: int | None = None, dtype: Any = None, ou
     if axis is None:
         node, axis = trace.graph.reshaped(node, (node.size,)), 0
     (axis,) = axes_of(node, axis)
-    lines = trace.graph.moved(node, lambda v: np.moveaxis(v, axis, -1))
-    return trace.graph.moved(trace.graph.along_lines("cumsum", lines), lambda v: np.moveaxis(v, -1, axis))
+    lines = trace.graph.rearranged(node, lambda v: np.moveaxis(v, axis, -1))
+    return trace.graph.rearranged(trace.graph.along_lines("cumsum", lines), lambda v: np.moveaxis(v, -1, axis))
 
 
 @implements(np.trapezoid)
 def _trapezoid(trace: Trace, y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Node:
     node, graph = node_of(trace, y), trace.graph
-    line = graph.moved(node, lambda a: np.moveaxis(a, axis, -1))
-    after, before = graph.moved(line, lambda a: a[..., 1:]), graph.moved(line, lambda a: a[..., :-1])
+    line = graph.rearranged(node, lambda a: np.moveaxis(a, axis, -1))
+    after, before = graph.rearranged(line, lambda a: a[..., 1:]), graph.rearranged(line, lambda a: a[..., :-1])
     step = node_of(trace, dx)
     if x is not None:
         places = node_of(trace, x)
         if len(places.shape) > 1:
-            places = graph.moved(places, lambda a: np.moveaxis(a, axis, -1))
+            places = graph.rearranged(places, lambda a: np.moveaxis(a, axis, -1))
         step = diff(trace, TracedArray(trace, places))
     return reduced(trace, step * (after + before) / 2.0, -1, None, "add")
