@@ -62,9 +62,9 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> CompiledHandl
     if not isinstance(config, Problem):
         raise TypeError(f"config must be a problem of gradopt.problems or a method, got {validate.shown(config)}")
     config.require(value_and_grad)
-    length = (0,) * config.n if COMPILING and config.inlined and config.n <= IN_REGISTERS else None
+    static_length = (0,) * config.n if COMPILING and config.inlined and config.n <= IN_REGISTERS else None
     real = np.dtype(dtype).type
-    embedded = EmbeddedProblem(config.lower(real), length, config.workspace(real))
+    embedded = EmbeddedProblem(config.lower(real), static_length, config.workspace(real))
     return CompiledHandle(embedded, f"compiled({config})", keep=config)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gradopt._api.request import checked_request, deterministic_run, refuse, refuse_training_settings, training_run
+from gradopt._api.request import checked_request, deterministic_run, forbid, forbid_training_settings, training_run
 from gradopt._compiler.compile_timer import CompileTimer
 from gradopt._core.status import Status
 from gradopt._results.result import OptimizeResult
@@ -196,10 +196,10 @@ def optimize(
     with CompileTimer() as timer, remedy_for_kernels(problem, request.method):
         run: Run
         if request.trains:
-            refuse("a training run", gtol=gtol, ftol=ftol, xtol=xtol, bounds=bounds)
+            forbid("a training run", gtol=gtol, ftol=ftol, xtol=xtol, bounds=bounds)
             run = training_run(request, batch_size, epochs, shuffle, rng, validation, patience, monitor, restore_best)
         else:
-            refuse_training_settings(shuffle, monitor, restore_best, validation=validation, patience=patience)
+            forbid_training_settings(shuffle, monitor, restore_best, validation=validation, patience=patience)
             run = deterministic_run(request, gtol, ftol, xtol, bounds, rng)
         with bar_of(request.progress, *run.total) as bar:
             deadline = started + request.max_time

@@ -86,9 +86,9 @@ def checked_request(
     method = _chosen_method(method, state, trains)
     callbacks.require_savable(method)
     if not method.loop.clips:
-        refuse(type(method).__name__, clip_norm=clip_norm, clip_value=clip_value)
+        forbid(type(method).__name__, clip_norm=clip_norm, clip_value=clip_value)
     if not method.loop.recovers:
-        refuse(type(method).__name__, recover=recover)
+        forbid(type(method).__name__, recover=recover)
     progress, clipping = validate.flag("progress", progress), _clipping(clip_norm, clip_value)
     if recover is not None and not isinstance(recover, RetryFromBest):
         raise TypeError(f"recover must be a RetryFromBest or None, got {validate.shown(recover)}")
@@ -131,7 +131,7 @@ def deterministic_run(
 ) -> Descent:
     """The deterministic run that is asked for."""
     method, state, loop = request.method, request.state, request.method.loop
-    _refuse_rng(request, rng)
+    _forbid_rng(request, rng)
     if method.by_epoch:
         raise ValueError(f"learning_rate must be a function of the update count here, got {method}")
     problem, x, box = _problem_within(request, rng, bounds)
@@ -148,23 +148,23 @@ def deterministic_run(
     return Descent(problem, method, x, limits, request.recover is not None, request.record, state)
 
 
-def refuse(where: str, **settings: Any) -> None:
+def forbid(where: str, **settings: Any) -> None:
     """A ValueError for the first setting that is given."""
     for name, value in settings.items():
         if value is not None:
             raise ValueError(f"{name} has no meaning for {where}")
 
 
-def refuse_training_settings(shuffle: bool, monitor: str, restore_best: bool, **settings: Any) -> None:
+def forbid_training_settings(shuffle: bool, monitor: str, restore_best: bool, **settings: Any) -> None:
     """A ValueError for the first setting that only a training run has, where it is not the default."""
     validate.flag("shuffle", shuffle), validate.flag("restore_best", restore_best)
     validate.choice("monitor", monitor, MONITORS)
     settings |= {"monitor": None if monitor == "loss" else monitor}
     settings |= {"shuffle": None if shuffle else shuffle, "restore_best": None if restore_best else restore_best}
-    refuse("a run without batch_size or epochs", **settings)
+    forbid("a run without batch_size or epochs", **settings)
 
 
-def _refuse_rng(request: Request, rng: Any) -> None:
+def _forbid_rng(request: Request, rng: Any) -> None:
     """A ValueError for an rng from which nothing would be drawn."""
     problem = request.problem
     draws = isinstance(problem, Problem) and problem.x0 is None and request.x0 is None and request.state is None

@@ -27,7 +27,7 @@ def borrowed(value: Any) -> Any:
     return value
 
 
-def on_stack(length: tuple[int, ...] | None, array: Any) -> Any:
+def on_stack(static_length: tuple[int, ...] | None, array: Any) -> Any:
     """A copy of an array, or of a tuple of arrays, in the caller's stack frame.
 
     Parameters
@@ -86,7 +86,7 @@ def zeros_for(count: tuple[int, ...], array: Any) -> tuple[Any, ...]:
     return tuple(np.zeros_like(array) for _ in count)
 
 
-def swapped(length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[Any, Any]:
+def swapped(static_length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[Any, Any]:
     """Two arrays with the contents of `second` and of `first`.
 
     Large arrays change names. Those on the stack change contents: they would not stay in registers if a name stood now
@@ -95,7 +95,7 @@ def swapped(length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[An
     return second, first
 
 
-def copy_back(length: tuple[int, ...] | None, target: Any, source: Any) -> None:
+def copy_back(static_length: tuple[int, ...] | None, target: Any, source: Any) -> None:
     """Copy to `target`, outside the loop, what the loop holds in `source`: an array, or the same tuple of arrays."""
     if not isinstance(source, tuple):
         target[:] = source
@@ -116,28 +116,30 @@ def _without_owner(context: Any, builder: Any, numba_type: Any, value: Any) -> A
     return value
 
 
-def _off_stack(context: Any, builder: Any, length: int, numba_type: Any, target: Any, source: Any) -> None:
+def _off_stack(context: Any, builder: Any, static_length: int, numba_type: Any, target: Any, source: Any) -> None:
     if isinstance(numba_type, _Tuple):
         for position, item_type in enumerate(numba_type.types):
             items = builder.extract_value(target, position), builder.extract_value(source, position)
-            _off_stack(context, builder, length, item_type, *items)
+            _off_stack(context, builder, static_length, item_type, *items)
         return
     data = [make_array(numba_type)(context, builder, array).data for array in (target, source)]
-    for position in range(length):
+    for position in range(static_length):
         index = [context.get_constant(types.intp, position)]
         builder.store(builder.load(builder.gep(data[1], index)), builder.gep(data[0], index))
 
 
-def _on_stack(context: Any, builder: Any, length: int, numba_type: Any, value: Any) -> Any:
+def _on_stack(context: Any, builder: Any, static_length: int, numba_type: Any, value: Any) -> Any:
     if isinstance(numba_type, _Tuple):
         for position, item_type in enumerate(numba_type.types):
-            item = _on_stack(context, builder, length, item_type, builder.extract_value(value, position))
+            item = _on_stack(context, builder, static_length, item_type, builder.extract_value(value, position))
             value = builder.insert_value(value, item, position)
         return value
     item_type = context.get_data_type(numba_type.dtype)
     source = make_array(numba_type)(context, builder, value).data
-    target = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(item_type, length)), item_type.as_pointer())
-    for position in range(length):
+    target = builder.bitcast(
+        cgutils.alloca_once(builder, ir.ArrayType(item_type, static_length)), item_type.as_pointer()
+    )
+    for position in range(static_length):
         index = [context.get_constant(types.intp, position)]
         builder.store(builder.load(builder.gep(source, index)), builder.gep(target, index))
     array = make_array(numba_type)(context, builder)
@@ -145,7 +147,7 @@ def _on_stack(context: Any, builder: Any, length: int, numba_type: Any, value: A
     populate_array(
         array,
         data=target,
-        shape=[context.get_constant(types.intp, length)],
+        shape=[context.get_constant(types.intp, static_length)],
         strides=[item_size],
         itemsize=item_size,
         meminfo=None,
@@ -169,7 +171,7 @@ def _lower_borrowed(context: Any, builder: Any, signature: Any, arguments: Any) 
 
 @type_callable(on_stack)
 def _stacked(context):
-    return lambda length, array: array
+    return lambda static_length, array: array
 
 
 @lower_builtin(on_stack, types.none, types.Any)
@@ -246,7 +248,7 @@ def _view_of(
 
 @type_callable(copy_back)
 def _keep(context):
-    return lambda length, target, source: types.void
+    return lambda static_length, target, source: types.void
 
 
 @lower_builtin(copy_back, types.UniTuple, types.Any, types.Any)
@@ -317,11 +319,11 @@ def _as_tuple(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
 
 
 @overload(swapped, jit_options=STRICT | INLINE)
-def _exchanged(length, first, second):
-    if isinstance(length, types.NoneType):
-        return lambda length, first, second: (second, first)
+def _exchanged(static_length, first, second):
+    if isinstance(static_length, types.NoneType):
+        return lambda static_length, first, second: (second, first)
 
-    def swapped(length, first, second):
+    def swapped(static_length, first, second):
         for j in range(first.size):
             first[j], second[j] = second[j], first[j]
         return first, second

@@ -24,7 +24,7 @@ class EmbeddedProblem(NamedTuple):
     """A problem as compiled code receives it."""
 
     lowered: Any
-    length: Any  # as in `Memory`
+    static_length: Any  # as in `Memory`
     work: Any  # each descent makes a copy of it
 
 
@@ -57,7 +57,7 @@ def descended(method: Any, problem: Any, work: Any, x: Any, max_iter: int, gtol:
 
 @descended.on(Updating)
 def _(method, problem, work, x, max_iter, gtol):
-    memory = _memory(problem.length, x, zeros_for(method.slots, x), work)
+    memory = _memory(problem.static_length, x, zeros_for(method.slots, x), work)
     tests = StopTests(gtol, -1.0, -1.0, -np.inf)
     status, nit, _, _, fun, _, _ = iterate(
         problem.lowered, method.lowered, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
@@ -67,7 +67,7 @@ def _(method, problem, work, x, max_iter, gtol):
 
 @descended.on(Searching)
 def _(method, problem, work, x, max_iter, gtol):
-    memory = _memory(problem.length, x, new_slots(method.lowered, x), work)
+    memory = _memory(problem.static_length, x, new_slots(method.lowered, x), work)
     tests = StopTests(gtol, _SEARCH_FTOL * epsilon(x), -1.0, -np.inf)
     status, nit, _, _, fun, _, _ = search(
         problem.lowered, method.lowered, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
@@ -76,8 +76,8 @@ def _(method, problem, work, x, max_iter, gtol):
 
 
 @kernel(inline=True)
-def _memory(length, x, slots, work):
-    return Memory(length, x, np.empty_like(x), x.copy(), np.empty_like(x), x.copy(), slots, np.zeros(5), work)
+def _memory(static_length, x, slots, work):
+    return Memory(static_length, x, np.empty_like(x), x.copy(), np.empty_like(x), x.copy(), slots, np.zeros(5), work)
 
 
 @kernel(inline=True)

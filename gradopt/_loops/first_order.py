@@ -35,15 +35,15 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
     Returns (status, *progress): a `Status` value or RUNNING, and where the run stands now. No NamedTuple: to make one,
     Numba would run Python code, where Ctrl-C may strike, which Numba does not expect.
     """
-    length = memory.length
+    static_length = memory.static_length
     problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
-    x, grad = on_stack(length, memory.x), on_stack(length, memory.grad)
-    new_x, new_grad = on_stack(length, memory.new_x), on_stack(length, memory.new_grad)
-    best_x, slots = on_stack(length, memory.best_x), on_stack(length, memory.slots)
+    x, grad = on_stack(static_length, memory.x), on_stack(static_length, memory.grad)
+    new_x, new_grad = on_stack(static_length, memory.new_x), on_stack(static_length, memory.new_grad)
+    best_x, slots = on_stack(static_length, memory.best_x), on_stack(static_length, memory.slots)
     schedule_state = borrowed(memory.schedule_state)
     nit, memory_starts_at, nfev, fun, best_fun, step_rate = progress
     best_is_x, steps_matter = False, tests.ftol >= 0.0 or tests.xtol >= 0.0
-    last_norm = norm(length, grad) if nfev > 0 else 0.0
+    last_norm = norm(static_length, grad) if nfev > 0 else 0.0
     status = RUNNING
 
     for row in range(iterates):
@@ -55,15 +55,15 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
 
         new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
         nfev += 1
-        grad_norm = norm(length, new_grad)
+        grad_norm = norm(static_length, new_grad)
         sound = finite(new_fun, grad_norm)
         if moved and not sound:
             status = _NON_FINITE
             break
 
         best_fun, best_is_x = note_lowest(best_x, best_fun, best_is_x, x, new_fun)
-        x, new_x = swapped(length, x, new_x)
-        grad, new_grad = swapped(length, grad, new_grad)
+        x, new_x = swapped(static_length, x, new_x)
+        grad, new_grad = swapped(static_length, grad, new_grad)
         last_x, last_fun, fun = new_x, fun, new_fun
         nit += moved
         if moved:
@@ -72,18 +72,18 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
         last_rate, step_rate = step_rate, steering.scale * current_rate(method.learning_rate, schedule_state, nit)
         write_row(record, row, fun, step_rate, grad_norm, x)
 
-        status = value_verdict(tests, fun, sound, within(length, grad, grad_norm, tests.gtol))
+        status = value_verdict(tests, fun, sound, within(static_length, grad, grad_norm, tests.gtol))
         if steps_matter and status == RUNNING and last_rate != 0.0:
-            status = step_verdict(length, tests, last_fun, fun, last_x, x, new_grad)
+            status = step_verdict(static_length, tests, last_fun, fun, last_x, x, new_grad)
         if status != RUNNING:
             break
 
     if best_is_x:
         copy(best_x, x)
-    copy_back(length, memory.x, x)
-    copy_back(length, memory.grad, grad)
-    copy_back(length, memory.best_x, best_x)
-    copy_back(length, memory.slots, slots)
+    copy_back(static_length, memory.x, x)
+    copy_back(static_length, memory.grad, grad)
+    copy_back(static_length, memory.best_x, best_x)
+    copy_back(static_length, memory.slots, slots)
     return status, nit, memory_starts_at, nfev, fun, best_fun, step_rate
 
 

@@ -36,12 +36,12 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
 
     Returns (status, *progress) as `first_order.iterate` does.
     """
-    length = memory.length
+    static_length = memory.static_length
     problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
     box = borrowed(steering.box)
-    x, grad = on_stack(length, memory.x), on_stack(length, memory.grad)
-    new_x, new_grad = on_stack(length, memory.new_x), on_stack(length, memory.new_grad)
-    best_x, slots = on_stack(length, memory.best_x), borrowed(memory.slots)
+    x, grad = on_stack(static_length, memory.x), on_stack(static_length, memory.grad)
+    new_x, new_grad = on_stack(static_length, memory.new_x), on_stack(static_length, memory.new_grad)
+    best_x, slots = on_stack(static_length, memory.best_x), borrowed(memory.slots)
     d = slots[0]
     nit, memory_starts_at, nfev, fun, best_fun, step = progress
     best_is_x = False
@@ -55,7 +55,7 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
         bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
         while True:
             if moved and tries == 0:
-                restarted, slope = _downhill(method, slots, length, box, x, grad, restarted)
+                restarted, slope = _downhill(method, slots, static_length, box, x, grad, restarted)
                 step = first_step(method, slots, slope)
                 bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
                 if not restarted and step == 1.0:  # twice what a quadratic objective would lose by this step
@@ -68,7 +68,7 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
                 break
 
             tries += 1
-            new_slope = slope_along(length, box, new_x, d, new_grad)
+            new_slope = slope_along(static_length, box, new_x, d, new_grad)
             change = predicted_change(box, grad, x, new_x, step, slope)
             conditions = WolfeConditions(fun, -method.curvature * slope, noise * abs(fun), box is not None)
             accepted, bracket, step_to_try = assess_step(conditions, bracket, step, new_fun, new_slope, change)
@@ -90,39 +90,39 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
             break
 
         best_fun, best_is_x = note_lowest(best_x, best_fun, best_is_x, x, new_fun)
-        x, new_x = swapped(length, x, new_x)
-        grad, new_grad = swapped(length, grad, new_grad)
+        x, new_x = swapped(static_length, x, new_x)
+        grad, new_grad = swapped(static_length, grad, new_grad)
         last_x, last_grad, last_fun, fun = new_x, new_grad, fun, new_fun
-        grad_norm = norm(length, grad)
+        grad_norm = norm(static_length, grad)
         if moved:
             nit += 1
             update_memory(method, slots, x, grad, last_x, last_grad)
         write_row(record, row, fun, step if moved else 0.0, grad_norm, x)
 
         sound = finite(fun, grad_norm)
-        status = value_verdict(tests, fun, sound, stationary(length, box, x, grad, grad_norm, tests.gtol))
+        status = value_verdict(tests, fun, sound, stationary(static_length, box, x, grad, grad_norm, tests.gtol))
         if status == RUNNING and moved:
-            status = step_verdict(length, tests, last_fun, fun, last_x, x, new_grad)
+            status = step_verdict(static_length, tests, last_fun, fun, last_x, x, new_grad)
         if status != RUNNING:
             break
 
     if best_is_x:
         copy(best_x, x)
-    copy_back(length, memory.x, x)
-    copy_back(length, memory.grad, grad)
-    copy_back(length, memory.best_x, best_x)
+    copy_back(static_length, memory.x, x)
+    copy_back(static_length, memory.grad, grad)
+    copy_back(static_length, memory.best_x, best_x)
     return status, nit, memory_starts_at, nfev, fun, best_fun, step
 
 
 @kernel(inline=True)
-def _downhill(method, slots, length, box, x, grad, restarted):
+def _downhill(method, slots, static_length, box, x, grad, restarted):
     """Write a direction to slots[0]; returns (whether the method's memory was cleared, the slope along it).
 
     The memory is cleared where the method's own direction does not point downhill.
     """
     while True:
         direction(method, slots, box, x, grad, restarted)
-        slope = slope_along(length, box, x, slots[0], grad)
+        slope = slope_along(static_length, box, x, slots[0], grad)
         if -np.inf < slope < 0.0 or restarted:
             return restarted, slope
         restarted = True

@@ -39,7 +39,7 @@ def value_verdict(tests, fun, sound, stationary):
 
 
 @kernel(inline=True)
-def step_verdict(length, tests, last_fun, fun, last_x, x, spare):
+def step_verdict(static_length, tests, last_fun, fun, last_x, x, spare):
     """The first that holds of the tests FTOL, XTOL, else RUNNING.
 
     spare : float array (n,), may be written
@@ -48,6 +48,6 @@ def step_verdict(length, tests, last_fun, fun, last_x, x, spare):
         return _FTOL
     if tests.xtol >= 0.0:
         subtract(spare, x, last_x)
-        if norm(length, spare) <= tests.xtol * (tests.xtol + norm(length, x)):
+        if norm(static_length, spare) <= tests.xtol * (tests.xtol + norm(static_length, x)):
             return _XTOL
     return RUNNING

@@ -16,7 +16,7 @@ RUNNING = -1  # what a loop returns in place of a `Status` while no test has sto
 class Memory(NamedTuple):
     """The arrays of a run, allocated once. Floats have the dtype of x."""
 
-    length: tuple[int, ...] | None  # for small n a tuple of n numbers, so that n is part of the type; else None
+    static_length: tuple[int, ...] | None  # for small n a tuple of n numbers, so that n is part of the type; else None
     x: NDArray[Any]  # (n,) the last accepted iterate
     grad: NDArray[Any]  # (n,) the gradient there
     new_x: NDArray[Any]  # (n,) the iterate to evaluate next; the start before the first evaluation

@@ -74,10 +74,10 @@ def hold_near_bounds(direction, box, x):
 
 
 @kernel(inline=True)
-def slope_along(length, box, x, direction, grad):
+def slope_along(static_length, box, x, direction, grad):
     """The derivative of the objective at x, along a direction that is followed into the box."""
     if box is None:
-        return inner(length, direction, grad)
+        return inner(static_length, direction, grad)
     return _slope_inside(box.low, box.high, x, direction, grad)
 
 
@@ -90,10 +90,10 @@ def predicted_change(box, grad, x, new_x, step, slope):
 
 
 @kernel(inline=True)
-def stationary(length, box, x, grad, grad_norm, gtol):
+def stationary(static_length, box, x, grad, grad_norm, gtol):
     """Whether the largest element of the gradient, with a box of x - clip(x - grad), is at most gtol."""
     if box is None:
-        return within(length, grad, grad_norm, gtol)
+        return within(static_length, grad, grad_norm, gtol)
     for j in range(x.size):  # noqa: SIM110
         if abs(x[j] - min(max(x[j] - grad[j], box.low[j]), box.high[j])) > gtol:
             return False

@@ -1,6 +1,6 @@
 """Kernels over whole vectors. Arrays are float arrays (n,), C order.
 
-`length` is None, or a tuple of n <= 4 numbers where n is part of the type. Such vectors are handled without loops: LLVM
+`static_length` is None, or a tuple of n <= 4 numbers where n is part of the type. Such vectors are handled without loops: LLVM
 does not unroll a loop that it has optimised in another function before, and a loop over an array keeps that array out
 of registers.
 """
@@ -42,9 +42,9 @@ def subtract(out, u, v):
 
 
 @kernel(inline=True)
-def norm(length, v):
+def norm(static_length, v):
     """The Euclidean norm of v, without overflow or underflow; not finite where v is not."""
-    if length is None:
+    if static_length is None:
         return _norm_of_many(v)
     a, b, c, d = _elements(v)
     squares = (a * a + b * b) + (c * c + d * d)
@@ -59,9 +59,9 @@ def norm(length, v):
 
 
 @kernel(inline=True)
-def inner(length, u, v):
+def inner(static_length, u, v):
     """The inner product of u and v, in float64."""
-    if length is None:
+    if static_length is None:
         return _inner_of_many(u, v)
     a, b, c, d = _elements(u)
     e, f, g, h = _elements(v)
@@ -69,12 +69,12 @@ def inner(length, u, v):
 
 
 @kernel(inline=True)
-def within(length, v, norm_of_v, bound):
+def within(static_length, v, norm_of_v, bound):
     """Whether the largest abs(v[j]) is at most `bound` >= 0; v is finite."""
     # The norm is at most sqrt(n) times the largest element, so most calls need not look at v.
     if norm_of_v > 1.01 * math.sqrt(v.size) * bound:
         return False
-    if length is None:
+    if static_length is None:
         return _largest(v) <= bound
     a, b, c, d = _elements(v)
     return max(abs(a), abs(b), abs(c), abs(d)) <= bound

@@ -97,10 +97,10 @@ class Descent(Run):
             schedule_state, scale = state.schedule_state.copy(), state.scale
         steering = Steering(clipping.lower(), scale, box)
         super().__init__(problem, method, steering, self._progress.nit, self._kinds in _bound_kinds)
-        length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
+        static_length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
         new_x, grad, new_grad = aligned_copy(x), aligned_copy(x), aligned_copy(x)
         work = problem.workspace(x.dtype)
-        self._memory = Memory(length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
+        self._memory = Memory(static_length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
         self._recovers, self._recorder = recovers, Recorder(record, x.size, x.dtype, self._first_nit)
         self._earlier, self._evaluations_again = state, 0
 
