@@ -67,7 +67,7 @@ class Tape:
     def _put(self, target: NDArray[Any], array: int, values: dict[int, NDArray[Any]]) -> None:
         for known in self._known:
             if known.array == array:
-                value = values.get(known.node.number, known.node.value)
+                value = values.get(known.node.index, known.node.value)
                 target[known.place : known.place + known.node.size * known.times] = np.ravel(value)  # type: ignore[arg-type]
 
     def values(self, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
@@ -77,8 +77,8 @@ class Tape:
             if node.value is None or node.fixed:
                 continue
             if node.operation == "argument":
-                result[node.number] = arguments[node.extra]
+                result[node.index] = arguments[node.extra]
             elif node.inputs:
-                inputs = [given(node.operation, i, result.get(i.number, i.value), node.in_double) for i in node.inputs]
-                result[node.number] = evaluate(node.operation, node.extra, node.shape, *inputs)
+                inputs = [given(node.operation, i, result.get(i.index, i.value), node.in_double) for i in node.inputs]
+                result[node.index] = evaluate(node.operation, node.extra, node.shape, *inputs)
         return result

@@ -28,16 +28,16 @@ def described(result: Node, arguments: dict[int, NDArray[Any]]) -> tuple[dict[st
     numbers: dict[int, int] = {}
     nodes: list[Any] = []
     for node in needed(result.graph.x, result):
-        numbers[node.number] = len(nodes)
-        nodes.append([node.operation, [numbers[i.number] for i in node.inputs], list(node.shape), _extra(node, arrays)])
+        numbers[node.index] = len(nodes)
+        nodes.append([node.operation, [numbers[i.index] for i in node.inputs], list(node.shape), _extra(node, arrays)])
     return {"n": result.graph.x.size, "nodes": nodes}, arrays
 
 
 def _extra(node: Node, arrays: Arrays) -> Any:
     if node.operation == "constant":
         assert node.value is not None
-        arrays[f"constant.{node.number}"] = np.asarray(node.value)
-        return [node.number, node.strong]
+        arrays[f"constant.{node.index}"] = np.asarray(node.value)
+        return [node.index, node.strong]
     if node.operation == "view":
         return _of_geometry(node.extra, arrays)
     if node.operation == "accumulate":

@@ -107,7 +107,7 @@ class Graph:
         for mine, its in zip(self.nodes, other.nodes, strict=True):
             if mine.operation != its.operation or mine.shape != its.shape or mine.extra != its.extra:
                 return False
-            if [i.number for i in mine.inputs] != [i.number for i in its.inputs]:
+            if [i.index for i in mine.inputs] != [i.index for i in its.inputs]:
                 return False
             if mine.operation == "constant" and mine.value is not its.value:
                 real = mine.value.dtype.kind == "f"  # type: ignore[union-attr]
@@ -175,7 +175,7 @@ class Graph:
 
     def __call__(self, name: str, *inputs: Any) -> Node:
         nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
-        key = (name, *[i.number for i in nodes])
+        key = (name, *[i.index for i in nodes])
         if self.in_double and all([i.value is not None for i in nodes]):
             key = ("wide", *key)
         node = self._known.get(key)
@@ -226,7 +226,7 @@ class Graph:
 
     def other(self, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> Node:
         """A node of another kind than elementwise."""
-        key = (operation, *[i.number for i in inputs], extra, shape)
+        key = (operation, *[i.index for i in inputs], extra, shape)
         if self.in_double and operation != "view" and all([i.value is not None for i in inputs]):
             key = ("wide", *key)
         node = self._known.get(key)
@@ -291,9 +291,9 @@ class Graph:
         return self.view(base, Geometry(0, None, Positions(places)), places.shape)
 
     def _memory(self, base: Node) -> NDArray[np.int8]:
-        memory = self._memories.get(base.number)
+        memory = self._memories.get(base.index)
         if memory is None:
-            memory = self._memories[base.number] = np.empty(max(base.size, 1), np.int8)
+            memory = self._memories[base.index] = np.empty(max(base.size, 1), np.int8)
         return memory
 
     def accumulated(self, parts: list[tuple[Geometry, Node]], shape: Shape, how: str = "add") -> Node:

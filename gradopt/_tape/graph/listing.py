@@ -13,19 +13,19 @@ def listing(result: Node, gradient: Node) -> str:
     lines: list[str] = []
     for node in needed(result, gradient):
         if node.operation == "x":
-            names[node.number] = "x"
+            names[node.index] = "x"
             lines.append(_line("x", "", node.shape))
         elif node.operation == "argument":
-            names[node.number] = f"args[{node.extra}]"
+            names[node.index] = f"args[{node.extra}]"
         elif node.fixed:
             assert node.value is not None
             shown = f"{float(node.value):.6g}" if node.value.ndim == 0 else f"constant {node.shape}"
-            names[node.number] = shown
+            names[node.index] = shown
         else:
-            names[node.number] = f"%{len(lines)}"
+            names[node.index] = f"%{len(lines)}"
             lines.append(_line(f"%{len(lines)}", _operation(node, names), node.shape))
-    lines.append(f"objective  {names[result.number]}")
-    lines.append(f"gradient   {names[gradient.number]}")
+    lines.append(f"objective  {names[result.index]}")
+    lines.append(f"gradient   {names[gradient.index]}")
     return "\n".join(lines)
 
 
@@ -35,7 +35,7 @@ def _line(name: str, made: str, shape: Shape) -> str:
 
 
 def _operation(node: Node, names: dict[int, str]) -> str:
-    inputs = [names[i.number] for i in node.inputs]
+    inputs = [names[i.index] for i in node.inputs]
     if node.operation == "view":
         return _view(inputs[0], node.extra, node.shape, node.inputs[0].shape)
     if node.operation == "accumulate":

@@ -31,7 +31,7 @@ class Node:
     ----------
     graph : Arithmetic
         The graph that it belongs to.
-    number : int
+    index : int
         Its place in `graph.nodes`; inputs have smaller ones.
     operation : str
     inputs : tuple of Node
@@ -56,7 +56,7 @@ class Node:
     """
 
     __slots__ = (
-        *("elementwise", "extra", "fixed", "graph", "inputs", "literal", "boolean", "number", "operation"),
+        *("elementwise", "extra", "fixed", "graph", "inputs", "literal", "boolean", "index", "operation"),
         *("shape", "size", "strong", "value", "in_double"),
     )
 
@@ -69,8 +69,8 @@ class Node:
         self.value: NDArray[Any] | None = None
         self.literal: Any = None
         self.fixed = self.boolean = self.elementwise = self.in_double = self.strong = False
-        self.number = len(graph.nodes)
-        if self.number >= graph.limit:
+        self.index = len(graph.nodes)
+        if self.index >= graph.limit:
             raise TooLong
         graph.nodes.append(self)
 

@@ -28,29 +28,29 @@ def gradient(graph: Graph, result: Node) -> Node:
     graph.in_double = True
     nodes = [node for node in needed(result) if node.value is None]
     sides = [side for node in nodes if node.operation == "where" for side in node.inputs[1:]]
-    guarded = {node.number for node in needed(*sides) if node.operation not in _HARMLESS}
-    direct = {result.number: graph.constant(1.0)}
+    guarded = {node.index for node in needed(*sides) if node.operation not in _HARMLESS}
+    direct = {result.index: graph.constant(1.0)}
     parts: dict[int, list[tuple[Geometry, Node]]] = {}  # contributions to views of a node
     for node in reversed(nodes):
-        d = direct.pop(node.number, None)
-        if node.number in parts:
-            d = _with_parts(graph, d, parts.pop(node.number), node.shape)
+        d = direct.pop(node.index, None)
+        if node.index in parts:
+            d = _with_parts(graph, d, parts.pop(node.index), node.shape)
         if node is graph.x and d is not None:
             return _spread(graph, d, node.shape)
         if d is None or node is graph.x:
             continue
         if node.operation == "view":
             base = node.inputs[0]
-            parts.setdefault(base.number, []).append((node.extra, _spread(graph, d, node.shape)))
+            parts.setdefault(base.index, []).append((node.extra, _spread(graph, d, node.shape)))
             continue
         own: dict[int, Node] = {}  # together, where an input stands twice: x x has the adjoint 2 d x
         for position, i in enumerate(node.inputs):
-            guard = node.number in guarded
+            guard = node.index in guarded
             contribution = _contribution(graph, node, position, d, guard) if i.value is None else None
             if contribution is not None:
                 if contribution.size == 1:  # for all elements
                     contribution = graph.reshaped(contribution, i.shape if i.size == 1 else ())
-                own[i.number] = own[i.number] + contribution if i.number in own else contribution
+                own[i.index] = own[i.index] + contribution if i.index in own else contribution
         for number, contribution in own.items():
             direct[number] = direct[number] + contribution if number in direct else contribution
     return graph.constant(np.zeros(graph.x.shape))
@@ -58,11 +58,11 @@ def gradient(graph: Graph, result: Node) -> Node:
 
 def needed(*results: Node) -> list[Node]:
     """The nodes on which some results depend, and these, in their order."""
-    found, waiting = {result.number: result for result in results}, list(results)
+    found, waiting = {result.index: result for result in results}, list(results)
     while waiting:
         for i in waiting.pop().inputs:
-            if i.number not in found:
-                found[i.number] = i
+            if i.index not in found:
+                found[i.index] = i
                 waiting.append(i)
     return [found[number] for number in sorted(found)]
 

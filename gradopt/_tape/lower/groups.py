@@ -78,8 +78,8 @@ class Schedule:
         if gradient.value is None and gradient.operation == "accumulate":
             computed.remove(gradient)
         if all([node.size == 1 and node.elementwise for node in computed]):
-            self._levels = dict.fromkeys([node.number for node in nodes], 0)
-            self.members[0, ()] = {node.number: node for node in computed}
+            self._levels = dict.fromkeys([node.index for node in nodes], 0)
+            self.members[0, ()] = {node.index: node for node in computed}
 
     def require(self, node: Node) -> None:
         """See that a node is there as a whole when its level is over."""
@@ -89,7 +89,7 @@ class Schedule:
     def write(self, node: Node, place: Place) -> None:
         """Have a node end up at a place."""
         if node.value is None and node.operation == "accumulate" and node.extra[0] == "add":
-            self._whole.add(node.number)
+            self._whole.add(node.index)
             self._accumulate(node, place)
         else:
             self._output(Output(program.REPLACE, place, Geometry(0, steps(node.shape)), node, -1 - len(self.outputs)))
@@ -97,23 +97,23 @@ class Schedule:
 
     def is_home(self, node: Node, group: Group) -> bool:
         """Whether this group computes a node for others."""
-        return node.number in self._whole and self._home(node) == group
+        return node.index in self._whole and self._home(node) == group
 
     def level(self, node: Node) -> int:
         """When an elementwise node is computed; of another one, when it is there."""
         levels = self._levels
-        if node.number in levels:
-            return levels[node.number]
+        if node.index in levels:
+            return levels[node.index]
         waiting = [node]
         while waiting:
             one = waiting[-1]
-            missing = [i for i in one.inputs if i.value is None and i.number not in levels]
+            missing = [i for i in one.inputs if i.value is None and i.index not in levels]
             if missing and one.value is None:
                 waiting += missing
             else:
                 waiting.pop()
-                levels[one.number] = self._own_level(one)
-        return levels[node.number]
+                levels[one.index] = self._own_level(one)
+        return levels[node.index]
 
     def _own_level(self, node: Node) -> int:
         if node.value is not None:
@@ -123,12 +123,12 @@ class Schedule:
             for i in node.inputs:
                 if i.value is None:
                     # Numbers and arrays of another shape must be there before.
-                    level = max(level, self._levels[i.number] + (i.elementwise and space(i) != shape))
+                    level = max(level, self._levels[i.index] + (i.elementwise and space(i) != shape))
             return level
         inputs = [i for i in node.inputs if i.value is None]
         if node.operation == "accumulate":  # of elementwise nodes in their own groups
-            return max([self._levels[i.number] for i in inputs], default=0) + 1
-        there = max([self._levels[i.number] + i.elementwise for i in inputs], default=0)
+            return max([self._levels[i.index] for i in inputs], default=0) + 1
+        there = max([self._levels[i.index] + i.elementwise for i in inputs], default=0)
         return there if node.operation in ("x", "view") else there + 1
 
     def _home(self, node: Node) -> Group:
@@ -145,9 +145,9 @@ class Schedule:
                     self._compute(node, group)
 
     def _have(self, node: Node) -> None:
-        if node.number in self._whole:
+        if node.index in self._whole:
             return
-        self._whole.add(node.number)
+        self._whole.add(node.index)
         if node.operation == "view":
             self._waiting.append((node.inputs[0], None))
         elif node.elementwise:
@@ -160,16 +160,16 @@ class Schedule:
 
     def _compute(self, node: Node, group: Group) -> None:
         """Have an elementwise node computed in a group, with what it needs there."""
-        if node.number in self.members[group] or (node.number in self._whole and self._home(node) != group):
+        if node.index in self.members[group] or (node.index in self._whole and self._home(node) != group):
             return
-        self.members[group][node.number] = node
+        self.members[group][node.index] = node
         for i in node.inputs:
             fused = i.elementwise and space(i) == group[1] and (self.level(i) == group[0] or self._is_cheap(i))
             self._waiting.append((i, group if fused else None))
 
     def _is_cheap(self, node: Node) -> bool:
         """Whether a large array is better computed again than kept."""
-        if node.size <= memory.PIECE or node.number in self._whole:
+        if node.size <= memory.PIECE or node.index in self._whole:
             return False
         left, below = _AGAIN, [node]
         while below:
@@ -177,7 +177,7 @@ class Schedule:
             left -= 1
             if left < 0 or OPERATIONS[one.operation].expensive:
                 return False
-            below += [i for i in one.inputs if i.size > 1 and i.elementwise and i.number not in self._whole]
+            below += [i for i in one.inputs if i.size > 1 and i.elementwise and i.index not in self._whole]
         return True
 
     def _accumulate(self, node: Node, place: Place) -> None:
@@ -205,7 +205,7 @@ class Schedule:
                     cleared = Clearing(kind, place._replace(place=place.place + start), stop - start)
                     self.clearings[first[0]].append(cleared)
         for how_stored, (geometry, part) in zip(kinds, parts, strict=True):
-            self._output(Output(how_stored, place, geometry, part, node.number))
+            self._output(Output(how_stored, place, geometry, part, node.index))
 
     def _order(self, node: Node) -> tuple[int, int, Shape]:
         return group_order(self._home(node))

@@ -72,7 +72,7 @@ class Memory:
 
     def put(self, node: Node, place: Place) -> None:
         """Let a node stand at a place."""
-        self._places[node.number] = place
+        self._places[node.index] = place
 
     def space(self, size: int) -> int:
         """The place of so many numbers of `work` that nothing else has."""
@@ -84,15 +84,15 @@ class Memory:
 
     def own_place(self, node: Node) -> int:
         """The place in `work` of a node that is there as a whole."""
-        where = self._places.get(node.number)
+        where = self._places.get(node.index)
         if where is None:
-            where = self._places[node.number] = Place(program.WORK, self.space(node.size))
+            where = self._places[node.index] = Place(program.WORK, self.space(node.size))
         return where.place
 
     def where(self, node: Node) -> Place | None:
         """Where the elements of a node stand, one after the other; None of a view in which they don't."""
         if node.value is not None and not (node.operation == "view" and node.size > PIECE):
-            where = self._places.get(node.number)
+            where = self._places.get(node.index)
             if where is None:
                 small = node.size <= PIECE
                 where = (
@@ -101,7 +101,7 @@ class Memory:
                     else Place(program.CONSTANTS, self.constants_size)
                 )
                 self.constants_size += 0 if small else _next_line(node.size)
-                self._places[node.number] = where
+                self._places[node.index] = where
                 self.known.append(Known(*where, node, 1))
             return where
         if node.operation == "view":
@@ -114,8 +114,8 @@ class Memory:
                 return None
             base = self.base(node)
             return base._replace(place=base.place + geometry.offset)
-        if node.number in self._places:
-            return self._places[node.number]
+        if node.index in self._places:
+            return self._places[node.index]
         return Place(program.WORK, self.own_place(node))
 
     def table(self, base: Place, geometry: Geometry, shape: Shape) -> tuple[bool, int]:
@@ -141,18 +141,18 @@ class Memory:
 
     def where_number(self, node: Node) -> Place:
         """Where a number stands."""
-        found = self._numbers.get(node.number)
+        found = self._numbers.get(node.index)
         if found is None:
             found = self.where(node)
             if found is None:  # at a position
                 base = self.base(node)
                 found = base._replace(place=base.place + node.extra.first)
-            self._numbers[node.number] = found
+            self._numbers[node.index] = found
         return found
 
     def filled(self, node: Node, times: int) -> int:
         """The place in `work` where a known number stands many times."""
-        key = node.number, times
+        key = node.index, times
         if key not in self._filled:
             self._filled[key] = self.space(times)
             self.known.append(Known(program.WORK, self._filled[key], node, times))

@@ -51,8 +51,8 @@ class PieceRows:
             place = self._memory.own_place(node) + (0 if self._small else program.IN_MEMORY)
         else:
             place = self._register()
-            self._own.add(node.number)
-        self._at[node.number] = place
+            self._own.add(node.index)
+        self._at[node.index] = place
         return place
 
     def _register(self) -> int:
@@ -66,9 +66,9 @@ class PieceRows:
 
     def _piece(self, node: Node) -> int:
         """The place of a node's piece, with a row that brings it there if need be."""
-        place = self._at.get(node.number)
+        place = self._at.get(node.index)
         if place is None:
-            place = self._at[node.number] = self._brought(node)
+            place = self._at[node.index] = self._brought(node)
         return place
 
     def _brought(self, node: Node) -> int:
@@ -80,7 +80,7 @@ class PieceRows:
         if where is not None and where.array == program.X and where.place < program.PLACES:
             return where.place + program.IN_X
         place = self._register()
-        self._own.add(node.number)
+        self._own.add(node.index)
         if where is not None:
             self.rows.append((opcodes.LOAD, place, *where, 0))
         else:
@@ -112,8 +112,8 @@ class PieceRows:
         if piece >= program.IN_MEMORY:  # a store takes a piece from a register
             register = self._register()
             self.rows.append((opcodes.opcode("copy"), register, piece, piece, piece))
-            piece = self._at[node.number] = register
-            self._own.add(node.number)
+            piece = self._at[node.index] = register
+            self._own.add(node.index)
         if is_line(geometry, node.shape):
             self.rows.append((opcodes.STORE, piece, place.array, place.place + geometry.offset, how))
         else:
@@ -128,7 +128,7 @@ def _due(outputs: list[Output]) -> dict[int, list[Output]]:
     for output in outputs:
         batches[output.batch].append(output)
     for batch in batches.values():
-        due[max(output.node.number for output in batch)] += batch
+        due[max(output.node.index for output in batch)] += batch
     return due
 
 
@@ -137,8 +137,8 @@ def _ends(members: dict[int, Node], due: dict[int, list[Output]]) -> dict[int, l
     last = {number: number for number in members}
     for number in sorted({*members, *due}):
         if number in members:
-            last |= {i.number: number for i in members[number].inputs}
-        last |= {output.node.number: number for output in due.get(number, [])}
+            last |= {i.index: number for i in members[number].inputs}
+        last |= {output.node.index: number for output in due.get(number, [])}
     ends = defaultdict(list)
     for number, end in last.items():
         ends[end].append(number)

@@ -417,7 +417,7 @@ def _together(trace: Trace, array: NDArray[Any]) -> Node:
     if not array.ndim:
         return nodes[0]
     bases = {
-        node.inputs[0].number if node.operation == "view" and node.extra.positions is None else -1 for node in nodes
+        node.inputs[0].index if node.operation == "view" and node.extra.positions is None else -1 for node in nodes
     }
     if len(bases) == 1 and -1 not in bases:  # elements of one array
         offsets = [node.extra.offset for node in nodes]
