@@ -50,10 +50,10 @@ def our_loop(problem, method, x0, steps):
     begin = Progress(0, 0, 1, descent.fun, descent.fun, descent.rate)
 
     def run():
-        descent._memory.x[:] = x0
+        descent._arrays.x[:] = x0
         descent._progress = begin
         assert descent._call_loop(rows, steps) == RUNNING
-        return descent._memory.x
+        return descent._arrays.x
 
     return run
 

@@ -49,8 +49,8 @@ def our_epochs(sizes, activation, X, y, batch_size, epochs=1):
     )
 
     def run():
-        training._memory.x[:] = start
-        training._memory.slots[0][:] = 0.0
+        training._arrays.x[:] = start
+        training._arrays.slots[0][:] = 0.0
         goal = training.epochs + epochs
         while training.epochs < goal:
             assert training.advance(2**60) == RUNNING

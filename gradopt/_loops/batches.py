@@ -17,7 +17,7 @@ from gradopt._numerics.vectors import norm
 _NON_FINITE = int(Status.NON_FINITE)
 
 
-class TrainingMemory(NamedTuple):
+class BatchArrays(NamedTuple):
     """The arrays of a training run, allocated once. Floats are of the dtype of x."""
 
     x: NDArray[Any]  # (n,) the parameters
@@ -42,7 +42,7 @@ class Position(NamedTuple):
 
 
 @kernel
-def descend_batches(problem, method, steering, memory, position, batch_size, by_epoch, updates):
+def iterate_batches(problem, method, steering, arrays, position, batch_size, by_epoch, updates):
     """Do so many updates of the current epoch, each from the next batch, or fewer if something is not finite.
 
     problem, method : lowered
@@ -55,9 +55,9 @@ def descend_batches(problem, method, steering, memory, position, batch_size, by_
 
     Returns (status, *position): NON_FINITE or RUNNING, and where the run stands now.
     """
-    problem, work = borrowed(problem), borrowed(memory.work)
-    x, grad, spare = borrowed(memory.x), borrowed(memory.grad), borrowed(memory.spare)
-    slots, order, schedule_state = borrowed(memory.slots), borrowed(memory.order), borrowed(memory.schedule_state)
+    problem, work = borrowed(problem), borrowed(arrays.work)
+    x, grad, spare = borrowed(arrays.x), borrowed(arrays.grad), borrowed(arrays.spare)
+    slots, order, schedule_state = borrowed(arrays.slots), borrowed(arrays.order), borrowed(arrays.schedule_state)
     nit, memory_starts_at, epoch, row, total, step_rate, grad_norm = position
     status = RUNNING
 

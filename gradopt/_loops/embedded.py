@@ -12,7 +12,7 @@ from gradopt._core.protocol import new_slots
 from gradopt._loops.clipping import NoClipping
 from gradopt._loops.first_order import iterate
 from gradopt._loops.line_search import LINE_SEARCH, search
-from gradopt._loops.types import Memory, Progress, Record, Steering, StopTests
+from gradopt._loops.types import Progress, Record, RunArrays, Steering, StopTests
 from gradopt._numerics.vectors import epsilon
 
 _START = Progress(0, 0, 0, np.inf, np.inf, 0.0)
@@ -24,7 +24,7 @@ class EmbeddedProblem(NamedTuple):
     """A problem as compiled code receives it."""
 
     lowered: Any
-    static_length: Any  # as in `Memory`
+    static_length: Any  # as in `RunArrays`
     work: Any  # each descent makes a copy of it
 
 
@@ -57,27 +57,27 @@ def descended(method: Any, problem: Any, work: Any, x: Any, max_iter: int, gtol:
 
 @descended.on(Updating)
 def _(method, problem, work, x, max_iter, gtol):
-    memory = _memory(problem.static_length, x, zeros_for(method.slots, x), work)
+    arrays = _arrays(problem.static_length, x, zeros_for(method.slots, x), work)
     tests = StopTests(gtol, -1.0, -1.0, -np.inf)
     status, nit, _, _, fun, _, _ = iterate(
-        problem.lowered, method.lowered, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
+        problem.lowered, method.lowered, _unlimited(), arrays, _START, tests, _record(x), max_iter + 1
     )
     return fun, nit, status
 
 
 @descended.on(Searching)
 def _(method, problem, work, x, max_iter, gtol):
-    memory = _memory(problem.static_length, x, new_slots(method.lowered, x), work)
+    arrays = _arrays(problem.static_length, x, new_slots(method.lowered, x), work)
     tests = StopTests(gtol, _SEARCH_FTOL * epsilon(x), -1.0, -np.inf)
     status, nit, _, _, fun, _, _ = search(
-        problem.lowered, method.lowered, _unlimited(), memory, _START, tests, _record(x), max_iter + 1
+        problem.lowered, method.lowered, _unlimited(), arrays, _START, tests, _record(x), max_iter + 1
     )
     return fun, nit, status
 
 
 @kernel(inline=True)
-def _memory(static_length, x, slots, work):
-    return Memory(static_length, x, np.empty_like(x), x.copy(), np.empty_like(x), x.copy(), slots, np.zeros(5), work)
+def _arrays(static_length, x, slots, work):
+    return RunArrays(static_length, x, np.empty_like(x), x.copy(), np.empty_like(x), x.copy(), slots, np.zeros(5), work)
 
 
 @kernel(inline=True)

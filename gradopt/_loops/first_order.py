@@ -7,7 +7,7 @@ import numpy as np
 from gradopt._compiler import borrowed, copy_back, kernel, on_stack, swapped
 from gradopt._core.protocol import current_rate, observe, update, value_and_grad
 from gradopt._core.status import Status
-from gradopt._loops.batches import descend_batches
+from gradopt._loops.batches import iterate_batches
 from gradopt._loops.clipping import clipped
 from gradopt._loops.recording import note_lowest, write_row
 from gradopt._loops.stop_tests import finite, step_verdict, value_verdict
@@ -18,7 +18,7 @@ _NON_FINITE = int(Status.NON_FINITE)
 
 
 @kernel
-def iterate(problem, method, steering, memory, progress, tests, record, iterates):
+def iterate(problem, method, steering, arrays, progress, tests, record, iterates):
     """Run the descent for so many iterates, or until a test stops it.
 
     The first iterate of a run is the start; each further one follows an update, and is accepted only if objective and
@@ -35,12 +35,12 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
     Returns (status, *progress): a `Status` value or RUNNING, and where the run stands now. No NamedTuple: to make one,
     Numba would run Python code, where Ctrl-C may strike, which Numba does not expect.
     """
-    static_length = memory.static_length
-    problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
-    x, grad = on_stack(static_length, memory.x), on_stack(static_length, memory.grad)
-    new_x, new_grad = on_stack(static_length, memory.new_x), on_stack(static_length, memory.new_grad)
-    best_x, slots = on_stack(static_length, memory.best_x), on_stack(static_length, memory.slots)
-    schedule_state = borrowed(memory.schedule_state)
+    static_length = arrays.static_length
+    problem, work, record = borrowed(problem), borrowed(arrays.work), borrowed(record)
+    x, grad = on_stack(static_length, arrays.x), on_stack(static_length, arrays.grad)
+    new_x, new_grad = on_stack(static_length, arrays.new_x), on_stack(static_length, arrays.new_grad)
+    best_x, slots = on_stack(static_length, arrays.best_x), on_stack(static_length, arrays.slots)
+    schedule_state = borrowed(arrays.schedule_state)
     nit, memory_starts_at, nfev, fun, best_fun, step_rate = progress
     best_is_x, steps_matter = False, tests.ftol >= 0.0 or tests.xtol >= 0.0
     last_norm = norm(static_length, grad) if nfev > 0 else 0.0
@@ -80,17 +80,17 @@ def iterate(problem, method, steering, memory, progress, tests, record, iterates
 
     if best_is_x:
         copy(best_x, x)
-    copy_back(static_length, memory.x, x)
-    copy_back(static_length, memory.grad, grad)
-    copy_back(static_length, memory.best_x, best_x)
-    copy_back(static_length, memory.slots, slots)
+    copy_back(static_length, arrays.x, x)
+    copy_back(static_length, arrays.grad, grad)
+    copy_back(static_length, arrays.best_x, best_x)
+    copy_back(static_length, arrays.slots, slots)
     return status, nit, memory_starts_at, nfev, fun, best_fun, step_rate
 
 
 FIRST_ORDER = Loop(
     kernel=iterate,
     requires=(update,),
-    batches=descend_batches,
+    batches=iterate_batches,
     clips=True,
     recovers=True,
     non_finite=(

@@ -21,7 +21,7 @@ _NOISE = 10.0
 
 
 @kernel
-def search(problem, method, steering, memory, progress, tests, record, iterates):
+def search(problem, method, steering, arrays, progress, tests, record, iterates):
     """Run the descent for so many iterates, the start among them, or until a test stops it.
 
     The inner loop evaluates one point at a time: the start, or steps along the direction until one is acceptable.
@@ -36,12 +36,12 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
 
     Returns (status, *progress) as `first_order.iterate` does.
     """
-    static_length = memory.static_length
-    problem, work, record = borrowed(problem), borrowed(memory.work), borrowed(record)
+    static_length = arrays.static_length
+    problem, work, record = borrowed(problem), borrowed(arrays.work), borrowed(record)
     box = borrowed(steering.box)
-    x, grad = on_stack(static_length, memory.x), on_stack(static_length, memory.grad)
-    new_x, new_grad = on_stack(static_length, memory.new_x), on_stack(static_length, memory.new_grad)
-    best_x, slots = on_stack(static_length, memory.best_x), borrowed(memory.slots)
+    x, grad = on_stack(static_length, arrays.x), on_stack(static_length, arrays.grad)
+    new_x, new_grad = on_stack(static_length, arrays.new_x), on_stack(static_length, arrays.new_grad)
+    best_x, slots = on_stack(static_length, arrays.best_x), borrowed(arrays.slots)
     d = slots[0]
     nit, memory_starts_at, nfev, fun, best_fun, step = progress
     best_is_x = False
@@ -108,9 +108,9 @@ def search(problem, method, steering, memory, progress, tests, record, iterates)
 
     if best_is_x:
         copy(best_x, x)
-    copy_back(static_length, memory.x, x)
-    copy_back(static_length, memory.grad, grad)
-    copy_back(static_length, memory.best_x, best_x)
+    copy_back(static_length, arrays.x, x)
+    copy_back(static_length, arrays.grad, grad)
+    copy_back(static_length, arrays.best_x, best_x)
     return status, nit, memory_starts_at, nfev, fun, best_fun, step
 
 

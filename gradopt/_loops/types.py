@@ -13,7 +13,7 @@ from gradopt._compiler import COMPILING
 RUNNING = -1  # what a loop returns in place of a `Status` while no test has stopped it
 
 
-class Memory(NamedTuple):
+class RunArrays(NamedTuple):
     """The arrays of a run, allocated once. Floats have the dtype of x."""
 
     static_length: tuple[int, ...] | None  # for small n a tuple of n numbers, so that n is part of the type; else None

@@ -13,7 +13,7 @@ from gradopt._core.aligned import aligned_copy
 from gradopt._core.config import Config
 from gradopt._core.protocol import value_and_grad
 from gradopt._core.status import Status
-from gradopt._loops.types import RUNNING, Memory, Progress, Steering, StopTests
+from gradopt._loops.types import RUNNING, Progress, RunArrays, Steering, StopTests
 from gradopt._numerics.bounds import Box
 from gradopt._results.result import OptimizeResult
 from gradopt._results.state import State
@@ -100,7 +100,7 @@ class Descent(Run):
         static_length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
         new_x, grad, new_grad = aligned_copy(x), aligned_copy(x), aligned_copy(x)
         work = problem.workspace(x.dtype)
-        self._memory = Memory(static_length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
+        self._arrays = RunArrays(static_length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
         self._recovers, self._recorder = recovers, Recorder(record, x.size, x.dtype, self._first_nit)
         self._earlier, self._evaluations_again = state, 0
 
@@ -134,7 +134,7 @@ class Descent(Run):
             self._progress = self._progress._replace(best_fun=self._progress.fun)
         if self._earlier is not None and self._progress.fun != self._earlier.fun:
             # The state comes from another objective, whose lowest value means nothing for this one.
-            self._memory.best_x[:] = self._memory.x
+            self._arrays.best_x[:] = self._arrays.x
             self._progress = self._progress._replace(best_fun=self._progress.fun)
         return status
 
@@ -146,13 +146,13 @@ class Descent(Run):
         return self._advance(min(self._chunk_sizes.next(), left if at_most is None else min(left, at_most)))
 
     def _advance(self, iterates: int) -> int:
-        memory, before = self._memory, self._progress
+        arrays, before = self._arrays, self._progress
         self._rows = self._recorder.next_rows(iterates)
         started = time.perf_counter()
         if self.method.has_memory:
-            written = (*memory.slots, memory.schedule_state)
+            written = (*arrays.slots, arrays.schedule_state)
             if iterates > 1:  # else x is not left before the update is known to be sound
-                written = (*written, memory.x, memory.grad, memory.best_x, memory.new_x)
+                written = (*written, arrays.x, arrays.grad, arrays.best_x, arrays.new_x)
             self._take_snapshot(written)
         status = self._call_loop(iterates)
         if status == Status.NON_FINITE and self._progress.nfev > 1:
@@ -166,7 +166,7 @@ class Descent(Run):
     def _call_loop(self, iterates: int) -> int:
         with self._arithmetic(), self._patience():
             status, *progress = self._loop(
-                *self._lowered, self._steering, self._memory, self._progress, self._tests, self._rows, iterates
+                *self._lowered, self._steering, self._arrays, self._progress, self._tests, self._rows, iterates
             )
         self._progress = Progress(*progress)
         return int(status)
@@ -194,45 +194,45 @@ class Descent(Run):
             self._evaluations_again += iterates
 
     def retry(self, factor: float) -> int:
-        memory, progress = self._memory, self._progress
-        self._restart_at(memory.x, memory.best_x, memory.slots, factor)
-        memory.new_x[:] = memory.best_x
+        arrays, progress = self._arrays, self._progress
+        self._restart_at(arrays.x, arrays.best_x, arrays.slots, factor)
+        arrays.new_x[:] = arrays.best_x
         self._evaluations_again += progress.nfev
         self._progress = progress._replace(nfev=0, memory_starts_at=progress.nit)
         self._recorder.mark_retry()
         return self._advance(1)
 
     def intermediate(self, with_state: bool) -> OptimizeResult:
-        memory, progress = self._memory, self._progress
+        arrays, progress = self._arrays, self._progress
         state = {"state": self.state()} if with_state else {}
-        return OptimizeResult(x=memory.x.copy(), fun=progress.fun, jac=memory.grad.copy(), nit=progress.nit, **state)
+        return OptimizeResult(x=arrays.x.copy(), fun=progress.fun, jac=arrays.grad.copy(), nit=progress.nit, **state)
 
     def state(self) -> State:
         """Where the run stands; not a copy."""
-        memory, progress = self._memory, self._progress
+        arrays, progress = self._arrays, self._progress
         return State(
             method=self.method,
             nit=progress.nit,
-            x=memory.x,
-            slots=memory.slots,
+            x=arrays.x,
+            slots=arrays.slots,
             memory_starts_at=progress.memory_starts_at,
-            schedule_state=memory.schedule_state,
+            schedule_state=arrays.schedule_state,
             scale=self.scale,
             fun=float(progress.fun),
             best_fun=float(progress.best_fun),
-            best_x=memory.best_x,
+            best_x=arrays.best_x,
         )
 
     def result(self) -> OptimizeResult:
-        memory, progress = self._memory, self._progress
+        arrays, progress = self._arrays, self._progress
         nfev, njev = self.problem.calls(progress.nfev + self._evaluations_again)
         if self.updates > 0:
             _bound_kinds.add(self._kinds)
         return OptimizeResult(
-            x=memory.x.copy(),
+            x=arrays.x.copy(),
             fun=float(progress.fun),
-            jac=memory.grad,
-            best_x=memory.best_x.copy(),
+            jac=arrays.grad,
+            best_x=arrays.best_x.copy(),
             best_fun=float(progress.best_fun),
             nit=progress.nit,
             nfev=nfev,

@@ -14,7 +14,7 @@ from gradopt._core.aligned import aligned_copy
 from gradopt._core.config import Config
 from gradopt._core.protocol import batch_value_and_grad, observe
 from gradopt._core.status import Status
-from gradopt._loops.batches import Position, TrainingMemory
+from gradopt._loops.batches import BatchArrays, Position
 from gradopt._loops.clipping import NoClipping
 from gradopt._loops.types import RUNNING, Steering
 from gradopt._results.history import History
@@ -101,7 +101,7 @@ class Training(Run):
         order, x, grad = np.arange(problem.rows), aligned_copy(x), aligned_copy(x)
         spare = grad if isinstance(limits.clipping, NoClipping) else aligned_copy(x)
         schedule_state = np.zeros(5) if state is None else state.schedule_state.copy()
-        self._memory = TrainingMemory(x, grad, spare, slots, schedule_state, work, order)
+        self._arrays = BatchArrays(x, grad, spare, slots, schedule_state, work, order)
         steering = Steering(limits.clipping.lower(), 1.0 if state is None else state.scale, None)
         super().__init__(problem, method, steering, 0 if state is None else state.nit, kernels_bound=False)
         self._position = _position_in(state)
@@ -117,7 +117,7 @@ class Training(Run):
     def _best_in(self, state: State | None) -> Best:
         if state is not None and state.training is not None and state.training.monitor == self._measure:
             return Best(state.training.best, state.best_fun, state.best_x.copy(), state.training.waited)
-        return Best(np.inf, np.inf, self._memory.x.copy(), 0)
+        return Best(np.inf, np.inf, self._arrays.x.copy(), 0)
 
     @property
     def _measure(self) -> str:
@@ -162,7 +162,7 @@ class Training(Run):
         self._chunk_sizes.took(time.perf_counter() - started, max(done, 1))
         if status == Status.NON_FINITE:
             row = self._position.row
-            self.problem.require_finite(self._memory.order[row : row + self._batch_size])
+            self.problem.require_finite(self._arrays.order[row : row + self._batch_size])
             self.failed_at_start = not self._take_back_update()
         elif self._position.row >= self.problem.rows:
             self._close_epoch()
@@ -171,14 +171,14 @@ class Training(Run):
     @property
     def _written(self) -> tuple[NDArray[Any], ...]:
         """The arrays that updates change, or the schedule between epochs."""
-        return (self._memory.x, *self._memory.slots, self._memory.schedule_state)
+        return (self._arrays.x, *self._arrays.slots, self._arrays.schedule_state)
 
     def _call_loop(self, updates: int) -> int:
         self._known_loss = None
         by_epoch = self.method.by_epoch
         with self._arithmetic(), self._patience():
             status, *position = self.method.loop.batches(
-                *self._lowered, self._steering, self._memory, self._position, self._batch_size, by_epoch, updates
+                *self._lowered, self._steering, self._arrays, self._position, self._batch_size, by_epoch, updates
             )
         self._patience = nullcontext
         self._position = Position(*position)
@@ -210,11 +210,11 @@ class Training(Run):
         return undone
 
     def _facts(self) -> Facts:
-        return Facts(self._position, self._memory.order, self._rng_state, self._best)
+        return Facts(self._position, self._arrays.order, self._rng_state, self._best)
 
     def _set_facts(self, facts: Facts) -> None:
         self._position, order, self._rng_state, self._best = facts
-        self._memory = self._memory._replace(order=order)
+        self._arrays = self._arrays._replace(order=order)
         self._known_loss = None
 
     def _replay(self, updates: int) -> None:
@@ -227,7 +227,7 @@ class Training(Run):
         # An epoch's loss is finite long before a run diverges: the best epoch may be worse than the start.
         points = (self._start, self._best.x)
         best = min(points, key=lambda x: np.nan_to_num(self._assessed(x), nan=np.inf))
-        self._restart_at(self._memory.x, best, self._memory.slots, factor)
+        self._restart_at(self._arrays.x, best, self._arrays.slots, factor)
         self._position = self._position._replace(memory_starts_at=self._position.nit)
         self._rejected_rate, self._known_loss = 0.0, None
         return RUNNING
@@ -235,7 +235,7 @@ class Training(Run):
     def _loss(self) -> float:
         """The loss over all rows at x, computed once for each x."""
         if self._known_loss is None:
-            self._known_loss = self._assessed(self._memory.x)
+            self._known_loss = self._assessed(self._arrays.x)
         return self._known_loss
 
     def _assessed(self, x: NDArray[Any]) -> float:
@@ -247,20 +247,20 @@ class Training(Run):
     def _begin_epoch(self) -> None:
         self._rng_state = self._plan.rng.bit_generator.state  # NumPy makes a new dictionary each time
         if self._plan.shuffle and self._plan.batch_size is not None:
-            self._memory = self._memory._replace(order=random_order(self._plan.rng, self.problem.rows))
+            self._arrays = self._arrays._replace(order=random_order(self._plan.rng, self.problem.rows))
 
     def _close_epoch(self) -> None:
         """Look at the epoch that is over, and begin the next one."""
         self._last = self._measured()
         if self._record is not None:
-            self._epochs_seen.append(self._last | ({"x": self._memory.x.copy()} if self._record == "x" else {}))
+            self._epochs_seen.append(self._last | ({"x": self._arrays.x.copy()} if self._record == "x" else {}))
         seen = self._last["fun" if self._watch.validation is None else "val_fun"]
         value = -self._last["val_accuracy"] if self._watch.monitor == "accuracy" else seen
         if value < self._best.measure:
-            self._best = Best(value, seen, self._memory.x.copy(), 0)
+            self._best = Best(value, seen, self._arrays.x.copy(), 0)
         else:
             self._best = self._best._replace(waited=self._best.waited + 1)
-        observe(self._lowered[1].learning_rate, self._memory.schedule_state, seen, 0)
+        observe(self._lowered[1].learning_rate, self._arrays.schedule_state, seen, 0)
         self._position = self._position._replace(epoch=self._position.epoch + 1, row=0, total=0.0)
         self._begin_epoch()
 
@@ -275,7 +275,7 @@ class Training(Run):
             "retry": self.retries,
         }
         if self._watch.validation is not None:
-            row |= {f"val_{name}": value for name, value in self._watch.validation.assess(self._memory.x).items()}
+            row |= {f"val_{name}": value for name, value in self._watch.validation.assess(self._arrays.x).items()}
         return row
 
     # What the run tells.
@@ -286,12 +286,12 @@ class Training(Run):
         }
         if with_state:
             known["state"] = self.state(self.fun)
-        return OptimizeResult(x=self._memory.x.copy(), epoch=self._position.epoch, **known)
+        return OptimizeResult(x=self._arrays.x.copy(), epoch=self._position.epoch, **known)
 
     def result(self) -> OptimizeResult:
-        position, memory, best = self._position, self._memory, self._best
+        position, arrays, best = self._position, self._arrays, self._best
         has_best, with_validation = best.measure < np.inf, self._watch.validation is not None
-        x, fun = memory.x, self._loss()
+        x, fun = arrays.x, self._loss()
         if self._watch.restore_best and with_validation and has_best:
             x, fun = best.x, self._assessed(best.x)
         return OptimizeResult(
@@ -309,7 +309,7 @@ class Training(Run):
 
     def state(self, fun: float) -> State:
         """Where the run stands; not a copy. fun : the objective over all rows, or the epoch's"""
-        position, memory, plan = self._position, self._memory, self._plan
+        position, arrays, plan = self._position, self._arrays, self._plan
         training = TrainingState(
             batch_size=plan.batch_size,
             shuffle=plan.shuffle,
@@ -326,10 +326,10 @@ class Training(Run):
         return State(
             method=self.method,
             nit=position.nit,
-            x=memory.x,
-            slots=memory.slots,
+            x=arrays.x,
+            slots=arrays.slots,
             memory_starts_at=position.memory_starts_at,
-            schedule_state=memory.schedule_state,
+            schedule_state=arrays.schedule_state,
             scale=self._steering.scale,
             fun=fun,
             best_fun=self._best.fun,
@@ -340,7 +340,7 @@ class Training(Run):
     def _history(self) -> History:
         rows = list(self._epochs_seen)
         if self._position.row and self._record is not None:  # an epoch that is not over
-            rows.append(self._measured() | {"x": self._memory.x.copy()})
+            rows.append(self._measured() | {"x": self._arrays.x.copy()})
         names = ["nit", "fun", "learning_rate", "grad_norm"] + ["retry"] * self._recovers
         if self._watch.validation is not None:
             names += [f"val_{name}" for name in self._watch.validation.measures]
@@ -350,7 +350,7 @@ class Training(Run):
         }
         if self._record == "x":
             x = [row["x"] for row in rows]
-            columns["x"] = np.array(x) if x else np.empty((0, self._memory.x.size), self._memory.x.dtype)
+            columns["x"] = np.array(x) if x else np.empty((0, self._arrays.x.size), self._arrays.x.dtype)
         return History(**columns)
 
 

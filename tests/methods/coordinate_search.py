@@ -15,14 +15,14 @@ _TARGET, _XTOL, _NON_FINITE = int(Status.TARGET), int(Status.XTOL), int(Status.N
 
 
 @kernel
-def sweep(problem, method, steering, memory, progress, tests, record, iterates):
+def sweep(problem, method, steering, arrays, progress, tests, record, iterates):
     """Do that many sweeps; the start counts as the first."""
-    x, trial, (steps,) = memory.x, memory.new_x, memory.slots
+    x, trial, (steps,) = arrays.x, arrays.new_x, arrays.slots
     nit, memory_starts_at, nfev, fun, best_fun, rate = progress
     status = RUNNING
     for row in range(iterates):
         if nfev == 0:
-            fun = value_and_grad(problem, memory.grad, memory.work, x)
+            fun = value_and_grad(problem, arrays.grad, arrays.work, x)
             nfev += 1
         else:
             nit += 1
@@ -32,13 +32,13 @@ def sweep(problem, method, steering, memory, progress, tests, record, iterates):
                     for i in range(x.size):
                         trial[i] = x[i]
                     trial[j] = center + side * steps[j]
-                    value = value_and_grad(problem, memory.new_grad, memory.work, trial)
+                    value = value_and_grad(problem, arrays.new_grad, arrays.work, trial)
                     nfev += 1
                     if value < lowest:
                         lowest = value
                         x[j] = trial[j]
                         for i in range(x.size):
-                            memory.grad[i] = memory.new_grad[i]
+                            arrays.grad[i] = arrays.new_grad[i]
                     trial[j] = center
                 if lowest < fun:
                     fun = lowest
@@ -47,7 +47,7 @@ def sweep(problem, method, steering, memory, progress, tests, record, iterates):
         rate = np.float64(steps.max())
         best_fun = fun
         for i in range(x.size):
-            memory.best_x[i] = x[i]
+            arrays.best_x[i] = x[i]
         if row < record.fun.size:
             record.fun[row], record.learning_rate[row], record.grad_norm[row] = fun, rate, np.nan
         if row < record.x.shape[0]:
