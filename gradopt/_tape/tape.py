@@ -14,7 +14,7 @@ from gradopt._tape.graph.graph import Graph, given
 from gradopt._tape.graph.listing import listing
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.reverse import gradient
-from gradopt._tape.lower.assemble import Plan
+from gradopt._tape.lower.assemble import Assembly
 from gradopt._tape.lower.layout import Known
 from gradopt._tape.machine.program import CONSTANTS, PIECES, WORK, Program
 
@@ -33,14 +33,14 @@ class Tape:
         self.result = result
         self.graph.limit = sys.maxsize
         self.gradient = gradient(self.graph, result)
-        plan = Plan(self.result, self.gradient)
-        self._rows = np.array(plan.rows, np.uint32).reshape(-1, 5)
-        self._stages = np.array(plan.stages, np.int64).reshape(-1, 5)
-        self._tables = np.array([*plan.memory.tables, 0], np.int64)
-        self._known: list[Known] = plan.memory.known
-        self._sizes = plan.memory.work_size, plan.memory.constants_size
+        assembly = Assembly(self.result, self.gradient)
+        self._rows = np.array(assembly.rows, np.uint32).reshape(-1, 5)
+        self._stages = np.array(assembly.stages, np.int64).reshape(-1, 5)
+        self._tables = np.array([*assembly.layout.tables, 0], np.int64)
+        self._known: list[Known] = assembly.layout.known
+        self._sizes = assembly.layout.work_size, assembly.layout.constants_size
         # Numbers that are computed in a run: a measure of its cost.
-        pieces = ((end - first) * size for kind, first, end, size, _ in plan.stages if kind == PIECES)
+        pieces = ((end - first) * size for kind, first, end, size, _ in assembly.stages if kind == PIECES)
         self.work = len(self._rows) + sum(pieces)
 
     def __str__(self) -> str:

@@ -17,8 +17,8 @@ from gradopt._tape.graph.evaluate import HOW
 from gradopt._tape.graph.geometry import Geometry, Shape, is_line, places_of, steps
 from gradopt._tape.graph.node import Node, space
 from gradopt._tape.graph.operations import OPERATIONS
-from gradopt._tape.lower import layout as memory
-from gradopt._tape.lower.layout import Memory, Place
+from gradopt._tape.lower import layout
+from gradopt._tape.lower.layout import Layout, Place
 from gradopt._tape.machine import program
 
 # Elementwise nodes that are computed again, at the most, rather than kept from an earlier stage.
@@ -45,7 +45,7 @@ class Clearing(NamedTuple):
     size: int
 
 
-class Schedule:
+class Grouping:
     """The groups that lead to a result and its gradient.
 
     Attributes
@@ -59,8 +59,8 @@ class Schedule:
         Matrix products and what runs along lines: what comes after the groups of a level.
     """
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self.members: dict[Group, dict[int, Node]] = defaultdict(dict)
         self.outputs: dict[Group, list[Output]] = defaultdict(list)
         self.clearings: dict[int, list[Clearing]] = defaultdict(list)
@@ -153,7 +153,7 @@ class Schedule:
         elif node.elementwise:
             self._waiting.append((node, self._home(node)))
         elif node.operation == "accumulate":
-            self._accumulate(node, Place(program.WORK, self._memory.own_place(node)))
+            self._accumulate(node, Place(program.WORK, self._layout.own_place(node)))
         else:
             self.others[self.level(node) - 1].append(node)
             self._waiting += [(i, None) for i in node.inputs]
@@ -169,7 +169,7 @@ class Schedule:
 
     def _is_cheap(self, node: Node) -> bool:
         """Whether a large array is better computed again than kept."""
-        if node.size <= memory.PIECE or node.index in self._whole:
+        if node.size <= layout.PIECE or node.index in self._whole:
             return False
         left, below = _AGAIN, [node]
         while below:
@@ -183,7 +183,7 @@ class Schedule:
     def _accumulate(self, node: Node, place: Place) -> None:
         """Have the parts of an accumulation put where they belong."""
         how, geometries = node.extra
-        self._memory.put(node, place)
+        self._layout.put(node, place)
         parts: list[tuple[Geometry, Node]] = list(zip(geometries, node.inputs, strict=True))
         kind = HOW.index(how)
         kinds = [kind] * len(parts)

@@ -44,7 +44,7 @@ class Place(NamedTuple):
     place: int
 
 
-class Memory:
+class Layout:
     """The places of the nodes of one tape.
 
     Attributes

@@ -7,23 +7,23 @@ from collections import defaultdict
 
 from gradopt._tape.graph.geometry import Geometry, is_line
 from gradopt._tape.graph.node import Node
-from gradopt._tape.lower.groups import Group, Output, Schedule
-from gradopt._tape.lower.layout import Memory
+from gradopt._tape.lower.groups import Group, Grouping, Output
+from gradopt._tape.lower.layout import Layout
 from gradopt._tape.machine import opcodes, program
 
 
 class PieceRows:
     """The rows of one stage of pieces, with the places that they share."""
 
-    def __init__(self, memory: Memory, schedule: Schedule, group: Group, length: int) -> None:
+    def __init__(self, layout: Layout, grouping: Grouping, group: Group, length: int) -> None:
         self.rows: list[tuple[int, ...]] = []
-        self._memory, self._schedule, self._group, self._length = memory, schedule, group, length
+        self._layout, self._grouping, self._group, self._length = layout, grouping, group, length
         self._small = math.prod(group[1]) <= length
         self._at: dict[int, int] = {}  # nodes -> the place of the piece, or of the array
         self._own: set[int] = set()  # nodes with a register
         self._free: list[int] = []  # registers that hold nothing any more
         self._taken: list[int] = []
-        members, outputs = schedule.members.get(group, {}), schedule.outputs.get(group, [])
+        members, outputs = grouping.members.get(group, {}), grouping.outputs.get(group, [])
         due = _due(outputs)
         ends = _ends(members, due)
         for number in sorted({*members, *due, *ends}):
@@ -32,7 +32,7 @@ class PieceRows:
             for output in due.get(number, []):
                 self._store(output)
             self._free += [self._at[end] for end in ends.get(number, []) if end in self._own]
-        memory.release(self._taken)
+        layout.release(self._taken)
 
     def _compute(self, node: Node) -> None:
         if node.operation in opcodes.WITH_NUMBER and self._group[1]:
@@ -47,8 +47,8 @@ class PieceRows:
         self.rows.append((opcodes.opcode(node.operation), self._target(node), *places))
 
     def _target(self, node: Node) -> int:
-        if self._small or self._schedule.is_home(node, self._group):
-            place = self._memory.own_place(node) + (0 if self._small else program.IN_MEMORY)
+        if self._small or self._grouping.is_home(node, self._group):
+            place = self._layout.own_place(node) + (0 if self._small else program.IN_MEMORY)
         else:
             place = self._register()
             self._own.add(node.index)
@@ -60,7 +60,7 @@ class PieceRows:
 
     def _fresh(self) -> int:
         """The place of a piece that nothing else of this stage had before."""
-        place = self._memory.register()
+        place = self._layout.register()
         self._taken.append(place)
         return place
 
@@ -74,7 +74,7 @@ class PieceRows:
     def _brought(self, node: Node) -> int:
         if node.size == 1 and self._group[1]:
             return self._number(node)
-        where = self._memory.where(node)
+        where = self._layout.where(node)
         if where is not None and where.array == program.WORK:
             return where.place + (0 if self._small else program.IN_MEMORY)
         if where is not None and where.array == program.X and where.place < program.PLACES:
@@ -84,25 +84,25 @@ class PieceRows:
         if where is not None:
             self.rows.append((opcodes.LOAD, place, *where, 0))
         else:
-            base = self._memory.base(node)
-            by_places, table = self._memory.table(base, node.extra, node.shape)
+            base = self._layout.base(node)
+            by_places, table = self._layout.table(base, node.extra, node.shape)
             self.rows.append((opcodes.LOAD_AT if by_places else opcodes.LOAD_VIEW, place, base.array, table, 0))
         return place
 
     def _number_in_work(self, node: Node) -> int | None:
         """The place in `work` of a node that is one number."""
-        where = self._memory.where_number(node) if node.size == 1 else None
+        where = self._layout.where_number(node) if node.size == 1 else None
         return where.place if where is not None and where.array == program.WORK else None
 
     def _number(self, node: Node) -> int:
         """The place of a piece full of one number."""
         if node.value is not None:
-            return self._memory.filled(node, self._length)
-        place, where = self._fresh(), self._memory.where_number(node)  # it stays from piece to piece
+            return self._layout.filled(node, self._length)
+        place, where = self._fresh(), self._layout.where_number(node)  # it stays from piece to piece
         if where.array == program.WORK:
             self.rows.append((opcodes.FILL, place, where.place, 0, 0))
         else:
-            _, table = self._memory.table(where, Geometry(0, (0,)), (math.prod(self._group[1]),))
+            _, table = self._layout.table(where, Geometry(0, (0,)), (math.prod(self._group[1]),))
             self.rows.append((opcodes.LOAD_VIEW, place, where.array, table, 0))
         return place
 
@@ -117,7 +117,7 @@ class PieceRows:
         if is_line(geometry, node.shape):
             self.rows.append((opcodes.STORE, piece, place.array, place.place + geometry.offset, how))
         else:
-            by_places, table = self._memory.table(place, geometry, node.shape)
+            by_places, table = self._layout.table(place, geometry, node.shape)
             self.rows.append((opcodes.STORE_AT if by_places else opcodes.STORE_VIEW, piece, place.array, table, how))
 
 
