@@ -36,7 +36,7 @@ class Assembly:
 
         if self.layout.x_is_copied:
             self._stage(program.START, x.size)
-        self.grouping.compute_numbers(needed(result, gradient), gradient)
+        self.grouping.compute_scalars(needed(result, gradient), gradient)
         self.grouping.write(gradient, Place(program.GRAD, 0))
         answer = self._answer(result)
         self._emit()
@@ -47,7 +47,7 @@ class Assembly:
 
     def _answer(self, result: Node) -> int:
         """The place in `work` where the result will be."""
-        where = self.layout.where_number(result)
+        where = self.layout.where_scalar(result)
         if where.array == program.WORK:
             self.grouping.require(result)
             return where.place
@@ -72,8 +72,8 @@ class Assembly:
     def _emit_group(self, group: Group) -> None:
         first, shape = len(self.rows), group[1]
         if shape == ():
-            self._emit_numbers(group)
-            self._stage(program.NUMBERS, first, len(self.rows))
+            self._emit_scalars(group)
+            self._stage(program.SCALARS, first, len(self.rows))
             return
         size = math.prod(shape)
         pieces = -(-size // layout.PIECE)
@@ -81,7 +81,7 @@ class Assembly:
         self.rows += PieceRows(self.layout, self.grouping, group, length).rows
         self._stage(program.PIECES, first, len(self.rows), size, length)
 
-    def _emit_numbers(self, group: Group) -> None:
+    def _emit_scalars(self, group: Group) -> None:
         members = self.grouping.members.get(group, {})
         for number in sorted(members):
             node = members[number]
@@ -99,7 +99,7 @@ class Assembly:
 
     def _operand(self, node: Node) -> int:
         """The place in `work` of a number; with a row that brings it there, if need be."""
-        where = self.layout.where_number(node)
+        where = self.layout.where_scalar(node)
         if where.array == program.WORK:
             return where.place
         brought = self._brought.get(where)

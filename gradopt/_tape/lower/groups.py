@@ -69,7 +69,7 @@ class Grouping:
         self._whole: set[int] = set()  # nodes that are wanted by other groups than their own
         self._waiting: list[tuple[Node, Group | None]] = []  # nodes to compute in a group, or to have as a whole
 
-    def compute_numbers(self, nodes: list[Node], gradient: Node) -> None:
+    def compute_scalars(self, nodes: list[Node], gradient: Node) -> None:
         """Where but numbers are computed, have all of them in one group, in their order: what follows finds them there.
 
         nodes : those on which objective and gradient depend

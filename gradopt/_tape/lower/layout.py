@@ -139,7 +139,7 @@ class Layout:
         assert base is not None
         return base
 
-    def where_number(self, node: Node) -> Place:
+    def where_scalar(self, node: Node) -> Place:
         """Where a number stands."""
         found = self._numbers.get(node.index)
         if found is None:

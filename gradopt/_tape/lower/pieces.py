@@ -35,11 +35,11 @@ class PieceRows:
         layout.release(self._taken)
 
     def _compute(self, node: Node) -> None:
-        if node.operation in opcodes.WITH_NUMBER and self._group[1]:
+        if node.operation in opcodes.WITH_SCALAR and self._group[1]:
             for position, (number, other) in enumerate((node.inputs, node.inputs[::-1])):
-                place = self._number_in_work(number)
+                place = self._scalar_in_work(number)
                 if place is not None:
-                    piece, instruction = self._piece(other), opcodes.WITH_NUMBER[node.operation][position]
+                    piece, instruction = self._piece(other), opcodes.WITH_SCALAR[node.operation][position]
                     self.rows.append((instruction, self._target(node), piece, place, 0))
                     return
         places = [self._piece(i) for i in node.inputs]
@@ -89,16 +89,16 @@ class PieceRows:
             self.rows.append((opcodes.LOAD_AT if by_places else opcodes.LOAD_VIEW, place, base.array, table, 0))
         return place
 
-    def _number_in_work(self, node: Node) -> int | None:
+    def _scalar_in_work(self, node: Node) -> int | None:
         """The place in `work` of a node that is one number."""
-        where = self._layout.where_number(node) if node.size == 1 else None
+        where = self._layout.where_scalar(node) if node.size == 1 else None
         return where.place if where is not None and where.array == program.WORK else None
 
     def _number(self, node: Node) -> int:
         """The place of a piece full of one number."""
         if node.value is not None:
             return self._layout.filled(node, self._length)
-        place, where = self._fresh(), self._layout.where_number(node)  # it stays from piece to piece
+        place, where = self._fresh(), self._layout.where_scalar(node)  # it stays from piece to piece
         if where.array == program.WORK:
             self.rows.append((opcodes.FILL, place, where.place, 0, 0))
         else:

@@ -33,7 +33,7 @@ def _floor_divide(a, b):
 
 
 @kernel(inline=True)
-def of_number(operation, a, b, c, zero, half, one):
+def of_scalar(operation, a, b, c, zero, half, one):
     """An elementwise operation on numbers."""
     if operation == op.ADD:
         return a + b
@@ -142,7 +142,7 @@ def _expensive(operation, a, b):
 
 
 @kernel(late_bound=True)
-def cheaply(operation, out, a, b, c) -> None:
+def cheap(operation, out, a, b, c) -> None:
     """An elementwise operation with its own loop, in vector registers; out does not overlap the inputs."""
     out, a, b, c = borrowed(out), borrowed(a), borrowed(b), borrowed(c)
     real = out.dtype.type
@@ -185,11 +185,11 @@ def cheaply(operation, out, a, b, c) -> None:
             out[i] = one if a[i] < b[i] else zero
     else:
         for i in range(out.size):
-            out[i] = of_number(operation, a[i], b[i], c[i], zero, half, one)
+            out[i] = of_scalar(operation, a[i], b[i], c[i], zero, half, one)
 
 
 @kernel(late_bound=True)
-def with_number(operation, out, a, number) -> None:
+def with_scalar(operation, out, a, number) -> None:
     """An operation of each element and a number; out does not overlap a."""
     out, a = borrowed(out), borrowed(a)
     if operation == op.PLUS:
@@ -249,7 +249,7 @@ def _logaddexps(out, a, b) -> None:
 
 
 @kernel(inline=True)
-def dearly(operation, out, a, b):
+def expensive(operation, out, a, b):
     if operation == op.EXP:
         _exp(out, a)
     elif operation == op.LOG:

@@ -22,7 +22,7 @@ GET, PUT, ADD_TO, FILL, LOAD, STORE, LOAD_VIEW, STORE_VIEW, LOAD_AT, STORE_AT = 
 
 # Of a piece and a number, which stands at the second place; and which number is meant by which input.
 PLUS, TIMES, MINUS, FROM, OVER, UNDER = range(110, 116)
-WITH_NUMBER = {
+WITH_SCALAR = {
     "add": (PLUS, PLUS),
     "multiply": (TIMES, TIMES),
     "subtract": (FROM, MINUS),

@@ -34,7 +34,7 @@ class Program(NamedTuple):
 X, CONSTANTS, WORK, GRAD = range(4)
 
 # Kinds of stages.
-START, NUMBERS, PIECES, CLEAR, MATMUL, CUMSUM, OTHER_PRODUCTS, RESULT = range(8)
+START, SCALARS, PIECES, CLEAR, MATMUL, CUMSUM, OTHER_PRODUCTS, RESULT = range(8)
 
 # How a store combines with what is there, as `graph.evaluate.HOW` counts; the last one replaces it.
 COMBINE_ADD, COMBINE_MULTIPLY, COMBINE_MAXIMUM, COMBINE_MINIMUM, REPLACE = range(5)

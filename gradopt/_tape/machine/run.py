@@ -23,7 +23,7 @@ from numba.extending import overload
 
 from gradopt._compiler import borrowed, elementwise, kernel, matrix, slice_of, summation, type_of, unpacking
 from gradopt._numerics.matmul import product
-from gradopt._tape.machine.elements import cheaply, dearly, of_number, with_number
+from gradopt._tape.machine.elements import cheap, expensive, of_scalar, with_scalar
 from gradopt._tape.machine.opcodes import (
     FILL,
     FIRST_EXPENSIVE,
@@ -46,9 +46,9 @@ from gradopt._tape.machine.program import (
     IN_MEMORY,
     IN_X,
     MATMUL,
-    NUMBERS,
     PIECES,
     RESULT,
+    SCALARS,
     START,
     WORK,
     X,
@@ -67,7 +67,7 @@ def chosen(array, constants, grad, work, x):
 
 
 @kernel(late_bound=True)
-def numbers(program, first, end, constants, grad, work, x) -> None:
+def scalars(program, first, end, constants, grad, work, x) -> None:
     """A stage of rows that take a number each."""
     grad, work, x, constants = borrowed(grad), borrowed(work), borrowed(x), borrowed(constants)
     real = work.dtype.type
@@ -75,7 +75,7 @@ def numbers(program, first, end, constants, grad, work, x) -> None:
     for row in range(first, end):
         operation, o, a, b = program[row, 0], program[row, 1], program[row, 2], program[row, 3]
         if operation < GET:
-            work[o] = of_number(operation, work[a], work[b], work[program[row, 4]], zero, half, one)
+            work[o] = of_scalar(operation, work[a], work[b], work[program[row, 4]], zero, half, one)
         elif operation == GET:
             work[o] = chosen(a, constants, grad, work, x)[b]
         elif operation == PUT:
@@ -102,11 +102,11 @@ def pieces(program, first, end, size, length, tables, arrays) -> None:
                     _input(program[row, 4], begin, m, work, x),
                 )
                 if operation < FIRST_EXPENSIVE:
-                    cheaply(operation, out, u, v, w)
+                    cheap(operation, out, u, v, w)
                 else:
-                    dearly(operation, out, u, v)
+                    expensive(operation, out, u, v)
             elif operation >= PLUS:
-                with_number(operation, slice_of(work, _place(o, begin), m), _input(a, begin, m, work, x), work[b])
+                with_scalar(operation, slice_of(work, _place(o, begin), m), _input(a, begin, m, work, x), work[b])
             elif operation == FILL:
                 if begin == 0:
                     fill(slice_of(work, o, min(length, size)), work[a])
@@ -282,8 +282,8 @@ def run(program, grad, work, x):
     arrays = constants, grad, work, x
     for stage in range(stages.shape[0]):
         kind, first, end = stages[stage, 0], stages[stage, 1], stages[stage, 2]
-        if kind == NUMBERS:
-            numbers(program, first, end, constants, grad, work, x)
+        if kind == SCALARS:
+            scalars(program, first, end, constants, grad, work, x)
         elif kind == PIECES:
             pieces(program, first, end, stages[stage, 3], stages[stage, 4], tables, arrays)
         elif kind == START:
