@@ -1,14 +1,22 @@
-"""The README's snippets run as they stand."""
+"""The snippets of the README and of CONTRIBUTING run as they stand, and what they say of the code is so."""
 
 import doctest
+import re
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+import pytest
+
+import gradopt
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 
 
-def test_snippets_run():
-    result = doctest.testfile(str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert result.attempted > 30
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "least"), [("README.md", 30), ("CONTRIBUTING.md", 15)])
+def test_snippets_run(name, least):
+    result = doctest.testfile(str(ROOT / name), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > least
     assert result.failed == 0
 
 
@@ -19,3 +27,21 @@ def test_the_two_commands_are_one_line_each():
     for command in commands:
         assert "\n" not in command
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -q -e ")
+
+
+def test_the_tree_of_the_readme_has_all_folders():
+    tree = README.read_text().split("gradopt/\n")[1].split("```")[0]
+    listed = set(re.findall(r"^  (\w+)(?:/|\.py)", tree, re.MULTILINE))
+    package = Path(gradopt.__file__).parent
+    there = {path.stem for path in package.iterdir() if not path.name.startswith("__") and path.suffix != ".typed"}
+    assert listed == there
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / name).read_text()):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_the_changelog_knows_the_version():
+    assert f"## {gradopt.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
