@@ -19,6 +19,11 @@ settings.register_profile("gradopt", deadline=None, derandomize=True, max_exampl
 settings.load_profile("gradopt")
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """What takes long comes last, so that most mistakes show themselves within a minute."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 def pytest_unconfigure() -> None:
     if _cache:
         _cache.cleanup()

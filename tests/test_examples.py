@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from marks import compiled_only
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -48,6 +49,7 @@ def test_is_short(path):
     assert len(path.read_text().splitlines()) < 60
 
 
+@pytest.mark.slow
 @compiled_only
 @pytest.mark.parametrize("name", PRINTED)
 def test_runs(name, tmp_path):

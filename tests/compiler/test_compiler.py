@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from marks import compiled_only
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
@@ -23,9 +22,12 @@ from gradopt._compiler import borrowed, copy_back, flushed_subnormals, interrupt
 from gradopt._compiler.kernel import _CacheFiles, _StampedCache
 from gradopt._numerics.vectors import dot, norm
 
+from marks import compiled_only
+
 PACKAGE = Path(gradopt.__file__).parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [*sorted(info.name for info in pkgutil.walk_packages(gradopt.__path__, "gradopt.")), "gradopt"]
 )
@@ -65,6 +67,7 @@ def python(code, folder, **environment):
     return process.stdout.split()
 
 
+@pytest.mark.slow
 @compiled_only
 def test_an_edited_kernel_is_noticed_by_the_cached_loop(tmp_path):
     copy = tmp_path / "gradopt"
@@ -83,6 +86,7 @@ def test_an_edited_kernel_is_noticed_by_the_cached_loop(tmp_path):
     assert float(after[1]) == float(first[1]) + 1000.0
 
 
+@pytest.mark.slow
 @compiled_only
 def test_a_cache_of_another_version_is_replaced(tmp_path):
     """Its index may name classes that are gone, which Numba does not expect."""
@@ -112,6 +116,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @compiled_only
 def test_ctrl_c_before_the_first_call_of_a_kernel_apart(tmp_path):
     assert python(INTERRUPTED, tmp_path) == ["interrupted"]
@@ -152,6 +157,7 @@ for number in {0} * 2:
 """
 
 
+@pytest.mark.slow
 @compiled_only
 def test_functions_of_one_factory_from_the_caches_of_two_processes(tmp_path):
     here = {"NUMBA_CACHE_DIR": str(tmp_path)}
@@ -161,6 +167,7 @@ def test_functions_of_one_factory_from_the_caches_of_two_processes(tmp_path):
     assert both == [beale[0], gulf[0]] * 2
 
 
+@pytest.mark.slow
 @compiled_only
 def test_users_functions_leave_no_file_in_the_cache(tmp_path):
     code = "import gradopt\nfor _ in range(2): gradopt.optimize({}, [1.0], method='sgd', max_iter=3, jac={})\n"
@@ -191,6 +198,7 @@ print(result.fun, Line().value([1.0]))
 """
 
 
+@pytest.mark.slow
 @compiled_only
 def test_an_edited_problem_of_a_users_own_is_noticed(tmp_path):
     here = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
@@ -199,6 +207,7 @@ def test_an_edited_problem_of_a_users_own_is_noticed(tmp_path):
         assert python("import own", tmp_path, **here) == [value, value]
 
 
+@pytest.mark.slow
 @compiled_only
 def test_works_where_no_cache_folder_can_be_written(tmp_path):
     """Here by a locator that finds no place, as in a read-only container without a home folder."""

@@ -27,6 +27,7 @@ def lines_of(axes):
     return [line.get_xydata() for line in axes.get_lines()]
 
 
+@pytest.mark.slow
 def test_without_matplotlib_the_extra_is_named():
     code = (
         "import sys; sys.modules['matplotlib'] = sys.modules['matplotlib.pyplot'] = None\n"
@@ -38,6 +39,7 @@ def test_without_matplotlib_the_extra_is_named():
     assert done.stdout.strip() == "gradopt.plot needs matplotlib: pip install 'gradopt[plot]'"
 
 
+@pytest.mark.slow
 def test_importing_gradopt_imports_no_matplotlib():
     code = "import sys, gradopt; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

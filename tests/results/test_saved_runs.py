@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from marks import compiled_only
-from saved_runs import RUNS, SAVED, outcome, processor
 
 import gradopt
+
+from marks import compiled_only
+from saved_runs import RUNS, SAVED, outcome, processor
 
 OUTCOMES = json.loads((SAVED / "outcomes.json").read_text())
 

@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import pytest
-from marks import compiled_only
 from test_methods import TABLE
 
 import gradopt
@@ -35,6 +34,8 @@ from gradopt._core.protocol import rate, update
 from gradopt._results import storage
 from gradopt.methods import FirstOrderMethod, Method
 from gradopt.schedules import Schedule
+
+from marks import compiled_only
 
 RNG = np.random.default_rng(6)
 FIT = problems.PolynomialFit(RNG.normal(size=40), RNG.normal(size=40))
@@ -303,6 +304,7 @@ optimize(problem, method=Adam(1e-3), max_iter=10**6, gtol=0, record=None, callba
 """
 
 
+@pytest.mark.slow
 @compiled_only
 def test_a_kill_while_saving_loses_nothing(tmp_path):
     path = tmp_path / "run.npz"
