@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gradopt._core import validate
 from gradopt._core.protocol import value_and_grad
@@ -83,7 +84,13 @@ class GradientCheck:
 
 
 def check_gradient(
-    problem: Any, x: Any = None, *, jac: Any = None, args: Any = (), method: str = "3-point", rng: Any = None
+    problem: Problem | Callable[..., Any],
+    x: ArrayLike | None = None,
+    *,
+    jac: Callable[..., Any] | bool | str | None = None,
+    args: Any = (),
+    method: Literal["2-point", "3-point"] = "3-point",
+    rng: int | np.random.Generator | None = None,
 ) -> GradientCheck:
     """Compare a gradient with finite differences of scipy.optimize.
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import Bounds
 
 from gradopt._api.request import checked_request, deterministic_run, forbid, forbid_training_settings, training_run
 from gradopt._compiler.compile_timer import CompileTimer
@@ -12,6 +16,7 @@ from gradopt._core.status import Status
 from gradopt._results.result import OptimizeResult
 from gradopt._results.state import State
 from gradopt._run.base import Run
+from gradopt._run.callbacks import Callback
 from gradopt._run.dry_run import remedy_for_kernels
 from gradopt._run.messages import message
 from gradopt._run.progress_bar import bar_of
@@ -23,7 +28,7 @@ from gradopt.problems import Problem, Traced
 
 def optimize(
     problem: Problem | Callable[..., Any],
-    x0: Any = None,
+    x0: ArrayLike | None = None,
     *,
     method: Method | str | None = None,
     max_iter: int | None = None,
@@ -35,20 +40,20 @@ def optimize(
     batch_size: int | None = None,
     epochs: int | None = None,
     shuffle: bool = True,
-    rng: Any = None,
-    validation: Any = None,
+    rng: int | np.random.Generator | None = None,
+    validation: tuple[Any, Any] | None = None,
     patience: int | None = None,
-    monitor: str = "loss",
+    monitor: Literal["loss", "accuracy"] = "loss",
     restore_best: bool = True,
-    jac: Any = None,
+    jac: Callable[..., Any] | bool | str | None = None,
     args: Any = (),
-    bounds: Any = None,
+    bounds: Bounds | Sequence[tuple[float | None, float | None]] | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
     recover: RetryFromBest | None = None,
-    callback: Any = None,
+    callback: Callback | Sequence[Callback] | None = None,
     progress: bool = False,
-    record: str | None = "scalars",
+    record: Literal["scalars", "x"] | None = "scalars",
     state: State | None = None,
 ) -> OptimizeResult:
     """Minimise a function of several parameters by a descent that runs in machine code.

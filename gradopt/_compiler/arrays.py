@@ -32,7 +32,7 @@ def on_stack(static_length: tuple[int, ...] | None, array: Any) -> Any:
 
     Parameters
     ----------
-    length : tuple of n numbers, or None
+    static_length : tuple of n numbers, or None
         Its own length n is that of every array; None leaves the arrays where they are, without ownership.
     array : array (n,), C order, or tuple of such
         Read.

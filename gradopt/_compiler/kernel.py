@@ -174,8 +174,8 @@ def kernel(
 ) -> Any:
     """Compile a function with strict arithmetic, cached on disk.
 
-    `inline=True` makes it part of compiled callers; `late_bound=True` compiles it apart from them (see `late_bound.py`), when it
-    is first called if it returns nothing, or what has the type of the argument `like`.
+    `inline=True` makes it part of compiled callers. `late_bound=True` compiles it apart from them (see
+    `late_bound.py`); if it returns nothing, or what has the type of the argument `like`, only when it is first called.
 
     Machine code is found by the module and `__qualname__` of its function, the types of the arguments, and a number
     that each process counts for itself. Where two functions of one name were cached by two processes, a third one could
@@ -189,8 +189,8 @@ def kernel(
 def summation(function: Callable[..., Any] | None = None, *, late_bound: bool = False) -> Any:
     """Compile a function whose sums may be taken in another order than written, so that they run in vector registers.
 
-    It is either `late_bound`, as a kernel is, or calls `noinline()` first, which keeps it out of line: the order is then
-    the same at every call.
+    It is either `late_bound`, as a kernel is, or calls `noinline()` first, which keeps it out of line. The order is
+    then the same at every call.
     """
     if function is None:
         return lambda function: summation(function, late_bound=late_bound)

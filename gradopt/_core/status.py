@@ -31,7 +31,7 @@ class Status(IntEnum):
     NON_FINITE = 30, "the objective or its gradient became NaN or infinite"
     CALLBACK = 99, "a callback asked to stop"
 
-    def __new__(cls, value: int, meaning: str) -> Status:
+    def __new__(cls, value: int, meaning: str = "") -> Status:
         member = int.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning

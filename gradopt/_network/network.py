@@ -91,7 +91,7 @@ class Network(Config):
     array([[0., 0.]])
     """
 
-    layers: tuple[Dense, ...]
+    layers: Sequence[Dense]
 
     Lowered = Shape
 

@@ -1,8 +1,8 @@
 """Kernels over whole vectors. Arrays are float arrays (n,), C order.
 
-`static_length` is None, or a tuple of n <= 4 numbers where n is part of the type. Such vectors are handled without loops: LLVM
-does not unroll a loop that it has optimised in another function before, and a loop over an array keeps that array out
-of registers.
+`static_length` is None, or a tuple of n <= 4 numbers where n is part of the type. Such vectors are handled without
+loops: LLVM does not unroll a loop that it has optimised in another function before, and a loop over an array keeps that
+array out of registers.
 """
 
 from __future__ import annotations

@@ -49,6 +49,9 @@ class History:
     learning_rate: NDArray[np.float64]
     grad_norm: NDArray[np.float64]
     x: NDArray[Any]
+    retry: NDArray[np.int64]
+    val_fun: NDArray[np.float64]
+    val_accuracy: NDArray[np.float64]
 
     def __init__(self, **columns: NDArray[Any]) -> None:
         self.__dict__.update(columns)
@@ -56,9 +59,11 @@ class History:
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.__dict__[column]  # type: ignore[no-any-return]
 
-    def __getattr__(self, column: str) -> NDArray[Any]:
-        hint = '; it needs record="x"' if column == "x" else ""
-        raise AttributeError(f"the history has no {column!r}{hint}")
+    if not TYPE_CHECKING:  # else a type checker would take any name for a column
+
+        def __getattr__(self, column: str) -> NDArray[Any]:
+            hint = '; it needs record="x"' if column == "x" else ""
+            raise AttributeError(f"the history has no {column!r}{hint}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.__dict__)

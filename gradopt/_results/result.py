@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.optimize
 from numpy.typing import NDArray
 
 from gradopt._core.status import Status
@@ -17,8 +17,13 @@ from gradopt._results.state import State
 from gradopt._tape.graph.node import TooLong
 from gradopt.problems import Traced
 
+if TYPE_CHECKING:
+    _Base = dict[str, Any]  # scipy's class has no types, and would hide a wrong name
+else:
+    from scipy.optimize import OptimizeResult as _Base
 
-class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
+
+class OptimizeResult(_Base):
     """The result of a run, a dictionary whose keys are attributes too.
 
     Attributes
@@ -61,6 +66,25 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
     (True, <Status.GTOL: 0>, np.True_)
     """
 
+    x: NDArray[Any]
+    fun: float
+    jac: NDArray[Any] | None
+    best_x: NDArray[Any]
+    best_fun: float
+    nit: int
+    nfev: int
+    njev: int
+    status: Status
+    success: bool
+    message: str
+    history: History
+    state: State
+    compile_time: float
+    problem: Traced
+    epoch: int  # of what a callback sees on a training run, as the two below
+    val_fun: float
+    val_accuracy: float
+
     def _repr_html_(self) -> str:
         """A small table, for notebooks."""
         shown = {
@@ -73,7 +97,7 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
         rows = (f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in shown.items())
         return f"<table>{''.join(rows)}</table>"
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a file from which `load` gives it back.
 
         Parameters
@@ -101,7 +125,7 @@ class OptimizeResult(scipy.optimize.OptimizeResult):  # type: ignore[misc]
         storage.write(Path(path), facts, arrays)
 
 
-def load(path: Any) -> OptimizeResult:
+def load(path: str | os.PathLike[str]) -> OptimizeResult:
     """Read what `OptimizeResult.save` or a `checkpoint` wrote.
 
     Parameters
@@ -170,7 +194,7 @@ def _made(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> OptimizeRes
     plain = [name for name in values if "." not in name and name not in ("training", "history", "problem")]
     result = OptimizeResult({name: values[name] for name in plain})
     if "status" in facts:
-        result.status = Status(facts["status"])  # type: ignore[call-arg]
+        result.status = Status(facts["status"])
     if "history" in facts:
         result.history = History(**{name: arrays[f"history.{name}"] for name in facts["history"]})
     if "problem" in facts:

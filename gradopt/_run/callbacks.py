@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,9 @@ class Every:
 
     n: int
     callback: Callable[..., Any]
+
+
+Callback: TypeAlias = Callable[..., Any] | Every
 
 
 def every(n: int, callback: Callable[..., Any]) -> Every:
@@ -78,7 +82,7 @@ class Checkpoint:
         intermediate_result.save(self.path)
 
 
-def checkpoint(path: Any) -> Checkpoint:
+def checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """A callback that saves the run to a file, to go on from there after a crash.
 
     Parameters

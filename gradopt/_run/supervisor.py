@@ -40,7 +40,7 @@ def supervise(run: Run, supervision: Supervision) -> Status:
         status = run.confirmed(_until_stopped(run, supervision, status))
         attempts = 0 if recover is None or run.failed_at_start else recover.attempts
         if recover is None or status != Status.NON_FINITE or run.retries >= attempts:
-            return Status(status)  # type: ignore[call-arg]
+            return Status(status)
         status = run.retry(recover.factor)
 
 

@@ -18,7 +18,7 @@ from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._core.protocol import update
 from gradopt.methods.base import FirstOrderMethod
-from gradopt.schedules import Schedule
+from gradopt.schedules import LearningRate
 
 
 @config
@@ -61,7 +61,7 @@ class Adadelta(FirstOrderMethod):
 
     slots: ClassVar[tuple[str, ...]] = ("squared_gradients", "squared_steps")
 
-    learning_rate: Schedule | float = 1.0
+    learning_rate: LearningRate = 1.0
     rho: float = 0.9
     eps: float = 1e-6
     weight_decay: float = 0.0

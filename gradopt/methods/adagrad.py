@@ -17,7 +17,7 @@ from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._core.protocol import update
 from gradopt.methods.base import FirstOrderMethod
-from gradopt.schedules import Schedule
+from gradopt.schedules import LearningRate
 
 
 @config
@@ -60,7 +60,7 @@ class Adagrad(FirstOrderMethod):
 
     slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
 
-    learning_rate: Schedule | float = 0.01
+    learning_rate: LearningRate = 0.01
     lr_decay: float = 0.0
     weight_decay: float = 0.0
     initial_accumulator_value: float = 0.0

@@ -29,7 +29,7 @@ from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._core.protocol import update
 from gradopt.methods.base import FirstOrderMethod
-from gradopt.schedules import Schedule
+from gradopt.schedules import LearningRate
 
 
 class _MomentMethod(FirstOrderMethod):
@@ -100,7 +100,7 @@ class Adam(_MomentMethod):
     Lowered: ClassVar[Any] = _Adam
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square", "largest_mean_square")
 
-    learning_rate: Schedule | float = 0.001
+    learning_rate: LearningRate = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
@@ -144,7 +144,7 @@ class AdamW(_MomentMethod):
     Lowered: ClassVar[Any] = _Adam
     slots: ClassVar[tuple[str, ...]] = Adam.slots
 
-    learning_rate: Schedule | float = 0.001
+    learning_rate: LearningRate = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.01
@@ -211,7 +211,7 @@ class Adamax(_MomentMethod):
 
     slots: ClassVar[tuple[str, ...]] = ("mean", "largest")
 
-    learning_rate: Schedule | float = 0.002
+    learning_rate: LearningRate = 0.002
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
@@ -266,7 +266,7 @@ class NAdam(_MomentMethod):
 
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square", "momentum_product")  # the last one's first element
 
-    learning_rate: Schedule | float = 0.002
+    learning_rate: LearningRate = 0.002
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
@@ -330,7 +330,7 @@ class RAdam(_MomentMethod):
 
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
 
-    learning_rate: Schedule | float = 0.001
+    learning_rate: LearningRate = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0

@@ -17,7 +17,7 @@ from gradopt._loops.embedded import Searching, Updating
 from gradopt._loops.first_order import FIRST_ORDER
 from gradopt._loops.line_search import LINE_SEARCH
 from gradopt._loops.types import Loop
-from gradopt.schedules import PerEpoch, Schedule, as_schedule
+from gradopt.schedules import LearningRate, PerEpoch, Schedule, as_schedule
 
 
 @dataclass
@@ -96,7 +96,7 @@ class FirstOrderMethod(Method):
 
     loop: ClassVar[Loop] = FIRST_ORDER
 
-    learning_rate: Schedule | float
+    learning_rate: LearningRate
 
     @property
     def has_memory(self) -> bool:

@@ -15,7 +15,7 @@ from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._core.protocol import update
 from gradopt.methods.base import FirstOrderMethod
-from gradopt.schedules import Schedule
+from gradopt.schedules import LearningRate
 
 
 @config
@@ -55,7 +55,7 @@ class Lion(FirstOrderMethod):
 
     slots: ClassVar[tuple[str, ...]] = ("momentum",)
 
-    learning_rate: Schedule | float = 0.0001
+    learning_rate: LearningRate = 0.0001
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.001
 

@@ -20,7 +20,7 @@ from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._core.protocol import update
 from gradopt.methods.base import FirstOrderMethod
-from gradopt.schedules import Schedule
+from gradopt.schedules import LearningRate
 
 
 @config
@@ -68,7 +68,7 @@ class RMSprop(FirstOrderMethod):
 
     slots: ClassVar[tuple[str, ...]] = ("mean_square", "mean_gradient", "momentum_buffer")
 
-    learning_rate: Schedule | float = 0.01
+    learning_rate: LearningRate = 0.01
     alpha: float = 0.99
     eps: float = 1e-8
     weight_decay: float = 0.0

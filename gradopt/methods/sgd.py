@@ -21,7 +21,7 @@ from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._core.protocol import update
 from gradopt.methods.base import FirstOrderMethod
-from gradopt.schedules import Schedule
+from gradopt.schedules import LearningRate
 
 
 @config
@@ -64,7 +64,7 @@ class SGD(FirstOrderMethod):
 
     slots: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
 
-    learning_rate: Schedule | float = 0.01
+    learning_rate: LearningRate = 0.01
     momentum: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False

@@ -4,7 +4,7 @@ Each is a class and the kernel under it. `schedule(k)` evaluates the kernel from
 same kernel in machine code.
 """
 
-from gradopt.schedules.base import Constant, FunctionOfCount, Schedule, as_schedule
+from gradopt.schedules.base import Constant, FunctionOfCount, LearningRate, Schedule, as_schedule
 from gradopt.schedules.composed import Join, PerEpoch, PiecewiseConstant, Warmup, per_epoch
 from gradopt.schedules.cycles import CosineWarmRestarts, Cyclic, OneCycle
 from gradopt.schedules.decays import CosineDecay, ExponentialDecay, InverseTimeDecay, PolynomialDecay, StepDecay
@@ -19,6 +19,7 @@ __all__ = [
     "FunctionOfCount",
     "InverseTimeDecay",
     "Join",
+    "LearningRate",
     "OneCycle",
     "PerEpoch",
     "PiecewiseConstant",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numba import types
@@ -63,6 +63,10 @@ class Schedule(Config):
         out = np.empty(counts.shape)
         rates(self.lower(), out.reshape(-1), np.ascontiguousarray(counts, np.int64).reshape(-1))
         return out if counts.ndim else float(out)
+
+
+# What a method takes as its learning rate: a number, a schedule, or a function of the update count.
+LearningRate: TypeAlias = Schedule | float | Callable[[int], float]
 
 
 def as_schedule(name: str, value: Any) -> Schedule:

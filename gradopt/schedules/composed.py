@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._core.protocol import rate
-from gradopt.schedules.base import Schedule, as_schedule, inner_schedule
+from gradopt.schedules.base import LearningRate, Schedule, as_schedule, inner_schedule
 
 
 @config
@@ -36,8 +37,8 @@ class PiecewiseConstant(Schedule):
     array([0.1 , 0.01])
     """
 
-    values: tuple[float, ...]
-    boundaries: tuple[int, ...]
+    values: Sequence[float]
+    boundaries: Sequence[int]
 
     def __post_init__(self) -> None:
         self._check("values", _numbers)
@@ -101,7 +102,7 @@ class Warmup(Schedule):
     array([0. , 0.1, 0.2, 0.3, 0.4, 0.2])
     """
 
-    schedule: Schedule | float
+    schedule: LearningRate
     steps: int
     start_factor: float = 0.0
 
@@ -144,8 +145,8 @@ class Join(Schedule):
     array([0.1, 0.1, 0.4, 0.2, 0.1])
     """
 
-    schedules: tuple[Schedule | float, ...]
-    boundaries: tuple[int, ...]
+    schedules: Sequence[LearningRate]
+    boundaries: Sequence[int]
 
     def __post_init__(self) -> None:
         schedules = _items("schedules", self.schedules)

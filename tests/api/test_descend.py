@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from marks import compiled_only
 from numba import njit, prange, typeof
 
 import gradopt
@@ -10,6 +9,8 @@ from gradopt import SGD, Adam, InverseTimeDecay, Network, ReduceOnPlateau, Statu
 from gradopt._compiler.kernel import _is_of_this_package
 from gradopt._core.config import config
 from gradopt._core.protocol import value_and_grad
+
+from marks import compiled_only
 
 T = np.linspace(0, 1, 12)
 CASES = [

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from marks import compiled_only
 
 from gradopt import (
     SGD,
@@ -22,6 +21,8 @@ from gradopt import (
     problems,
 )
 from gradopt._core import validate
+
+from marks import compiled_only
 
 X = np.random.default_rng(4).normal(size=(12, 3))
 NETWORK = Network([Dense(3, 2)])

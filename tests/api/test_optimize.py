@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marks import compiled_only, named
 
 import gradopt
 from gradopt import SGD, Adam, InverseTimeDecay, OptimizeResult, Status, optimize, problems
 from gradopt._core.config import config
 from gradopt._core.protocol import value_and_grad
+
+from marks import compiled_only, named
 
 VALLEY = problems.Rosenbrock(b=1.0)
 BOWL = problems.Quadratic(2.0)  # x**2

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from marks import compiled_only
 from numba.core.errors import NumbaError
 
 import gradopt
@@ -14,6 +13,8 @@ from gradopt._core.config import config
 from gradopt._core.protocol import rate, update, value_and_grad
 from gradopt.methods import FirstOrderMethod
 from gradopt.schedules import Schedule
+
+from marks import compiled_only
 
 
 @config

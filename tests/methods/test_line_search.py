@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marks import compiled_only
 from scipy.optimize import Bounds
 from scipy.optimize import minimize as scipy_minimize
 
@@ -14,6 +13,7 @@ import gradopt
 from gradopt import LBFGS, SGD, Network, NonlinearCG, RetryFromBest, Status, every, optimize, problems
 
 import naive
+from marks import compiled_only
 
 WOOD = problems.MGH(14)
 METHODS = [LBFGS(), NonlinearCG()]

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from coordinate_search import CoordinateSearch
-from marks import compiled_only
 
 import gradopt
 from gradopt import Status, optimize, problems
+
+from coordinate_search import CoordinateSearch
+from marks import compiled_only
 
 BOWL = problems.Quadratic(np.diag([1.0, 3.0, 0.5]), np.array([1.0, 1.0, -1.0]))
 MINIMIZER = [1.0, 1 / 3, -2.0]

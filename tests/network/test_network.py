@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marks import COMPILING, compiled_only
 
 from gradopt import Dense, Network, check_gradient, problems
 from gradopt._compiler import elementwise
@@ -15,6 +14,7 @@ from gradopt._numerics.elementary import exp_of_negative, sigmoid, softplus, tan
 from gradopt._numerics.matmul import product
 
 import naive
+from marks import COMPILING, compiled_only
 
 
 @elementwise

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marks import compiled_only
 
 from gradopt import SGD, Status, TraceError, check_gradient, optimize, problems
 from gradopt._compiler import COMPILING
@@ -16,6 +15,8 @@ from gradopt._core import protocol
 from gradopt._loops.line_search import search
 from gradopt._numerics.bounds import Box
 from gradopt.problems.functions.function import Function
+
+from marks import compiled_only
 
 
 def fun(x):

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from marks import compiled_only
 from scipy.optimize import curve_fit
 
 import gradopt
 from gradopt import Adam, check_gradient, optimize, problems
 
 import naive
+from marks import compiled_only
 
 T = np.linspace(-1.0, 2.0, 23)
 Y = np.sin(3 * T) + T

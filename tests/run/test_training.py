@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marks import named
 
 import gradopt
 from gradopt import SGD, ExponentialDecay, Network, Status, StepDecay, Warmup, every, optimize, per_epoch, problems
 
 import naive
+from marks import named
 
 RNG = np.random.default_rng(8)
 NET = Network.mlp([3, 4, 2], activation="tanh")

@@ -2,7 +2,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from marks import compiled_only
 
 from gradopt import (
     SGD,
@@ -27,6 +26,7 @@ from gradopt import (
 from gradopt._core.protocol import current_rate, observe
 
 import naive
+from marks import compiled_only
 
 K = np.arange(60)
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from traces import complex_step, logistic_loss
 
 from gradopt import trace
+
+from traces import complex_step, logistic_loss
 
 
 class TestArguments:

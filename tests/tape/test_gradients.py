@@ -5,15 +5,16 @@ import math
 
 import numpy as np
 import pytest
-from functions_to_trace import SMOOTH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 from scipy.optimize._numdiff import approx_derivative
-from traces import FUNCTIONS, close, complex_step
 
 from gradopt import trace
 from gradopt._tape.lower import layout
+
+from functions_to_trace import SMOOTH
+from traces import FUNCTIONS, close, complex_step
 
 # Of two arrays and x, for random compositions.
 STEPS = [

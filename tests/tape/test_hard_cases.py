@@ -3,11 +3,12 @@
 import numba
 import numpy as np
 import pytest
-from marks import compiled_only
 from scipy.optimize._numdiff import approx_derivative
-from traces import complex_step
 
 from gradopt import TraceError, optimize, trace
+
+from marks import compiled_only
+from traces import complex_step
 
 
 def swallowed(x):

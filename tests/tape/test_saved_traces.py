@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from traces import logistic_loss
 
 import gradopt
 from gradopt import optimize, trace
 from gradopt.problems import Traced
+
+from traces import logistic_loss
 
 
 class TestSaving:

@@ -4,11 +4,12 @@ import numba
 import numpy as np
 import pytest
 import scipy.optimize
-from marks import compiled_only
-from traces import rosenbrock
 
 import gradopt
 from gradopt import TraceError, optimize, trace
+
+from marks import compiled_only
+from traces import rosenbrock
 
 
 class TestInARun:

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from traces import rosenbrock
 
 from gradopt import TraceError, trace
+
+from traces import rosenbrock
 
 
 def changed(x):

@@ -6,12 +6,13 @@ import numba
 import numpy as np
 import pytest
 import scipy.optimize
-from marks import compiled_only
 from scipy.optimize._numdiff import approx_derivative
-from traces import FUNCTIONS, close, complex_step, rosenbrock
 
 import gradopt
 from gradopt import TraceError, optimize, trace
+
+from marks import compiled_only
+from traces import FUNCTIONS, close, complex_step, rosenbrock
 
 
 class TestWhatIsTraced:

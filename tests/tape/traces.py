@@ -1,6 +1,7 @@
 """What the tests of traces share: functions, and how gradients are compared."""
 
 import numpy as np
+
 from functions_to_trace import OTHERS, SMOOTH
 
 FUNCTIONS = SMOOTH | OTHERS

@@ -44,8 +44,8 @@ _SMALL = 4096
 def given(operation: str, node: Node, value: Any, in_double: bool) -> Any:
     """What an operation is given for a node that is known.
 
-    Python's numbers take the type of the arrays beside them. With `in_double`, all is computed in double precision; a view,
-    which only moves elements, needs no copy for that.
+    Python's numbers take the type of the arrays beside them. With `in_double`, all is computed in double precision; a
+    view, which only moves elements, needs no copy for that.
     """
     if node.literal is not None and not node.strong and operation in OPERATIONS:
         return node.literal

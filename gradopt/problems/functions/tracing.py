@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 from numba.extending import is_jitted
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gradopt._core import validate
 from gradopt._core.protocol import value_and_grad
@@ -27,7 +27,7 @@ _LIMIT = 200_000
 _TOLERANCE = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-2}
 
 
-def trace(fun: Callable[..., Any], x0: Any, args: Any = ()) -> Traced:
+def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
     """Write down what a function of NumPy arrays does, as a problem with an exact gradient.
 
     The function is called with stand-ins for its arrays, which note the operations. These are run, with their
@@ -74,10 +74,10 @@ def trace(fun: Callable[..., Any], x0: Any, args: Any = ()) -> Traced:
     """
     if not callable(fun):
         raise TypeError(f"fun must be a function, got {validate.shown(fun)}")
-    x0 = validate.array("x0", x0, 1)
+    start = validate.array("x0", x0, 1)
     args = args if isinstance(args, tuple) else (args,)
     with np.errstate(all="ignore"):
-        return traced(fun, args, x0, _plain_value(fun, x0, args))
+        return traced(fun, args, start, _plain_value(fun, start, args))
 
 
 def traced(

@@ -1,0 +1,36 @@
+"""What a user's type checker sees: a strict script passes, and mistakes are found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+pytest.importorskip("mypy")
+pytestmark = pytest.mark.slow
+
+
+def check(name, folder):
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(folder), name]
+    environment = os.environ | {"MYPYPATH": str(HERE.parents[1])}
+    return subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_a_strict_script_passes(tmp_path):
+    assert check("script.py", tmp_path) == []
+
+
+def test_mistakes_are_found(tmp_path):
+    source = (HERE / "mistakes.py").read_text().splitlines()
+    found = {int(line.split(":")[1]) for line in check("mistakes.py", tmp_path) if ": error:" in line}
+    first = next(i for i, line in enumerate(source, 1) if "nitt" in line)
+    assert found == set(range(first, len(source) + 1))
+
+
+def test_the_script_runs(tmp_path):
+    command = [sys.executable, str(HERE / "script.py")]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
