@@ -18,30 +18,22 @@ import numpy as np
 from gradopt._compiler import by_precision, elementwise, reinterpreted
 
 
-def _functions(
-    real: Any, integer: Any, digits: int, log_2: tuple[float, float], exp_degree: int, log_degree: int
-) -> tuple[Any, ...]:
-    """The functions of this module for one precision.
+def _exponentials(real: Any, integer: Any, digits: int, log_2: tuple[float, float], degree: int) -> tuple[Any, ...]:
+    """exp, exp for x <= 0 only, tanh and sigmoid, for one precision.
 
     real, integer : the types of x and of its bits
     digits : of the mantissa, as stored
-    log_2 : log 2 as a sum, the first part with so few digits that its product with k is exact
-    exp_degree, log_degree : of the polynomials
+    log_2 : log 2 as a sum; the first part has so few digits that its product with k is exact
+    degree : of the polynomial
     """
     shifter = real(1.5 * 2.0**digits)  # added to a number, leaves it as an integer in the last bits of the sum
     per_log_2, high, low = real(1.0 / math.log(2.0)), real(log_2[0]), real(log_2[1])
     lowest = real(math.ceil(math.log(np.finfo(real).tiny)))
     shift, bits_of_one = integer(digits), integer(real(1.0).view(integer))
     zero, one, two = real(0.0), real(1.0), real(2.0)
-    exp_first, *rest = (real(1.0 / math.factorial(i)) for i in range(exp_degree, 0, -1))
+    exp_first, *rest = (real(1.0 / math.factorial(i)) for i in range(degree, 0, -1))
     exp_rest = tuple(rest)
-    log_first, *rest = (real(2.0 / i) for i in range(log_degree, 0, -2))
-    log_rest = tuple(rest)
-    split, log_of_2 = real(math.sqrt(2.0) - 1.0), real(math.log(2.0))
     one_half, highest = real(0.5), real(0.5 * math.log(float(np.finfo(real).max)) + 1.0)
-    bits_of_root = integer(real(math.sqrt(0.5)).view(integer))
-    tiny, scale, scale_digits = real(np.finfo(real).tiny), real(2.0 ** (digits + 2)), real(digits + 2)
-    infinity, nan = real(np.inf), real(np.nan)
 
     @elementwise(inline=True)
     def parts(x):
@@ -81,6 +73,20 @@ def _functions(
         e = exp_of_negative(-abs(x))
         return (one if x >= zero else e) / (one + e)
 
+    return exp, exp_of_negative, tanh, sigmoid
+
+
+def _logarithms(
+    real: Any, integer: Any, digits: int, log_2: tuple[float, float], degree: int, exp_of_negative: Any
+) -> tuple[Any, ...]:
+    """softplus, log and log1p for one precision; the parameters as for `_exponentials`."""
+    high, low, log_of_2 = real(log_2[0]), real(log_2[1]), real(math.log(2.0))
+    zero, one, two, infinity, nan = (real(value) for value in (0.0, 1.0, 2.0, np.inf, np.nan))
+    log_first, *rest = (real(2.0 / i) for i in range(degree, 0, -2))
+    log_rest, split = tuple(rest), real(math.sqrt(2.0) - 1.0)
+    shift, bits_of_root = integer(digits), integer(real(math.sqrt(0.5)).view(integer))
+    tiny, scale, scale_digits = real(np.finfo(real).tiny), real(2.0 ** (digits + 2)), real(digits + 2)
+
     @elementwise(inline=True)
     def softplus(x):
         # log(1 + e) = log(c) + 2 artanh(q) with c = 1 or 2 and q = (1 + e - c) / (1 + e + c), abs(q) < 0.172.
@@ -114,6 +120,15 @@ def _functions(
         result = log(u) + (x - (u - one)) / u
         return result if -one < x < infinity else (-infinity if x == -one else (x if x > zero else nan))
 
+    return softplus, log, log1p
+
+
+def _functions(
+    real: Any, integer: Any, digits: int, log_2: tuple[float, float], exp_degree: int, log_degree: int
+) -> tuple[Any, ...]:
+    """The functions of this module for one precision."""
+    exp, exp_of_negative, tanh, sigmoid = _exponentials(real, integer, digits, log_2, exp_degree)
+    softplus, log, log1p = _logarithms(real, integer, digits, log_2, log_degree, exp_of_negative)
     return exp, exp_of_negative, log, log1p, tanh, sigmoid, softplus
 
 
