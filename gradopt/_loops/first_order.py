@@ -26,7 +26,7 @@ def iterate(problem, method, steering, arrays, progress, tests, record, iterates
 
     problem, method : lowered
     steering : Steering
-    memory : Memory, written
+    arrays : RunArrays, written
     progress : Progress
     tests : StopTests
     record : Record, written, at least `iterates` rows or none

@@ -9,7 +9,7 @@ from gradopt._core.protocol import direction, first_step, new_slots, update_memo
 from gradopt._core.status import Status
 from gradopt._loops.recording import note_lowest, write_row
 from gradopt._loops.stop_tests import finite, step_verdict, value_verdict
-from gradopt._loops.types import RUNNING, Loop
+from gradopt._loops.types import RUNNING, Loop, Progress, RunArrays
 from gradopt._loops.wolfe import Bracket, WolfeConditions, assess_step
 from gradopt._numerics.bounds import move, predicted_change, slope_along, stationary
 from gradopt._numerics.vectors import copy, epsilon, norm
@@ -24,11 +24,9 @@ _NOISE = 10.0
 def search(problem, method, steering, arrays, progress, tests, record, iterates):
     """Run the descent for so many iterates, the start among them, or until a test stops it.
 
-    The inner loop evaluates one point at a time: the start, or steps along the direction until one is acceptable.
-
     problem, method : lowered
     steering : Steering, of which only the box matters
-    memory : Memory, written
+    arrays : RunArrays, written
     progress : Progress, whose rate is the last step
     tests : StopTests
     record : Record, written, at least `iterates` rows or none
@@ -42,50 +40,16 @@ def search(problem, method, steering, arrays, progress, tests, record, iterates)
     x, grad = on_stack(static_length, arrays.x), on_stack(static_length, arrays.grad)
     new_x, new_grad = on_stack(static_length, arrays.new_x), on_stack(static_length, arrays.new_grad)
     best_x, slots = on_stack(static_length, arrays.best_x), borrowed(arrays.slots)
-    d = slots[0]
+    schedule_state = borrowed(arrays.schedule_state)
     nit, memory_starts_at, nfev, fun, best_fun, step = progress
-    best_is_x = False
-    noise = _NOISE * epsilon(x)
-    status = RUNNING
+    best_is_x, status = False, RUNNING
 
     for row in range(iterates):
         moved = nfev > 0
-        tries, settled, restarted = 0, False, nit == memory_starts_at
-        slope, expected_gain = 0.0, np.inf
-        bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
-        while True:
-            if moved and tries == 0:
-                restarted, slope = _downhill(method, slots, static_length, box, x, grad, restarted)
-                step = first_step(method, slots, slope)
-                bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
-                if not restarted and step == 1.0:  # twice what a quadratic objective would lose by this step
-                    expected_gain = -slope
-            if moved:
-                move(box, new_x, x, d, step)
-            new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
-            nfev += 1
-            if not moved or settled:
-                break
-
-            tries += 1
-            new_slope = slope_along(static_length, box, new_x, d, new_grad)
-            change = predicted_change(box, grad, x, new_x, step, slope)
-            conditions = WolfeConditions(fun, -method.curvature * slope, noise * abs(fun), box is not None)
-            accepted, bracket, step_to_try = assess_step(conditions, bracket, step, new_fun, new_slope, change)
-            if accepted:
-                break
-            if new_fun < best_fun and finite(new_fun, new_slope):
-                best_fun, best_is_x = new_fun, False
-                copy(best_x, new_x)
-            step, settled, exhausted = _next_try(bracket, step_to_try, tries, method.max_line_search, noise)
-            if new_fun == -np.inf:
-                status = _NON_FINITE
-                break
-            if exhausted and restarted:
-                status = _failure(tests.ftol, expected_gain, fun, new_fun)
-                break
-            if exhausted:
-                tries, restarted = 0, True
+        here = RunArrays(static_length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
+        so_far = Progress(nit, memory_starts_at, nfev, fun, best_fun, step)
+        status, new_fun, so_far, best_is_x = _acceptable_point(problem, method, box, here, so_far, tests, best_is_x)
+        nfev, best_fun, step = so_far.nfev, so_far.best_fun, so_far.rate
         if status != RUNNING:
             break
 
@@ -112,6 +76,58 @@ def search(problem, method, steering, arrays, progress, tests, record, iterates)
     copy_back(static_length, arrays.grad, grad)
     copy_back(static_length, arrays.best_x, best_x)
     return status, nit, memory_starts_at, nfev, fun, best_fun, step
+
+
+@kernel(inline=True)
+def _acceptable_point(problem, method, box, arrays, progress, tests, best_is_x):
+    """Evaluate the start, or points along a direction until one is acceptable, at new_x and new_grad.
+
+    Where none is acceptable, the search begins again along the direction of a method that remembers nothing, once.
+    Points are evaluated at one place of the code, so that the problem's kernel is compiled into the loop once.
+
+    Returns (status, the objective there, progress with other nfev, best_fun and rate, best_is_x).
+    """
+    static_length, x, grad, new_x, new_grad, best_x, slots, _, work = arrays
+    nit, memory_starts_at, nfev, fun, best_fun, step = progress
+    d, noise = slots[0], _NOISE * epsilon(x)
+    moved, status = nfev > 0, RUNNING
+    tries, settled, restarted = 0, False, nit == memory_starts_at
+    slope, expected_gain = 0.0, np.inf
+    bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
+    while True:
+        if moved and tries == 0:
+            restarted, slope = _downhill(method, slots, static_length, box, x, grad, restarted)
+            step = first_step(method, slots, slope)
+            bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
+            if not restarted and step == 1.0:  # twice what a quadratic objective would lose by this step
+                expected_gain = -slope
+        if moved:
+            move(box, new_x, x, d, step)
+        new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
+        nfev += 1
+        if not moved or settled:
+            break
+
+        tries += 1
+        new_slope = slope_along(static_length, box, new_x, d, new_grad)
+        change = predicted_change(box, grad, x, new_x, step, slope)
+        conditions = WolfeConditions(fun, -method.curvature * slope, noise * abs(fun), box is not None)
+        accepted, bracket, step_to_try = assess_step(conditions, bracket, step, new_fun, new_slope, change)
+        if accepted:
+            break
+        if new_fun < best_fun and finite(new_fun, new_slope):
+            best_fun, best_is_x = new_fun, False
+            copy(best_x, new_x)
+        step, settled, exhausted = _next_try(bracket, step_to_try, tries, method.max_line_search, noise)
+        if new_fun == -np.inf:
+            status = _NON_FINITE
+            break
+        if exhausted and restarted:
+            status = _failure(tests.ftol, expected_gain, fun, new_fun)
+            break
+        if exhausted:
+            tries, restarted = 0, True
+    return status, new_fun, Progress(nit, memory_starts_at, nfev, fun, best_fun, step), best_is_x
 
 
 @kernel(inline=True)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from marks import compiled_only
+
 HERE = Path(__file__).parent
 
 pytest.importorskip("mypy")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, compiled_only]  # once is enough
 
 
 def check(name, folder):
