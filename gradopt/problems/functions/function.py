@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -49,35 +49,80 @@ def _nothing() -> TupleInMemory:
     return TupleInMemory(((),))
 
 
-def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> Problem:
-    """The problem that a callable is: its trace, where that can be had and no other gradient is wanted.
+class FirstCall(NamedTuple):
+    """The plain Python call at the start, which shows a wrong result or an exception as it is."""
 
-    The parameters are those of `Function`; jac may be "trace" too, which raises TraceError if that is not possible.
+    value: Any  # the objective, or (objective, gradient) with jac=True
+    seconds: float
+
+
+def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> Problem:
+    """The problem for a callable: its trace if possible, unless another gradient is asked for.
+
+    The parameters are those of `Function`; jac may also be "trace", which raises TraceError if that is not possible.
     """
     insists = isinstance(jac, str) and jac == "trace"
-    function = Function(fun, None if insists else jac, args, x0, box)
-    if jac is not None and not insists:
-        return function
-    inside = None if box is None else lambda x: np.clip(x, box.low, box.high)
-    reason = _untraceable.get(_case(function)) if _untraceable and not insists else None
-    if reason is None:
-        try:
-            problem = traced(fun, function.args, x0, function.value_at_start, calls=1, inside=inside)
-            if insists or problem.has_slope_at_start:
-                return problem
-            reason = "at x0 its gradient would be NaN or infinite"  # elsewhere it may not
-        except TraceError as error:
-            if insists:
-                raise
-            reason = _untraceable[_case(function)] = str(error)
-    function.why_not_traced = reason
-    return function
+    jac, args = None if insists else jac, args if isinstance(args, tuple) else (args,)
+    first, reason = first_call(fun, jac, args, x0), None
+    if jac is None:
+        case = _case(fun, args, x0)
+        reason = _untraceable.get(case) if not insists else None
+        if reason is None:
+            inside = None if box is None else lambda x: np.clip(x, box.low, box.high)
+            try:
+                tracing = traced(fun, args, x0, first.value, calls=1, inside=inside)
+                if insists or tracing.slope_at_start:
+                    return tracing.problem
+                reason = "at x0 its gradient would be NaN or infinite"  # elsewhere it may not
+            except TraceError as error:
+                if insists:
+                    raise
+                reason = _untraceable[case] = str(error)
+    return Function(fun, jac, args, x0, box, first, reason)
 
 
-def _case(function: Function) -> Any:
-    """What decides on whether a function can be traced."""
-    args = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else identity(a) for a in function.args)
-    return identity(function.fun), function.n, args
+def _case(fun: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> Any:
+    """What decides whether a function can be traced."""
+    kinds = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else identity(a) for a in args)
+    return identity(fun), x0.size, kinds
+
+
+def first_call(fun: Any, jac: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> FirstCall:
+    """Call a user's function once at the start, and its jac if that is a function."""
+    if not (jac is None or jac is True or callable(jac) or (isinstance(jac, str) and jac in _SOURCES)):
+        choices = "a function that returns the gradient, True if fun returns (value, gradient), None, or one of"
+        ways = ", ".join(map(repr, ("trace", *_SOURCES)))
+        raise TypeError(f"jac must be {choices} {ways}, got {validate.shown(jac)}")
+    started = time.perf_counter()
+    try:
+        answers = [part(x0.copy(), *args) for part in _python_parts(fun, jac)[: 1 + callable(jac)]]
+    except TypeError as error:
+        if args == () and "missing" in str(error):
+            error.add_note("Further arguments of the function belong in args=(...).")
+        raise
+    return FirstCall(answers[0], time.perf_counter() - started)
+
+
+def _python_parts(fun: Any, jac: Any) -> tuple[Any, ...]:
+    """The user's functions in plain Python, with a check of what they return."""
+
+    def value(x: Any, *args: Any) -> float:
+        return _real(fun(x, *args))
+
+    def gradient(x: Any, *args: Any) -> NDArray[Any]:
+        return _gradient("what jac returns", jac(x, *args), x)
+
+    def both(x: Any, *args: Any) -> tuple[float, NDArray[Any]]:
+        answer = fun(x, *args)
+        if not isinstance(answer, tuple) or len(answer) != 2:
+            raise TypeError(f"with jac=True, fun must return (value, gradient), got {validate.shown(answer)}")
+        return _real(answer[0]), _gradient("the gradient that fun returns", answer[1], x)
+
+    if jac is True:
+        return (both,)
+    if callable(jac):
+        return value, gradient
+    return (value, fun) if jac == "cs" else (value,)
 
 
 class Function(Problem):
@@ -98,32 +143,32 @@ class Function(Problem):
         The start.
     box : Box or None
         Outside of which the function is not evaluated.
+    first : FirstCall, optional
+        The first call, if it has been made.
+    why_not_traced : str, optional
+        Why the function is not traced, for the message.
     """
 
     Lowered = ProblemByAddress.Lowered
 
-    def __init__(self, fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> None:
-        if not (jac is None or jac is True or callable(jac) or (isinstance(jac, str) and jac in _SOURCES)):
-            choices = "a function that returns the gradient, True if fun returns (value, gradient), None, or one of"
-            ways = ", ".join(map(repr, ("trace", *_SOURCES)))
-            raise TypeError(f"jac must be {choices} {ways}, got {validate.shown(jac)}")
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        jac: Any,
+        args: Any,
+        x0: NDArray[Any],
+        box: Box | None = None,
+        first: FirstCall | None = None,
+        why_not_traced: str | None = None,
+    ) -> None:
         self.fun, self._x0 = fun, x0
-        self.jac: Any = _DEFAULT if jac is None else jac
         self.args = args if isinstance(args, tuple) else (args,)
+        first = first or first_call(fun, jac, self.args, x0)
+        self.jac: Any = _DEFAULT if jac is None else jac
         if isinstance(self.jac, str):  # only differences look at bounds
             infinite = np.full_like(x0, np.inf)
             self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
-        started = time.perf_counter()
-        try:
-            answers = [slice_of(x0.copy(), *self.args) for slice_of in self._python_parts()[: 1 + callable(jac)]]
-        except TypeError as error:
-            if self.args == () and "missing" in str(error):
-                error.add_note("Further arguments of the function belong in args=(...).")
-            raise
-        self.value_at_start: Any = answers[0]
-        self.why_not_traced: str | None = None
-        self._seconds = time.perf_counter() - started
-        self._calls_before = 1
+        self._why_not_traced, self._seconds, self._calls_before = why_not_traced, first.seconds, 1
         self._lowered: Any = None
 
     def __repr__(self) -> str:
@@ -140,7 +185,7 @@ class Function(Problem):
     @property
     def gradient_source(self) -> str | None:
         source = _SOURCES.get(self.jac) if isinstance(self.jac, str) else None
-        return source if self.why_not_traced is None else f"{source}, as it can't be traced: {self.why_not_traced}"
+        return source if self._why_not_traced is None else f"{source}, as it can't be traced: {self._why_not_traced}"
 
     @property
     def interpreted(self) -> bool:
@@ -202,7 +247,7 @@ class Function(Problem):
     def _in_python(self) -> Callable[..., float]:
         """evaluate(grad, work, x), run by the interpreter."""
         data = self._data()
-        evaluate = self._maker(*self._python_parts(), lambda address: data)
+        evaluate = self._maker(*_python_parts(self.fun, self.jac), lambda address: data)
         return lambda grad, work, x: float(evaluate(0, grad, work, x))
 
     @property
@@ -231,30 +276,9 @@ class Function(Problem):
             return fun, compiled_function(self.fun, (complex_x, *given[1:]), _is_complex)
         return (fun,)
 
-    def _python_parts(self) -> tuple[Any, ...]:
-        """The same for the interpreter, with a look at what they return."""
-
-        def fun(x: Any, *args: Any) -> float:
-            return _real(self.fun(x, *args))
-
-        def jac(x: Any, *args: Any) -> NDArray[Any]:
-            return _gradient("what jac returns", self.jac(x, *args), x)
-
-        def both(x: Any, *args: Any) -> tuple[float, NDArray[Any]]:
-            answer = self.fun(x, *args)
-            if not isinstance(answer, tuple) or len(answer) != 2:
-                raise TypeError(f"with jac=True, fun must return (value, gradient), got {validate.shown(answer)}")
-            return _real(answer[0]), _gradient("the gradient that fun returns", answer[1], x)
-
-        if self.jac is True:
-            return (both,)
-        if callable(self.jac):
-            return fun, jac
-        return (fun, self.fun) if self.jac == "cs" else (fun,)
-
     def value(self, x: Any) -> float:
         x = self.checked("x", x, finite=False)
-        answer = self._python_parts()[0](x, *self.args)
+        answer = _python_parts(self.fun, self.jac)[0](x, *self.args)
         return float(answer[0] if self.jac is True else answer)
 
     def value_and_grad(self, x: Any) -> tuple[float, NDArray[Any]]:
@@ -270,7 +294,9 @@ class Function(Problem):
             value = protocol.value_and_grad(self._lowered, by_step, self.workspace(x.dtype), x)
         except (TypeError, AttributeError) as error:
             raise ValueError(f"jac='cs' needs a function that takes complex numbers: {error}") from None
-        differ = differences.three_point(self._python_parts()[0], lambda address: (self.args, self._low, self._high))
+        differ = differences.three_point(
+            _python_parts(self.fun, self.jac)[0], lambda address: (self.args, self._low, self._high)
+        )
         differ(0, by_differences, np.empty_like(x), x)
         self._calls_before += self._calls_each + 1 + 2 * int(np.count_nonzero(movable))
         eps = np.finfo(x.dtype).eps

@@ -57,10 +57,11 @@ class Traced(Problem):
         frozen: frozenset[Any],
         name: str,
         values: dict[int, NDArray[Any]] | None = None,
+        calls_before: int = 0,
     ) -> None:
         self.tape, self._x0, self._args, self._frozen, self._name = tape, x0, args, frozen, name
         self._values = values or {}
-        self.calls_before, self.has_slope_at_start = 0, True
+        self._calls_before = calls_before
         self._programs: dict[Any, Any] = {}
 
     def __repr__(self) -> str:
@@ -87,7 +88,7 @@ class Traced(Problem):
         return 1e-8 * (self.tape.work + 10)
 
     def calls(self, evaluations: int) -> tuple[int, int]:
-        return self.calls_before + evaluations, evaluations
+        return self._calls_before + evaluations, evaluations
 
     def workspace(self, dtype: Any) -> Any:
         return self.tape.workspace(np.dtype(dtype), self._values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.core.errors import NumbaError
@@ -25,6 +25,13 @@ _LIMIT = 200_000
 
 # How far the tape may be from the function, relative, before it is taken for another function.
 _TOLERANCE = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-2}
+
+
+class Tracing(NamedTuple):
+    """What came of tracing a function."""
+
+    problem: Traced
+    slope_at_start: bool  # whether the gradient is finite at x0 if the objective is
 
 
 def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
@@ -77,7 +84,7 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
     start = validate.array("x0", x0, 1)
     args = args if isinstance(args, tuple) else (args,)
     with np.errstate(all="ignore"):
-        return traced(fun, args, start, _plain_value(fun, start, args))
+        return traced(fun, args, start, _plain_value(fun, start, args)).problem
 
 
 def traced(
@@ -88,7 +95,7 @@ def traced(
     *,
     calls: int = 0,
     inside: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
-) -> Traced:
+) -> Tracing:
     """The same for checked arguments.
 
     value : of the function at x0
@@ -107,34 +114,39 @@ def traced(
         )
     second.graph.dissolve()
     try:
-        problem = Traced(Tape(result), x0, taken, frozenset(first.frozen), name)
+        tape = Tape(result)
     except Exception as error:
         raise TraceError(
             f"no gradient could be made of the trace of {name}: {type(error).__name__}: {error}"
         ) from error
-    # At x0 much may be 0 that is not elsewhere. The slope is small enough for where the function is defined.
-    other = x0 + (0.01 * np.maximum(1.0, np.abs(x0)) * (1.0 + 0.5 * np.sin(np.arange(x0.size)))).astype(x0.dtype)
-    points = [(x0, value)]
-    try:
-        other = other if inside is None else inside(other)
-        with np.errstate(all="ignore"):
-            points.append((other, _plain_value(fun, other, args)))
-        calls += 1
-    except Exception:
-        pass  # the function is not defined there
+    points = [(x0, value), *_second_point(fun, args, x0, inside)]
+    problem = Traced(tape, x0, taken, frozenset(first.frozen), name, calls_before=calls + len(points) - 1)
     scale = max((abs(wanted) for _, wanted in points if np.isfinite(wanted)), default=0.0)
-    lowered, work, grad = problem.lower(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0)
+    lowered, work, grad, slope_at_start = problem.lower(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0), True
     for x, wanted in points:
         ours = value_and_grad(lowered, grad, work, x)
         if x is x0:
-            problem.has_slope_at_start = bool(np.isfinite(grad).all()) or not np.isfinite(ours)
+            slope_at_start = bool(np.isfinite(grad).all()) or not np.isfinite(ours)
         if not _agrees(ours, wanted, scale, x0.dtype):
             raise TraceError(
                 f"{name} is {wanted:.10g} where its trace gives {ours:.10g}: it treats arrays otherwise than their"
                 " stand-ins, or changes arrays in place"
             )
-    problem.calls_before = calls
-    return problem
+    return Tracing(problem, slope_at_start)
+
+
+def _second_point(
+    fun: Callable[..., Any], args: tuple[Any, ...], x0: NDArray[Any], inside: Callable[[Any], Any] | None
+) -> list[tuple[NDArray[Any], float]]:
+    """A point near x0 and the function there, if it is defined there: at x0 much may be 0 that is not elsewhere."""
+    # The step is small enough for where the function is defined.
+    other = x0 + (0.01 * np.maximum(1.0, np.abs(x0)) * (1.0 + 0.5 * np.sin(np.arange(x0.size)))).astype(x0.dtype)
+    try:
+        other = other if inside is None else inside(other)
+        with np.errstate(all="ignore"):
+            return [(other, _plain_value(fun, other, args))]
+    except Exception:
+        return []
 
 
 def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copies) -> tuple[Trace, Node]:
