@@ -1,4 +1,4 @@
-"""Everything that depends on how Numba works: flags, caching, dispatch, memory, floating-point modes."""
+"""Everything that depends on how Numba works: flags, caching, dispatch, memory and floating-point modes."""
 
 from gradopt._compiler.arrays import (
     borrowed,

@@ -1,8 +1,8 @@
 """Arrays inside compiled loops: without reference counts, and in registers where they are small.
 
 Numba counts references to arrays with atomic instructions, at several nanoseconds each. A loop whose caller keeps all
-arrays alive needs none of that: it works on `borrowed` values. Arrays of a length that is known to the compiler can
-live on the stack, from where LLVM moves their elements into registers: `on_stack`.
+arrays alive does not need that: it works on `borrowed` values. Arrays whose length the compiler knows can live on the
+stack, from where LLVM moves their elements into registers: `on_stack`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Tuple: Any = types.BaseTuple  # heterogeneous, uniform and named ones
 
 
 def borrowed(value: Any) -> Any:
-    """The same array, or (named) tuple with arrays in it, without ownership: valid while the caller keeps it alive."""
+    """The same array or (named) tuple of arrays without ownership, valid while the caller keeps it alive."""
     return value
 
 
@@ -33,15 +33,15 @@ def on_stack(static_length: tuple[int, ...] | None, array: Any) -> Any:
     Parameters
     ----------
     static_length : tuple of n numbers, or None
-        Its own length n is that of every array; None leaves the arrays where they are, without ownership.
-    array : array (n,), C order, or tuple of such
+        The length n of the tuple is that of every array; None leaves the arrays where they are, without ownership.
+    array : array (n,), C order, or tuple of such arrays
         Read.
     """
     return array
 
 
 def matrix(vector: Any, start: int, rows: int, columns: int) -> Any:
-    """The matrix (rows, columns), C order, that begins in a C-order array at `start`; without ownership or checks."""
+    """The matrix (rows, columns), C order, that begins at `start` of a C-order array; without ownership or checks."""
     return vector.reshape(-1)[start : start + rows * columns].reshape(rows, columns)
 
 
@@ -51,30 +51,30 @@ def slice_of(vector: Any, start: int, length: int) -> Any:
 
 
 def repeated(vector: Any, start: int, rows: int, columns: int) -> Any:
-    """The matrix (rows, columns) each of whose rows is the part of a vector at `start`; to be read, by its strides."""
-    if rows == 0:  # there may be no such part
+    """The matrix (rows, columns) whose rows are all vector[start : start + columns]; read only, with a stride of 0."""
+    if rows == 0:  # the vector may be too short then
         return vector[:0].reshape(0, columns)
     return np.broadcast_to(vector[start : start + columns], (rows, columns))
 
 
 def in_place(X: Any, rows: Any, like: Any) -> Any:
-    """Those rows of a matrix as a matrix, without copies or ownership; without rows where that can't be.
+    """Some rows of a matrix as a matrix without copy or ownership; a matrix of 0 rows where that is not possible.
 
     Parameters
     ----------
     X : array (m, n)
-        It must be in C order.
+        Must be in C order.
     rows : int64 array
-        They must follow one another.
+        Must be consecutive.
     like : float array, C order
-        Whose dtype X is to have.
+        X must have its dtype.
     """
     consecutive = np.array_equal(rows, rows[:1] + np.arange(rows.size))
     return X[rows[0] : rows[0] + rows.size] if consecutive and X.dtype == like.dtype else X[:0]
 
 
 def copied(value: Any) -> Any:
-    """The same (named) tuple of arrays, with copies of all arrays in it; numbers as they are."""
+    """The same (named) tuple with a copy of each array in it; numbers stay as they are."""
     if isinstance(value, tuple):
         items = [copied(item) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
@@ -82,21 +82,21 @@ def copied(value: Any) -> Any:
 
 
 def zeros_for(count: tuple[int, ...], array: Any) -> tuple[Any, ...]:
-    """As many arrays of zeros like `array` as the tuple has items."""
+    """A tuple of arrays of zeros like `array`, one per item of `count`."""
     return tuple(np.zeros_like(array) for _ in count)
 
 
 def swapped(static_length: tuple[int, ...] | None, first: Any, second: Any) -> tuple[Any, Any]:
     """Two arrays with the contents of `second` and of `first`.
 
-    Large arrays change names. Those on the stack change contents: they would not stay in registers if a name stood now
-    for the one, now for the other.
+    Large arrays swap names. Arrays on the stack swap contents: they would not stay in registers if one name could mean
+    either of them.
     """
     return second, first
 
 
 def copy_back(static_length: tuple[int, ...] | None, target: Any, source: Any) -> None:
-    """Copy to `target`, outside the loop, what the loop holds in `source`: an array, or the same tuple of arrays."""
+    """Copy an array or tuple of arrays from `source`, which the loop holds, to `target`, which its caller holds."""
     if not isinstance(source, tuple):
         target[:] = source
 
@@ -155,8 +155,8 @@ def _on_stack(context: Any, builder: Any, static_length: int, numba_type: Any, v
     return array._getvalue()
 
 
-# Lowered directly, so that the stack frame is the caller's. Not by overloads inlined with inline="always": Numba then
-# removes writes to arrays that a function returned and that are not read again, such as those to a borrowed history.
+# These functions are lowered directly, so that the stack frame is the caller's. Overloads with inline="always" do not
+# work: Numba then removes writes to arrays that a function returned and nobody reads again, as to a borrowed history.
 
 
 @type_callable(borrowed)
@@ -170,17 +170,17 @@ def _lower_borrowed(context: Any, builder: Any, signature: Any, arguments: Any) 
 
 
 @type_callable(on_stack)
-def _stacked(context):
+def _on_stack_type(context):
     return lambda static_length, array: array
 
 
 @lower_builtin(on_stack, types.none, types.Any)
-def _lower_not_stacked(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _lower_not_on_stack(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return _without_owner(context, builder, signature.args[1], arguments[1])
 
 
 @lower_builtin(on_stack, types.UniTuple, types.Any)
-def _lower_stacked(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _lower_on_stack(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return _on_stack(context, builder, len(signature.args[0]), signature.args[1], arguments[1])
 
 
@@ -209,18 +209,18 @@ def _row_stride(context: Any, builder: Any, signature: Any, columns: Any, item_s
 
 
 @type_callable(slice_of)
-def _part(context):
+def _slice_of(context):
     return lambda vector, start, length: vector
 
 
 @lower_builtin(slice_of, types.Array, types.Integer, types.Integer)
-def _lower_part(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _lower_slice_of(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     start, length = _as_indices(context, builder, signature, arguments)
     return _view_of(context, builder, signature, arguments[0], start, [length], [_item_size(context, signature)])
 
 
 def _as_indices(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
-    """The arguments after the vector."""
+    """The arguments after the vector, as intp."""
     given = zip(arguments[1:], signature.args[1:], strict=True)
     return [context.cast(builder, value, numba_type, types.intp) for value, numba_type in given]
 
@@ -233,7 +233,7 @@ def _item_size(context: Any, signature: Any) -> Any:
 def _view_of(
     context: Any, builder: Any, signature: Any, vector: Any, start: Any, shape: list[Any], strides: list[Any]
 ) -> Any:
-    """The array that begins in a vector at `start`, without owner."""
+    """The array that begins at `start` of a vector, without owner."""
     array = make_array(signature.return_type)(context, builder)
     populate_array(
         array,
@@ -247,18 +247,18 @@ def _view_of(
 
 
 @type_callable(copy_back)
-def _keep(context):
+def _copy_back(context):
     return lambda static_length, target, source: types.void
 
 
 @lower_builtin(copy_back, types.UniTuple, types.Any, types.Any)
-def _lower_keep(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _lower_copy_back(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     _off_stack(context, builder, len(signature.args[0]), signature.args[1], arguments[1], arguments[2])
     return context.get_dummy_value()
 
 
 @lower_builtin(copy_back, types.none, types.Any, types.Any)
-def _lower_keep_in_place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _lower_copy_back_in_place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     _, numba_type, _ = signature.args
     if isinstance(numba_type, types.Array):  # tuples of arrays are where they were
         target, source = (make_array(numba_type)(context, builder, array) for array in arguments[1:])
@@ -308,7 +308,7 @@ def _plain(typing_context: Any, named: Any) -> Any:
 
 @intrinsic
 def _of_class(typing_context: Any, named: Any, plain: Any) -> Any:
-    """A tuple as one of the class of `named`."""
+    """A tuple as an instance of the class of `named`."""
     return named(named, plain), _as_tuple
 
 
@@ -319,7 +319,7 @@ def _as_tuple(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
 
 
 @overload(swapped, jit_options=STRICT | INLINE)
-def _exchanged(static_length, first, second):
+def _swapped(static_length, first, second):
     if isinstance(static_length, types.NoneType):
         return lambda static_length, first, second: (second, first)
 

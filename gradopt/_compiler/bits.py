@@ -11,8 +11,8 @@ from numba.extending import intrinsic, overload
 
 from gradopt._compiler.kernel import COMPILING, CONTRACTED, INLINE
 
-_TWIN: dict[Any, Any] = {types.float32: types.int32, types.float64: types.int64}
-_TWIN |= {integer: real for real, integer in _TWIN.items()}
+_SAME_BITS: dict[Any, Any] = {types.float32: types.int32, types.float64: types.int64}
+_SAME_BITS |= {integer: real for real, integer in _SAME_BITS.items()}
 
 
 @intrinsic
@@ -20,7 +20,7 @@ def _reinterpreted(typing_context: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
 
-    return _TWIN[value](value), generate
+    return _SAME_BITS[value](value), generate
 
 
 def _view(value: Any) -> Any:
@@ -33,9 +33,9 @@ reinterpreted: Any = _reinterpreted if COMPILING else _view
 
 
 def by_precision(single: Callable[..., Any], double: Callable[..., Any]) -> Any:
-    """One function of two compiled ones, chosen by its argument x: `single` for float32, else `double`.
+    """A function that calls `single` if its argument x is float32, else `double`; both are compiled functions.
 
-    It becomes part of compiled callers, which are `elementwise`.
+    It becomes part of compiled callers, which must be `elementwise`.
     """
 
     def function(x: Any) -> Any:

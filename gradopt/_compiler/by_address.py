@@ -1,8 +1,8 @@
 """Functions that compiled code calls by their address.
 
-Numba compiles a function into its callers and chooses both by type, so a loop that is handed a function of a user's is
-compiled anew for it, and never cached on disk. A loop that is handed an address, and the address of the function's
-data, is compiled once for all functions. What it calls must have been compiled for the very same argument types.
+Numba compiles a function into its callers and chooses both by type, so a loop that receives a user's function is
+compiled again for each one, and never cached on disk. A loop that receives the addresses of a function and of its data
+is compiled once for all functions. The function must have been compiled for exactly the argument types of the call.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _Plain: Any = (types.Number, types.Boolean, types.NoneType)
 
 
 def address_of(dispatcher: Any, argument_types: tuple[Any, ...]) -> int:
-    """Where the machine code of a compiled function lies, for as long as the function lives; compiles it if need be."""
+    """The address of a function's machine code, valid as long as the function lives; compiles it if necessary."""
     if argument_types not in dispatcher.overloads:
         dispatcher.compile(argument_types)
     result = dispatcher.overloads[argument_types]
-    assert result.signature.return_type == types.float64  # else the caller would read something else
+    assert result.signature.return_type == types.float64  # else the caller would misread the result
     return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
 
 
 @intrinsic
 def call_at(typing_context: Any, address: Any, arguments: Any) -> Any:
-    """Call the function at an address, which returns a float64; its exceptions pass through."""
+    """Call the function at an address; it returns a float64, and its exceptions pass through."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         function_type = context.call_conv.get_function_type(types.float64, arguments.types)
@@ -53,7 +53,7 @@ _types: dict[Any, Any] = {}
 
 
 def type_of(value: Any) -> Any:
-    """The Numba type of a value, as numba.typeof gives it; of arrays, floats and tuples of them ten times sooner."""
+    """The Numba type of a value, as from numba.typeof; ten times faster for arrays, floats and tuples of these."""
     kind = _kind(value)
     if kind is None:
         return typeof(value)
@@ -64,7 +64,7 @@ def type_of(value: Any) -> Any:
 
 
 def _kind(value: Any) -> Any:
-    """What decides on the type of a value; None where that is not known here."""
+    """A key that determines the Numba type of a value; None for other values than arrays, floats and their tuples."""
     if type(value) is np.ndarray:
         flags = value.flags
         return value.dtype, value.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned
@@ -75,17 +75,17 @@ def _kind(value: Any) -> Any:
 
 
 class TupleInMemory:
-    """A tuple in the form in which compiled code holds it, at an address.
+    """A tuple at an address, in the form in which compiled code holds it.
 
     Parameters
     ----------
     value : tuple
-        Of numbers, arrays, None, and tuples of these; kept alive.
+        Numbers, arrays, None, and tuples of these; kept alive.
 
     Raises
     ------
     TypeError
-        Something else is in it.
+        If it contains anything else.
     """
 
     def __init__(self, value: tuple[Any, ...]) -> None:
@@ -101,10 +101,10 @@ class TupleInMemory:
 
 
 def _words(value: tuple[Any, ...]) -> list[int] | None:
-    """A tuple of arrays as compiled code holds it, word by word; None of other tuples, which `_store` knows.
+    """A tuple of arrays, word by word, as compiled code holds it; None for other tuples, which `_store` handles.
 
-    An array is the owner and the parent, which are left out, its number of elements, their size, the address, shape and
-    strides.
+    An array consists of owner and parent, both left empty, its number of elements, their size, the address, the shape
+    and the strides.
     """
     words: list[int] = []
     for array in value:
@@ -115,7 +115,7 @@ def _words(value: tuple[Any, ...]) -> list[int] | None:
 
 
 def unpacking(packed_type: Any) -> Callable[[int], tuple[Any, ...]]:
-    """The function that gives the tuple at an address, for compiled code; it does not own its arrays."""
+    """The function with which compiled code reads the tuple at an address; the tuple does not own its arrays."""
 
     @intrinsic
     def unpack(typing_context: Any, address: Any) -> Any:
@@ -130,7 +130,7 @@ def unpacking(packed_type: Any) -> Callable[[int], tuple[Any, ...]]:
 
 @functools.cache
 def _size(numba_type: Any) -> int:
-    """How many times eight bytes a value takes at most; a TypeError if it may own what nobody would release."""
+    """An upper bound on the size of a value, in units of 8 bytes; a TypeError if nobody could release what it owns."""
     _require_plain(numba_type)
     context = cpu_target.target_context
     return int(context.get_abi_sizeof(context.get_value_type(numba_type))) // 8 + 1
@@ -159,5 +159,5 @@ def _stored(typing_context: Any, memory: Any, value: Any) -> Any:
 
 @kernel
 def _store(memory, value):
-    """Write a tuple, its arrays without owners, to memory, an int64 array."""
+    """Write a tuple, its arrays without owners, to the int64 array `memory`."""
     _stored(memory, borrowed(value))

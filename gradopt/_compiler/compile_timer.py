@@ -1,4 +1,4 @@
-"""How long Numba compiles."""
+"""The time that Numba spends compiling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from numba.core import event
 
 
 class CompileTimer:
-    """Within the block, sums up in `seconds` what Numba spends on compilation; loading from the disk cache is none."""
+    """Within the block, sums up in `seconds` the time that Numba compiles, not counting loads from the disk cache."""
 
     def __init__(self) -> None:
         self._listener = event.TimingListener()

@@ -12,7 +12,7 @@ from numba.extending import overload
 
 from gradopt._compiler.kernel import COMPILING, INLINE, REORDERED, STRICT, kernel
 
-# Where the compiler is off, NumPy's numbers are to be as silent about overflow as machine code is.
+# Without the compiler, NumPy must be as silent about overflow as machine code is.
 silent = np.errstate(all="ignore")
 
 
@@ -21,13 +21,13 @@ def generic(
 ) -> Any:
     """Make a generic function from its signature and docstring.
 
-    The first argument is what `Config.lower` returns: a NamedTuple whose class stands for the configuration's. In
-    compiled code the implementation for that class becomes part of the caller. A call from Python runs a compiled
-    version of it, or the plain Python source where the compiler is off.
+    The first argument is the lowered form of a configuration, which `Config.lower` returns; its class selects the
+    implementation. In compiled code the implementation becomes part of the caller. A call from Python runs a compiled
+    version of it, or the plain Python source if the compiler is off.
 
     `function.on(Class)` registers an implementation for a configuration class, `function.in_python(Class)` one that is
     never compiled; `function.source(Class.Lowered)` is the plain Python of an implementation. With `in_sums`, compiled
-    code calls the function in a `summation` only, and its arithmetic may be reordered with that of the sum. `default`
+    code calls the function only in a `summation`, and its arithmetic may be reordered with that of the sum. `default`
     is the implementation for all other classes.
     """
     if stub is None:
@@ -40,12 +40,12 @@ def generic(
     def choose(*numba_types: Any) -> Callable[..., Any] | None:
         return implementations.get(getattr(numba_types[0], "instance_class", type(None)), default)
 
-    # Numba compares this signature with the implementation's, which is without annotations.
+    # Numba compares this signature with the implementation's, which has no annotations.
     names = list(signature(stub).parameters)
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
     choose.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    # A call may fail, for all that LLVM knows. Of loops with such ways out it peels the first round, after which the
-    # vectors of a sum would begin beside the lines of the cache; so there is no call.
+    # As far as LLVM knows, a call may fail. It peels the first iteration off loops with such exits, and the vectors of
+    # a sum would then not be aligned with cache lines; so there is no call.
     inline: Any = "always" if in_sums else "never"
     overload(function, jit_options=flags | INLINE, inline=inline)(choose)
 
@@ -62,7 +62,7 @@ def generic(
                 raise TypeError(
                     f"{name} is no class that could have a kernel: it must be decorated with gradopt.config.config"
                 )
-            if config.Lowered in implementations:  # the old one may be part of compiled loops already
+            if config.Lowered in implementations:  # compiled loops may already contain the old one
                 raise ValueError(f"{config.__name__} has its {stub.__name__} already; define the class again too")
             given = list(signature(implementation).parameters)
             if given != names:  # Numba compares the names too

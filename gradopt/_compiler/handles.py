@@ -1,7 +1,7 @@
-"""Tuples within tuples as arguments of parallel loops.
+"""Handles with which nested tuples reach parallel loops.
 
-Numba takes a tuple apart before it hands it to the threads of a `prange`, but only one level deep. A `CompiledHandle`
-goes there as a pointer, to memory of the function that was called from Python.
+Numba unpacks a tuple before it passes it to the threads of a `prange`, but only one level deep. A `CompiledHandle` is
+passed as a pointer to memory of the function that was called from Python.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from numba.extending import NativeValue, lower_builtin, models, register_model, 
 
 
 class CompiledHandle:
-    """Holds a tuple, for compiled functions to `open`.
+    """A handle to a tuple, which compiled functions get with `contents`.
 
     Parameters
     ----------
     value : tuple
     shown : str
-        How it prints.
+        The repr.
     keep : object
-        What must live as long.
+        Kept alive as long as the handle.
     """
 
     def __init__(self, value: tuple[Any, ...], shown: str, keep: Any = None) -> None:
@@ -34,9 +34,9 @@ class CompiledHandle:
         return self._shown
 
 
-def contents(carried: CompiledHandle) -> Any:
-    """The tuple."""
-    return carried.value
+def contents(handle: CompiledHandle) -> Any:
+    """The tuple of a handle."""
+    return handle.value
 
 
 class _HandleType(types.Type):  # type: ignore[misc]
@@ -46,7 +46,7 @@ class _HandleType(types.Type):  # type: ignore[misc]
 
     @property
     def types(self) -> tuple[Any, ...]:
-        """As of a tuple: whether a user's classes are in it, which are not to be cached on disk, is looked up here."""
+        """The types inside, as for a tuple: the disk cache looks here for users' classes, which it must not store."""
         return (self.inner,)
 
     @property
@@ -65,9 +65,9 @@ class _Pointer(models.OpaqueModel):  # type: ignore[misc]
 
 
 @unbox(_HandleType)
-def _unbox(carried_type: Any, value: Any, c: Any) -> Any:
+def _unbox(handle_type: Any, value: Any, c: Any) -> Any:
     inner = c.pyapi.object_getattr_string(value, "value")
-    native = c.unbox(carried_type.inner, inner)
+    native = c.unbox(handle_type.inner, inner)
     c.pyapi.decref(inner)
     place = cgutils.alloca_once_value(c.builder, native.value)
     pointer = c.builder.bitcast(place, ir.IntType(8).as_pointer())
@@ -76,7 +76,7 @@ def _unbox(carried_type: Any, value: Any, c: Any) -> Any:
 
 @type_callable(contents)
 def _contents(context):
-    return lambda carried: carried.inner
+    return lambda handle: handle.inner
 
 
 @lower_builtin(contents, _HandleType)

@@ -1,4 +1,4 @@
-"""When two functions of a user's are the same to the compiler: a key of all that their machine code depends on."""
+"""Keys for users' functions: equal if everything that the machine code depends on is the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 def identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:
     """A key for what a compiled function depends on: its code, defaults, closure and globals, and those of the
-    functions among them. Numbers and strings count by value, all else by identity and is kept alive by the key.
+    functions among them. Numbers and strings count by value, everything else by identity; the key keeps it alive.
     """
     if isinstance(value, (bool, int, float, complex, str, type(None))):
         return type(value), repr(value)
@@ -23,7 +23,7 @@ def identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:
 
 
 def _outside(function: FunctionType) -> Any:
-    """Pairs of name and value for all that the code, and the functions inside it, take from outside."""
+    """The (name, value) pairs that the code, and the functions inside it, take from outside."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):  # the cell is still empty
             yield name, cell.cell_contents
@@ -39,7 +39,7 @@ def names_in(code: CodeType) -> set[str]:
 
 
 class _ById:
-    """Equal only where the very same object is meant."""
+    """A wrapper that is equal only to a wrapper of the same object."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

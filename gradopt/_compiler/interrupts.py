@@ -1,4 +1,4 @@
-"""Ctrl-C while LLVM works."""
+"""Handling of Ctrl-C while LLVM works."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class interrupts_held_back:
-    """Within the block, Ctrl-C is remembered; its handler, as a rule KeyboardInterrupt, runs at the end.
+    """Within the block, Ctrl-C is only noted; its handler, which usually raises KeyboardInterrupt, runs at the end.
 
-    LLVM calls back into Python. An exception raised there is lost, and with it the code: the next call crashes the
-    interpreter. With `later`, the handler runs some milliseconds after the end, for blocks that compiled code calls.
+    LLVM calls back into Python. An exception raised there is lost together with the code, and the next call crashes the
+    interpreter. With `later`, the handler runs some milliseconds after the end, for blocks that compiled code enters.
     """
 
     def __init__(self, later: bool = False) -> None:

@@ -1,9 +1,9 @@
-"""Kernels that are compiled apart from their callers and bound at the first call.
+"""Late-bound kernels, which are compiled separately from their callers and bound at the first call.
 
-Numba copies the code of a callee into each caller and optimises it again there, at every level of calls: a kernel of
-half a second, four levels deep and under three loops, costs half a minute. A kernel that is worth a call is compiled
-once a signature, or loaded from the disk cache, and called through a pointer. The caller, which may come from the disk
-cache itself, asks for the pointer when it needs it first.
+Numba copies the code of a callee into each caller and optimises it again there, at every level of calls: a kernel that
+takes half a second, four levels deep and under three loops, costs half a minute. A late-bound kernel is compiled once
+per signature, or loaded from the disk cache, and called through a pointer. The caller, which may come from the disk
+cache itself, asks for the pointer when it first needs it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _byte_pointer, _address = ir.IntType(8).as_pointer(), ir.IntType(64)
 
 
 def bind_late(dispatcher: Any, inside: Callable[[], Any], like: str | None) -> Callable[..., Any]:
-    """What Python calls in place of a dispatcher, and kernels in place of `inside()`, at the top level of its module.
+    """A late-bound kernel: calls the dispatcher from Python, and is bound to `inside()` in compiled code.
 
-    Callers must know the type of the result. If the function is annotated to return None, or its result is `like` an
-    argument, it is not compiled before it is called.
+    It must be at the top level of its module. Callers must know the type of the result: unless the function is
+    annotated to return None, or its result has the type of the argument `like`, it is compiled when its callers are.
     """
     parameters = signature(dispatcher.py_func).parameters
     returns_nothing = dispatcher.py_func.__annotations__.get("return", "") in (None, "None")
@@ -84,7 +84,7 @@ def _compiled(dispatcher: Any, arguments: Any) -> Any:
 
 
 def _bound(builder: Any, what: tuple[Any, ...]) -> Any:
-    """The kernel's address: from a variable of the caller's module, where it is put at the first call."""
+    """The kernel's address, read from a variable of the caller's module that is set at the first call."""
     module = builder.module
     name = pickle.dumps(what)
     cell = cgutils.add_global_variable(module, _address, module.get_unique_name("kernel"))
@@ -107,8 +107,8 @@ def _bound(builder: Any, what: tuple[Any, ...]) -> Any:
 
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 def _bind(name: int, length: int, cell: int) -> None:
-    # Nobody could catch an exception. An interrupt that was pending strikes before the block, and leaves the cell as it
-    # was: the caller asks again. (A result would be garbage then.)
+    # Nobody could catch an exception. A pending interrupt is raised before the block and leaves the cell as it was: the
+    # caller asks again. (If this returned a result, it would be garbage then.)
     with interrupts_held_back(later=True):
         try:
             module, function, arguments = pickle.loads(ctypes.string_at(name, length))

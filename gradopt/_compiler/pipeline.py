@@ -1,8 +1,8 @@
-"""When LLVM optimises a kernel: once.
+"""Compiler pipelines with which LLVM optimises each kernel only once.
 
-Numba optimises each function in a library of its own, and again in the library of each caller. For a function that
-becomes part of its callers the first time is in vain, and worse: a loop that was vectorised for arrays of any length is
-not unrolled any more where the caller knows the length, and keeps small vectors from the registers of single numbers.
+Numba optimises each function in its own library, and again in the library of each caller. For a function that becomes
+part of its callers the first time is wasted, and harmful: a loop that was vectorised for arrays of any length is no
+longer unrolled where the caller knows the length, and keeps small vectors out of scalar registers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numba.core.typed_passes import NativeLowering
 
 
 class _Part(JITCodeLibrary):  # type: ignore[misc]
-    """The code of a function that becomes part of its callers: simplified, no more."""
+    """The code of a function that becomes part of its callers: only simplified."""
 
     def _optimize_final_module(self) -> None:
         passes, builder = self._codegen._module_pass_manager(opt=0, loop_vectorize=False)
@@ -25,7 +25,7 @@ class _Part(JITCodeLibrary):  # type: ignore[misc]
 
 
 class _Whole(JITCodeLibrary):  # type: ignore[misc]
-    """The code of a function that is called, with its parts in it."""
+    """The code of a function that is called, including its inlined parts."""
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout

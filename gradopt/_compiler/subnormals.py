@@ -1,7 +1,7 @@
 """Flushing subnormal numbers to zero while a loop runs.
 
 A decaying momentum or a saturated softmax soon holds numbers below 1e-38 (float32) or 1e-308 (float64). Processors
-handle these in microcode, which slows every operation on them by up to a hundred times. Descent loses nothing when
+handle these in microcode, which makes every operation on them up to a hundred times slower. Descent loses nothing when
 they become 0.
 """
 
@@ -23,7 +23,7 @@ _SUPPORTED = platform.machine().lower() in ("x86_64", "amd64")
 
 
 def _begin(builder: Any) -> Any:
-    """Set the two bits; returns the mode before, for `_end`."""
+    """Set the two bits; returns the previous mode, for `_end`."""
     if not _SUPPORTED:
         return ir.Constant(ir.IntType(32), 0)
     mode = _through_memory(builder, "llvm.x86.sse.stmxcsr", ir.Constant(ir.IntType(32), 0))
@@ -65,20 +65,20 @@ def _set_mode(typing_context: Any, mode: Any) -> Any:
 
 @kernel
 def _start_flushing():
-    """Begin to take subnormal numbers as 0 in this thread; returns the mode before, for `_restore`."""
+    """Begin to treat subnormal numbers as 0 in this thread; returns the previous mode, for `_restore`."""
     return _flush()
 
 
 @kernel
 def _restore(mode):
-    """Go back to a mode."""
+    """Restore a mode."""
     _set_mode(types.uint32(mode))
 
 
 class flushed_subnormals:
-    """Within the block, arithmetic of this thread takes subnormal numbers as 0; x86-64 only, elsewhere no change.
+    """Within the block, this thread treats subnormal numbers as 0; on x86-64 only, no effect elsewhere.
 
-    The caller's mode comes back at the end of the block, also by way of an exception.
+    The caller's mode is restored at the end of the block, also after an exception.
     """
 
     def __enter__(self) -> None:
@@ -102,7 +102,7 @@ def _flushing(context):
 
 @lower_builtin(flushing, types.Dispatcher, types.BaseTuple)
 def _lower_flushing(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    """By hand: Numba's own try statement can't raise again what it caught."""
+    """Lower the call by hand: Numba's try statement can't re-raise what it caught."""
     kinds, result_type = signature.args[1].types, signature.return_type
     compiled = signature.args[0].dispatcher.inside().overloads[kinds]
     context.active_code_library.add_linking_library(compiled.library)

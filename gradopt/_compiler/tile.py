@@ -1,7 +1,7 @@
 """The innermost part of a matrix product: one tile of the result, in vector registers.
 
-Numba's loops become vector code only as far as LLVM sees through them, and for products it keeps no tile of the result
-in registers. So this part is written in LLVM's own terms: vectors, of the width of the processor's registers.
+LLVM does not turn Numba's loops for a product into code that keeps a tile of the result in registers. So this part is
+written directly in LLVM instructions on vectors, as wide as the processor's registers.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numba.np.arrayobj import make_array
 
 
 def _registers() -> tuple[int, int]:
-    """(bytes of a vector register, rows of a tile) of this processor; another guess would only be slower."""
-    if numba.config.CPU_NAME:  # type: ignore[attr-defined]  # compiled for another processor than this one
+    """(bytes of a vector register, rows of a tile) for this processor; other values would only be slower."""
+    if numba.config.CPU_NAME:  # type: ignore[attr-defined]  # may be compiled for another processor
         return 16, 4
     features = llvmlite.binding.get_host_cpu_features()
     if features.get("avx512f"):
@@ -37,14 +37,15 @@ _index, _lane, _byte_pointer = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_
 def _tile(
     typing_context: Any, rows: Any, vectors: Any, partial: Any, c: Any, first: Any, a: Any, b: Any, i: Any, j: Any
 ) -> Any:
-    """Put the part of first + a b that begins at [i, j] into c.
+    """Write one tile of c = first + a b, the one that begins at [i, j].
 
-    c[i + r, j + v] = first + sum over t of a[i + r, t] b[t, j + v] for r < rows and all columns j + v of the tile. The
-    sum is taken in the order of t with fused multiplications: a result does not depend on the tile it lies in.
+    c[i + r, j + v] = first[i + r, j + v] + sum over t of a[i + r, t] b[t, j + v] for r < rows and all columns j + v of
+    the tile. The sum is taken in the order of t with fused multiplications, so that a result does not depend on the
+    tile it lies in.
 
     rows, vectors : literal int, the size of the tile; a vector has VECTOR_BYTES
-    partial : literal int; 0: c has all columns of the tile; 1: it may end before, and nothing is touched beyond
-    first : array (m, n), such as c itself; read, rows contiguous; or without elements, for 0
+    partial : literal int; 0: c has all columns of the tile; 1: c may end before, and nothing beyond is touched
+    first : array (m, n), may be c itself; read, rows contiguous; or an array without elements, for 0
     c, a, b : arrays (m, n), (m, k), (k, n) of one dtype, k at least 1; written, read, read; rows of c and b contiguous
     i, j : int
     """
@@ -140,12 +141,12 @@ class _Vector:
         )
 
     def mask(self, columns: Any, v: int) -> Any:
-        """Which lanes of vector number v are among the first `columns`."""
+        """The mask of the lanes of vector number v that are among the first `columns`."""
         numbers = ir.Constant(ir.VectorType(_index, self._width), list(range(v * self._width, (v + 1) * self._width)))
         return self._builder.icmp_signed("<", numbers, self.all(columns))
 
     def load(self, pointer: Any, v: int, mask: Any) -> Any:
-        """Vector number v of those at the pointer; 0 in the lanes that the mask leaves out."""
+        """Load vector number v from the pointer on; lanes that the mask leaves out are 0."""
         if mask is None:
             value = self._builder.load(self._place(pointer, v))
             value.align = self._alignment
@@ -154,7 +155,7 @@ class _Vector:
         return self._call("masked.load", self.type, arguments)
 
     def store(self, value: Any, pointer: Any, v: int, mask: Any) -> None:
-        """Store to where `load` reads."""
+        """Store a vector to where `load` reads it."""
         if mask is None:
             self._builder.store(value, self._place(pointer, v)).align = self._alignment
         else:

@@ -1,4 +1,4 @@
-"""Functions of a user's: compiled where that is possible, and again when what they depend on has changed."""
+"""Users' functions: compiled if possible, and compiled again when something they depend on has changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradopt._compiler.identity import identity, names_in
 from gradopt._compiler.interrupts import interrupts_held_back
 from gradopt._compiler.kernel import compile_user_function, compile_wrapper
 
-# What a function returns that should return something else -> what to do.
+# The type that a function returns by mistake -> what to do.
 _REMEDIES: dict[Any, str] = {
     types.List: "; return np.array([...]) instead",
     types.Array: "; take np.sum or an element of it",
@@ -25,19 +25,19 @@ _REMEDIES: dict[Any, str] = {
 
 
 class NotCompilable(Exception):
-    """Why a function can't be compiled."""
+    """A function can't be compiled; the message says why."""
 
 
-# What `identity` says of a function, with its argument types -> a dispatcher, or why there is none.
+# The `identity` of a function, and its argument types -> a dispatcher, or a NotCompilable.
 _known: dict[Any, Any] = {}
-# A maker of evaluators and what it was given -> the evaluator, and where its machine code lies.
+# A maker of evaluators and its arguments -> the evaluator, and the address of its machine code.
 _made: dict[Any, tuple[Any, int]] = {}
 
 
 def compiled_function(function: Callable[..., Any], types: tuple[Any, ...], returns: Callable[[Any], bool]) -> Any:
     """A user's function as a Numba dispatcher, compiled with bounds checks for these argument types.
 
-    returns : tells whether a Numba type is what the function should return
+    returns : returns(type) says whether the function may return this Numba type
 
     Raises NotCompilable.
     """
@@ -55,10 +55,10 @@ def compiled_function(function: Callable[..., Any], types: tuple[Any, ...], retu
 def evaluator(
     maker: Callable[..., Any], parts: tuple[Any, ...], data_type: Any, types: tuple[Any, ...]
 ) -> tuple[Any, int]:
-    """The function maker(*parts, unpack) as a dispatcher, and where its machine code for these argument types lies.
+    """The function maker(*parts, unpack) as a dispatcher, and the address of its code for these argument types.
 
     parts : dispatchers from here or from `compiled_function`
-    data_type : of what `unpack` gives
+    data_type : the Numba type that `unpack` returns
     """
     key = (maker, parts, data_type, types)
     if key not in _made:
@@ -69,12 +69,12 @@ def evaluator(
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """The name of a function, or how it prints."""
+    """The name of a function, or its repr if it has none."""
     return getattr(function, "__name__", None) or repr(function)
 
 
 def _in_short(error: str) -> str:
-    """What Numba says in twenty lines: the complaint, and where."""
+    """Numba's error of twenty lines in short: the complaint, and the place."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     if len(lines) < 4:
         return error
@@ -96,7 +96,7 @@ def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: C
 
 
 def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:
-    """A dispatcher for a function in which Python functions that it calls are dispatchers too."""
+    """A dispatcher for a function; the Python functions that it calls become dispatchers too."""
     inside = (*inside, function)
 
     def seen(value: Any) -> Any:

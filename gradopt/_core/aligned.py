@@ -1,7 +1,8 @@
-"""Arrays that begin where a line of the cache begins.
+"""Arrays that begin at a cache line.
 
-NumPy promises 16 bytes. Vector loads then reach over the ends of lines, and each of these takes two: of arrays that are
-in the cache, an eighth of the time and more. What a run reads again and again is allocated here.
+NumPy aligns arrays to 16 bytes only. Vector loads then cross the ends of cache lines, and each of these needs two
+lines, which costs an eighth of the time or more for arrays in the cache. Arrays that a run reads often are allocated
+here.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_LINE = 64  # bytes, of a cache line and of the widest vector register
-_FEW = 64  # elements of an array that is not worth it
+_LINE = 64  # bytes of a cache line, and of the widest vector register
+_FEW = 64  # elements; smaller arrays are not worth aligning
 
 
 def aligned_copy(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
-    """A copy, C order, that begins at a multiple of 64 bytes if it has 64 elements."""
+    """A copy, C order, that begins at a multiple of 64 bytes if it has 64 elements or more."""
     if array.size < _FEW:
         return np.array(array, dtype, order="C")
     dtype = array.dtype if dtype is None else np.dtype(dtype)
@@ -26,12 +27,12 @@ def aligned_copy(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
 
 
 def as_dtype(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """A C-order array itself if it has this dtype, else such a copy."""
+    """A C-order array itself if it has this dtype, else an aligned copy."""
     return array if array.dtype == dtype else aligned_copy(array, dtype)
 
 
 def aligned_zeros(n: int, dtype: Any) -> NDArray[Any]:
-    """Zeros (n,), likewise."""
+    """Zeros (n,), aligned in the same way."""
     if n < _FEW:
         return np.zeros(n, dtype)
     dtype = np.dtype(dtype)

@@ -1,4 +1,4 @@
-"""What problems, methods, schedules and losses share: an immutable description, and its lowered form for kernels."""
+"""The base of problems, methods, schedules and losses: an immutable description, and its lowered form for kernels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _classes: dict[str, list[type[Config]]] = {}
 class Config:
     """Base of the configuration classes, each decorated with `config`.
 
-    `Lowered` is a NamedTuple, with the same fields unless the class brings one of its own: the form in which a kernel
-    receives the configuration. Kernels are chosen by this class, and the values in it are run-time values: other
-    hyper-parameters compile nothing anew.
+    `Lowered` is the NamedTuple in which a kernel receives the configuration; it has the same fields unless the class
+    defines its own. Kernels are chosen by this class. Its values are run-time values: changing a hyper-parameter
+    compiles nothing.
     """
 
     Lowered: ClassVar[Any]
@@ -29,7 +29,7 @@ class Config:
         _classes.setdefault(cls.__name__, []).append(cls)
 
     def lower(self, dtype: Any = np.float64) -> Any:
-        """The NamedTuple that kernels receive, its floating-point numbers and arrays in `dtype`; made once."""
+        """The NamedTuple that kernels receive, with floating-point numbers and arrays in `dtype`; made once."""
         dtype = np.dtype(dtype)  # np.float32 and its dtype give the same lowered form
         known = self.__dict__.setdefault("_lowered_by_dtype", {})
         lowered = known.get(dtype)
@@ -38,11 +38,11 @@ class Config:
         return lowered
 
     def _lower(self, dtype: Any) -> Any:
-        """Make that NamedTuple; for subclasses whose fields are not what their kernels want."""
+        """Make that NamedTuple; subclasses override this if their kernels need other fields."""
         return self._lower_with(dtype)
 
     def _lower_with(self, dtype: Any, **instead: Any) -> Any:
-        """Make that NamedTuple of the fields, but for some of other values."""
+        """Make that NamedTuple from the fields, some of them replaced by other values."""
         values = []
         for field in self.Lowered._fields:
             try:
@@ -53,7 +53,7 @@ class Config:
         return self.Lowered(*values)
 
     def require(self, generic: Any) -> None:
-        """A TypeError if no kernel of the generic function is registered for this class."""
+        """Raise a TypeError if no kernel of the generic function is registered for this class."""
         if self._lowered_class not in generic.registry:
             name = type(self).__name__
             raise TypeError(f"{name} has no kernel: register one with @{generic.__name__}.on({name})")
@@ -63,7 +63,7 @@ class Config:
         return getattr(type(self), "Lowered", None)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the other is of the same class and has the same fields, arrays element by element."""
+        """Whether the other has the same class and equal fields; arrays are compared element by element."""
         if type(other) is not type(self):
             return NotImplemented
         if not is_dataclass(self):
@@ -80,13 +80,13 @@ class Config:
         return {name: value for name, value in self.__dict__.items() if name != "_lowered_by_dtype"}
 
     def _check(self, field: str, check: Callable[..., Any], *arguments: Any, **keywords: Any) -> None:
-        """Replace a field by what `check(field, value, ...)` returns; for use in `__post_init__`."""
+        """Replace a field by the result of `check(field, value, ...)`; for use in `__post_init__`."""
         object.__setattr__(self, field, check(field, getattr(self, field), *arguments, **keywords))
 
 
 @dataclass_transform(frozen_default=True)
 def config(cls: type[_C]) -> type[_C]:
-    """Make a frozen dataclass of a `Config`, and its NamedTuple unless the class brings one of its own."""
+    """Make a `Config` a frozen dataclass, and make its NamedTuple unless the class defines its own."""
     cls = dataclass(frozen=True, eq=False)(cls)  # type: ignore[assignment]
     if "Lowered" not in cls.__dict__:
         names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
@@ -94,22 +94,22 @@ def config(cls: type[_C]) -> type[_C]:
         # Pickle, and with it the disk cache of compiled code, looks for the class under this name.
         cls.Lowered.__qualname__ = f"{cls.__qualname__}.Lowered"
     if not is_ours(cls.Lowered):
-        # Numba knows the type of a value again by this name and the fields: one name, one class, defined again or not.
+        # Numba recognises the type by this name and the fields, so each class, even one defined again, needs its own.
         cls.Lowered.__name__ += f"_{next(_serial)}"
     return cls
 
 
 def class_named(name: str, base: type[Config], ours: bool) -> type[Config] | None:
-    """The class of that name, of the package or a user's, derived from `base`; None if there is none.
+    """The class of that name, derived from `base`, from the package or a user; None if there is none.
 
-    Of several, as where a cell of a notebook is run again, the one that was defined last.
+    If there are several, as after a notebook cell was run again, it is the one defined last.
     """
     known = (cls for cls in reversed(_classes.get(name, [])) if issubclass(cls, base))
     return next((cls for cls in known if is_ours(cls) == ours), None)
 
 
 def is_ours(cls: type) -> bool:
-    """Whether a class is of the package, and not a user's."""
+    """Whether a class belongs to the package, not to a user."""
     return cls.__module__.split(".")[0] == "gradopt"
 
 
@@ -119,7 +119,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def lower_value(value: Any, dtype: Any) -> Any:
-    """A field's value as kernels want it; a TypeError for what they can't take."""
+    """A field's value in the form that kernels receive; a TypeError if they can't take it."""
     if isinstance(value, Config):
         return value.lower(dtype)
     if isinstance(value, (float, np.floating)):

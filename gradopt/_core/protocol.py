@@ -1,7 +1,7 @@
-"""The generics: what a problem, a method and a schedule must be able to do. The loop knows nothing else of them.
+"""The generics that problems, methods and schedules implement. The loops know nothing else about them.
 
-Each is called with the lowered form of a configuration (`Config.lower`) and has one implementation a class, next
-to the class. Kernels allocate nothing.
+Each is called with the lowered form of a configuration (`Config.lower`) and has one implementation per class, next to
+the class. Kernels allocate nothing.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def value_and_grad(problem: Any, grad: Any, work: Any, x: Any) -> float:
 
 @generic
 def batch_value_and_grad(problem: Any, grad: Any, work: Any, x: Any, rows: Any) -> float:
-    """Evaluate the objective of some rows of the data, and its gradient, at x.
+    """Evaluate the objective on some rows of the data, and its gradient, at x.
 
     grad : float array (n,), C order, written
-    work : what `RowProblem.batch_workspace` allocated for at least so many rows, written
+    work : what `RowProblem.batch_workspace` allocated for at least m rows, written
     x : float array (n,), C order, read
-    rows : int64 array (m,), C order, each the number of a row, read
+    rows : int64 array (m,), C order, row numbers, read
 
-    Returns the objective, in which rows have equal weight; NaN if a row's data are not finite.
+    Returns the objective, in which all rows have equal weight; NaN if a row's data are not finite.
     """
     raise _missing("a problem with rows", problem)
 
@@ -42,7 +42,7 @@ def batch_value_and_grad(problem: Any, grad: Any, work: Any, x: Any, rows: Any) 
 def update(method: Any, slots: Any, x: Any, grad: Any, rate: float, k: int) -> None:
     """Make update number k, counted from 0, of a first-order method.
 
-    slots : tuple of float arrays (n,), one for each name in `Method.slots`, written in place; zeros before k = 0
+    slots : tuple of float arrays (n,), one per name in `Method.slots`, written in place; zeros before k = 0
     x : float array (n,), C order, written in place
     grad : float array (n,), C order, read
     rate : the learning rate of this update
@@ -54,26 +54,26 @@ def update(method: Any, slots: Any, x: Any, grad: Any, rate: float, k: int) -> N
 def new_slots(method: Any, x: Any) -> Any:
     """The slots of a line-search method before the first update: a tuple of new arrays, the direction (n,) first.
 
-    x : float array (n,), of which number and dtype matter
+    x : float array (n,); only its length and dtype matter
     """
     raise _missing("a line-search method", method)
 
 
 @generic
 def direction(method: Any, slots: Any, box: Any, x: Any, grad: Any, restart: bool) -> None:
-    """Choose the direction in which a line-search method goes on, and write it to slots[0].
+    """Choose the next direction of a line-search method, and write it to slots[0].
 
-    slots : tuple of arrays, what `Method.new_slots` returned, written
-    box : Box or None, whose `free` is written
+    slots : tuple of arrays, what `new_slots` returned, written
+    box : Box, its `free` is written, or None
     x, grad : float arrays (n,), C order, the iterate and the gradient there, read
-    afresh : whether to forget what was learnt
+    restart : whether to clear the method's memory first
     """
     raise _missing("a line-search method", method)
 
 
 @generic
 def first_step(method: Any, slots: Any, slope: float) -> float:
-    """The length of step to try first, in units of the direction.
+    """The step to try first, in units of the direction.
 
     slots : tuple of arrays, read
     slope : the derivative of the objective along the direction, < 0
@@ -83,7 +83,7 @@ def first_step(method: Any, slots: Any, slope: float) -> float:
 
 @generic
 def update_memory(method: Any, slots: Any, x: Any, grad: Any, last_x: Any, last_grad: Any) -> None:
-    """Remember what an update showed of the objective.
+    """Store in the slots what an update showed about the objective.
 
     slots : tuple of arrays, written
     x, grad : float arrays (n,), C order, the iterate and the gradient after the update, read
@@ -106,7 +106,7 @@ def _rate_by_count(schedule, state, k):
 def current_rate(schedule: Any, state: Any, k: int) -> float:
     """The learning rate of update number k of a run.
 
-    state : float64 array (5,), what a schedule that looks at the objective remembers; zeros before the first look; read
+    state : float64 array (5,), the memory of a schedule that observes the objective; zeros before the first look; read
     """
     raise NotImplementedError  # there is a default
 
@@ -117,7 +117,7 @@ def _do_not_look(schedule, state, fun, k):
 
 @generic(default=_do_not_look)
 def observe(schedule: Any, state: Any, fun: float, k: int) -> None:
-    """Let a schedule see the objective after k updates, or on training runs, with k = 0, after an epoch.
+    """Show a schedule the objective after k updates or, in training runs, after an epoch (k = 0).
 
     state : float64 array (5,), written
     """

@@ -1,4 +1,4 @@
-"""Why a run ended."""
+"""The statuses that say why a run ended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Why a run ended: a number, and a sentence in `meaning`. `success` is true where the end was asked for.
+    """Why a run ended: a number, and a sentence in `meaning`. `success` is true if the user asked for this end.
 
     Examples
     --------

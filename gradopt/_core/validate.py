@@ -1,4 +1,4 @@
-"""Checks of arguments. Each names the argument, what was given and what is wanted."""
+"""Checks of arguments. Each error names the argument, what was given and what is wanted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def number(
     above: bool = False,
     below: bool = False,
 ) -> float:
-    """A real number in [low, high]; `above` and `below` leave out the ends."""
+    """A real number in [low, high]; `above` and `below` exclude the ends."""
     if type(value) is not float and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
         raise TypeError(f"{name} must be a real number, got {shown(value)}")
     try:
@@ -45,7 +45,7 @@ def _interval(low: float, high: float, above: bool, below: bool) -> str:
 
 
 def integer(name: str, value: Any, low: int) -> int:
-    """An integer of at least `low`, by type: 3.0 is none."""
+    """An integer of at least `low`; it must have an integer type, so 3.0 is not accepted."""
     if type(value) is not int and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral)):
         raise TypeError(f"{name} must be an integer, got {shown(value)}")
     if int(value) >= 2**62:
@@ -56,7 +56,7 @@ def integer(name: str, value: Any, low: int) -> int:
 
 
 def generator(name: str, value: Any) -> np.random.Generator:
-    """A source of random numbers, as numpy.random.default_rng makes it of None, a seed or a Generator."""
+    """A random generator, which numpy.random.default_rng makes from None, a seed or a Generator."""
     try:
         return np.random.default_rng(value)
     except (TypeError, ValueError):
@@ -79,7 +79,7 @@ def choice(name: str, value: Any, choices: Any) -> Any:
 
 
 def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool = True) -> NDArray[Any]:
-    """A new floating-point array, C order; float32 stays float32 and other real numbers become float64."""
+    """A new floating-point array, C order; without `dtype`, float32 stays float32 and other types become float64."""
     wanted = f"{name} must be a real, {'finite, ' if finite else ''}{_DIMENSIONS[ndim]} array"
     try:
         given = np.asarray(value)
@@ -109,7 +109,7 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
 
 
 def _is_finite(array: NDArray[Any]) -> bool:
-    # Of a few numbers their squares tell sooner, unless these overflow.
+    # For a few numbers, the sum of squares is faster, unless it overflows.
     return (array.size < 64 and math.isfinite(np.vdot(array, array))) or bool(np.isfinite(array).all())
 
 

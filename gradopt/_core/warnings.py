@@ -1,4 +1,4 @@
-"""Warnings that point at the user's code, and not into the package."""
+"""Warnings that point at the user's code, not into the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 
 
 def warn(message: str) -> None:
-    """A RuntimeWarning for the code that called the package."""
+    """Issue a RuntimeWarning for the line that called the package."""
     frame, level = sys._getframe(1), 2
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]

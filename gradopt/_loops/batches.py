@@ -1,4 +1,4 @@
-"""The training loop: gradient descent on one batch of rows after the other."""
+"""The training loop: gradient descent on one batch of rows after another."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NON_FINITE = int(Status.NON_FINITE)
 
 
 class BatchArrays(NamedTuple):
-    """The arrays of a training run, allocated once. Floats are of the dtype of x."""
+    """The arrays of a training run, allocated once. Floats have the dtype of x."""
 
     x: NDArray[Any]  # (n,) the parameters
     grad: NDArray[Any]  # (n,) the gradient of the last batch
-    spare: NDArray[Any]  # (n,) for the clipped gradient; the gradient's own array where nothing is clipped
+    spare: NDArray[Any]  # (n,) for the clipped gradient; the array `grad` itself if nothing is clipped
     slots: tuple[NDArray[Any], ...]  # each (n,): what the method remembers
     schedule_state: NDArray[np.float64]  # (5,) what the schedule remembers
-    work: Any  # what the problem asked for
+    work: Any  # the workspace of the problem
     order: NDArray[np.int64]  # (rows,) the rows in the order of this epoch
 
 
@@ -33,25 +33,25 @@ class Position(NamedTuple):
     """Where a training run stands."""
 
     nit: int  # updates done
-    memory_starts_at: int  # of these, the ones before the method began to remember
+    memory_starts_at: int  # the value of nit when the method began to remember
     epoch: int  # epochs completed
     row: int  # rows of this epoch that were used
-    total: float  # the sum over these rows of the losses as they were seen
+    total: float  # the sum of the losses of these rows, each as seen before its update
     rate: float  # the learning rate of the last update
-    grad_norm: float  # the norm of the gradient before it
+    grad_norm: float  # the gradient's norm before that update
 
 
 @kernel
 def iterate_batches(problem, method, steering, arrays, position, batch_size, by_epoch, updates):
-    """Do so many updates of the current epoch, each from the next batch, or fewer if something is not finite.
+    """Do `updates` updates of the current epoch, one per batch, or fewer if objective or gradient is not finite.
 
     problem, method : lowered
     steering : Steering
-    memory : TrainingMemory, written
+    arrays : BatchArrays, written
     position : Position
     batch_size : int
-    by_epoch : bool, whether the schedule counts epochs and not updates
-    updates : int, at most the batches that are left in this epoch
+    by_epoch : bool, whether the schedule counts epochs instead of updates
+    updates : int, at most the number of batches left in this epoch
 
     Returns (status, *position): NON_FINITE or RUNNING, and where the run stands now.
     """

@@ -1,4 +1,4 @@
-"""Clipping: what is done to a gradient before the update."""
+"""Clipping of the gradient before an update."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradopt._core.config import Config, config
 
 @generic
 def clipped(clipping: Any, spare: Any, grad: Any, grad_norm: float) -> Any:
-    """The gradient for the update: `grad` itself, or what is left of it in `spare`.
+    """The gradient for the update: `grad` itself, or the clipped one in `spare`.
 
     spare : float array (n,), C order, may be written
     grad : float array (n,), C order, read
@@ -23,7 +23,7 @@ def clipped(clipping: Any, spare: Any, grad: Any, grad_norm: float) -> Any:
 
 @config
 class NoClipping(Config):
-    """The gradient as it is."""
+    """No clipping."""
 
     nothing: int = 0
 
@@ -35,7 +35,7 @@ def _(clipping, spare, grad, grad_norm):
 
 @config
 class Clipping(Config):
-    """First scaled to a Euclidean norm of at most `norm`, then each element moved into [-value, value].
+    """Clipping: first scales to a Euclidean norm of at most `norm`, then moves each element into [-value, value].
 
     The scale is norm / (grad_norm + 1e-6) where that is below 1, as in torch's clip_grad_norm_.
     """

@@ -1,4 +1,4 @@
-"""The loops as functions, for a user's own compiled code: what `descend` calls."""
+"""The loops as functions for users' compiled code: what `descend` calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EmbeddedProblem(NamedTuple):
 
     lowered: Any
     static_length: Any  # as in `RunArrays`
-    work: Any  # each descent makes a copy of it
+    work: Any  # each descent copies it
 
 
 class Updating(Config):
@@ -33,7 +33,7 @@ class Updating(Config):
 
     class Lowered(NamedTuple):
         lowered: Any
-        slots: tuple[int, ...]  # one number for each
+        slots: tuple[int, ...]  # one number per slot
 
 
 class Searching(Config):
@@ -49,7 +49,7 @@ def descended(method: Any, problem: Any, work: Any, x: Any, max_iter: int, gtol:
 
     method : what `Method.for_descend` returned
     problem : EmbeddedProblem
-    work : what the problem may write
+    work : the problem's workspace, written
     x : float array (n,), C order, written
     """
     raise NotImplementedError

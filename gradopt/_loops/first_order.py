@@ -19,21 +19,21 @@ _NON_FINITE = int(Status.NON_FINITE)
 
 @kernel
 def iterate(problem, method, steering, arrays, progress, tests, record, iterates):
-    """Run the descent for so many iterates, or until a test stops it.
+    """Run the descent for `iterates` iterates, or until a test stops it.
 
     The first iterate of a run is the start; each further one follows an update, and is accepted only if objective and
-    gradient are finite there. The start is kept in any case.
+    gradient are finite there. The start is always kept.
 
     problem, method : lowered
     steering : Steering
     arrays : RunArrays, written
     progress : Progress
     tests : StopTests
-    record : Record, written, at least `iterates` rows or none
+    record : Record, written; at least `iterates` rows, or none
     iterates : int, at least 1
 
-    Returns (status, *progress): a `Status` value or RUNNING, and where the run stands now. No NamedTuple: to make one,
-    Numba would run Python code, where Ctrl-C may strike, which Numba does not expect.
+    Returns (status, *progress): a `Status` value or RUNNING, and where the run stands now. This is not a NamedTuple:
+    to make one, Numba would run Python code, where it does not expect a Ctrl-C.
     """
     static_length = arrays.static_length
     problem, work, record = borrowed(problem), borrowed(arrays.work), borrowed(record)

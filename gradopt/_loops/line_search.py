@@ -1,6 +1,8 @@
-"""The descent loop of the line-search methods, which choose a direction and search for a step along it."""
+"""The descent loop of the line-search methods, which choose a direction and search for a step length along it."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,28 +10,40 @@ from gradopt._compiler import borrowed, copy_back, kernel, on_stack, swapped
 from gradopt._core.protocol import direction, first_step, new_slots, update_memory, value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.recording import note_lowest, write_row
-from gradopt._loops.stop_tests import finite, step_verdict, value_verdict
-from gradopt._loops.types import RUNNING, Loop, Progress, RunArrays
+from gradopt._loops.stop_tests import finite, search_verdict, step_verdict, value_verdict
+from gradopt._loops.types import RUNNING, Loop, RunArrays
 from gradopt._loops.wolfe import Bracket, WolfeConditions, assess_step
 from gradopt._numerics.bounds import move, predicted_change, slope_along, stationary
 from gradopt._numerics.vectors import copy, epsilon, norm
 
-_FTOL, _LINE_SEARCH, _NON_FINITE = int(Status.FTOL), int(Status.LINE_SEARCH), int(Status.NON_FINITE)
+_NON_FINITE = int(Status.NON_FINITE)
 
-# The error of an objective, and the default of ftol, in units of the last place.
+# The error of an objective and the default ftol, in units of the last place.
 _NOISE = 10.0
+
+
+class Line(NamedTuple):
+    """The state of a search along one direction."""
+
+    step: float  # in units of the direction
+    slope: float  # the derivative along the direction, at x
+    tries: int  # points assessed
+    settled: bool  # whether the next point is accepted as it is
+    restarted: bool  # whether the method's memory was cleared
+    expected_gain: float  # what the first step should gain, by the method's model
+    bracket: Bracket
 
 
 @kernel
 def search(problem, method, steering, arrays, progress, tests, record, iterates):
-    """Run the descent for so many iterates, the start among them, or until a test stops it.
+    """Run the descent for `iterates` iterates, the start included, or until a test stops it.
 
     problem, method : lowered
-    steering : Steering, of which only the box matters
+    steering : Steering; only its box is used
     arrays : RunArrays, written
-    progress : Progress, whose rate is the last step
+    progress : Progress; its rate is the last step
     tests : StopTests
-    record : Record, written, at least `iterates` rows or none
+    record : Record, written; at least `iterates` rows, or none
     iterates : int, at least 1
 
     Returns (status, *progress) as `first_order.iterate` does.
@@ -47,9 +61,23 @@ def search(problem, method, steering, arrays, progress, tests, record, iterates)
     for row in range(iterates):
         moved = nfev > 0
         here = RunArrays(static_length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
-        so_far = Progress(nit, memory_starts_at, nfev, fun, best_fun, step)
-        status, new_fun, so_far, best_is_x = _acceptable_point(problem, method, box, here, so_far, tests, best_is_x)
-        nfev, best_fun, step = so_far.nfev, so_far.best_fun, so_far.rate
+        line = Line(
+            step, 0.0, 0, False, nit == memory_starts_at, np.inf, Bracket(0.0, fun, 0.0, np.inf, np.inf, np.inf)
+        )
+        while True:
+            if moved:
+                line = _next_point(method, box, here, fun, line)
+            new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
+            nfev += 1
+            if not moved or line.settled:
+                break
+            status, accepted, sound, line = _assessed(method, box, here, tests, fun, new_fun, line)
+            if not accepted and sound and new_fun < best_fun:
+                best_fun, best_is_x = new_fun, False
+                copy(best_x, new_x)
+            if accepted or status != RUNNING:
+                break
+        step = line.step
         if status != RUNNING:
             break
 
@@ -79,62 +107,55 @@ def search(problem, method, steering, arrays, progress, tests, record, iterates)
 
 
 @kernel(inline=True)
-def _acceptable_point(problem, method, box, arrays, progress, tests, best_is_x):
-    """Evaluate the start, or points along a direction until one is acceptable, at new_x and new_grad.
+def _next_point(method, box, arrays, fun, line):
+    """Write the next point along the line to new_x, after choosing a direction where the search begins; returns a Line.
 
-    Where none is acceptable, the search begins again along the direction of a method that remembers nothing, once.
-    Points are evaluated at one place of the code, so that the problem's kernel is compiled into the loop once.
-
-    Returns (status, the objective there, progress with other nfev, best_fun and rate, best_is_x).
+    fun : the objective at x
     """
-    static_length, x, grad, new_x, new_grad, best_x, slots, _, work = arrays
-    nit, memory_starts_at, nfev, fun, best_fun, step = progress
-    d, noise = slots[0], _NOISE * epsilon(x)
-    moved, status = nfev > 0, RUNNING
-    tries, settled, restarted = 0, False, nit == memory_starts_at
-    slope, expected_gain = 0.0, np.inf
-    bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
-    while True:
-        if moved and tries == 0:
-            restarted, slope = _downhill(method, slots, static_length, box, x, grad, restarted)
-            step = first_step(method, slots, slope)
-            bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
-            if not restarted and step == 1.0:  # twice what a quadratic objective would lose by this step
-                expected_gain = -slope
-        if moved:
-            move(box, new_x, x, d, step)
-        new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
-        nfev += 1
-        if not moved or settled:
-            break
+    static_length, x, grad, new_x, _, _, slots, _, _ = arrays
+    step, slope, tries, settled, restarted, expected_gain, bracket = line
+    if tries == 0:
+        restarted, slope = _downhill(method, slots, static_length, box, x, grad, restarted)
+        step = first_step(method, slots, slope)
+        bracket = Bracket(0.0, fun, slope, np.inf, np.inf, np.inf)
+        if not restarted and step == 1.0:  # twice what a quadratic objective would lose by this step
+            expected_gain = -slope
+    move(box, new_x, x, slots[0], step)
+    return Line(step, slope, tries, settled, restarted, expected_gain, bracket)
 
-        tries += 1
-        new_slope = slope_along(static_length, box, new_x, d, new_grad)
-        change = predicted_change(box, grad, x, new_x, step, slope)
-        conditions = WolfeConditions(fun, -method.curvature * slope, noise * abs(fun), box is not None)
-        accepted, bracket, step_to_try = assess_step(conditions, bracket, step, new_fun, new_slope, change)
-        if accepted:
-            break
-        if new_fun < best_fun and finite(new_fun, new_slope):
-            best_fun, best_is_x = new_fun, False
-            copy(best_x, new_x)
+
+@kernel(inline=True)
+def _assessed(method, box, arrays, tests, fun, new_fun, line):
+    """Assess the point new_x: (status, whether it is accepted, whether it is finite, the Line that goes on).
+
+    Where no step is acceptable, the search begins again, once, along the direction of a method that remembers nothing.
+    """
+    static_length, x, grad, new_x, new_grad, _, slots, _, _ = arrays
+    step, slope, tries, _, restarted, expected_gain, bracket = line
+    tries += 1
+    noise = _NOISE * epsilon(x)
+    new_slope = slope_along(static_length, box, new_x, slots[0], new_grad)
+    change = predicted_change(box, grad, x, new_x, step, slope)
+    conditions = WolfeConditions(fun, -method.curvature * slope, noise * abs(fun), box is not None)
+    accepted, bracket, step_to_try = assess_step(conditions, bracket, step, new_fun, new_slope, change)
+    status, settled = RUNNING, False
+    if not accepted:
         step, settled, exhausted = _next_try(bracket, step_to_try, tries, method.max_line_search, noise)
         if new_fun == -np.inf:
             status = _NON_FINITE
-            break
-        if exhausted and restarted:
-            status = _failure(tests.ftol, expected_gain, fun, new_fun)
-            break
-        if exhausted:
+        elif exhausted and restarted:
+            status = search_verdict(tests.ftol, expected_gain, fun, new_fun)
+        elif exhausted:
             tries, restarted = 0, True
-    return status, new_fun, Progress(nit, memory_starts_at, nfev, fun, best_fun, step), best_is_x
+    line = Line(step, slope, tries, settled, restarted, expected_gain, bracket)
+    return status, accepted, finite(new_fun, new_slope), line
 
 
 @kernel(inline=True)
 def _downhill(method, slots, static_length, box, x, grad, restarted):
     """Write a direction to slots[0]; returns (whether the method's memory was cleared, the slope along it).
 
-    The memory is cleared where the method's own direction does not point downhill.
+    The memory is cleared if the method's own direction does not point downhill.
     """
     while True:
         direction(method, slots, box, x, grad, restarted)
@@ -146,21 +167,13 @@ def _downhill(method, slots, static_length, box, x, grad, restarted):
 
 @kernel(inline=True)
 def _next_try(bracket, step_to_try, tries, max_line_search, noise):
-    """What follows a step that is not acceptable: (the next step, whether to take it as it is, whether to give up)."""
+    """What to do after a rejected step: (the next step, whether to take it without a test, whether to give up)."""
     narrow = abs(bracket.high - bracket.low) <= noise * bracket.low
     if tries < max_line_search - 1 and not narrow:
         return step_to_try, False, False
-    if bracket.low > 0.0:  # take what is sufficient
+    if bracket.low > 0.0:  # settle for a step with sufficient decrease
         return bracket.low, True, False
     return step_to_try, False, True
-
-
-@kernel(inline=True)
-def _failure(ftol, expected_gain, fun, last_tried):
-    """Why no step is acceptable."""
-    if expected_gain <= ftol * max(abs(fun), 1.0):  # what is left to gain is lost in rounding
-        return _FTOL
-    return _LINE_SEARCH if abs(last_tried) < np.inf else _NON_FINITE
 
 
 LINE_SEARCH = Loop(

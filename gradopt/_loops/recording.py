@@ -1,4 +1,4 @@
-"""What a loop notes of an accepted iterate: its row of the history, and the lowest objective so far."""
+"""What a loop records of an accepted iterate: its row of the history, and the lowest objective so far."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gradopt._numerics.vectors import copy, copy_to_row
 
 @kernel(inline=True)
 def write_row(record, row, fun, learning_rate, grad_norm, x):
-    """Write a row of the history, as far as it is kept.
+    """Write a row of the history, if it is kept.
 
     record : Record, written
     x : float array (n,), C order, read
@@ -21,9 +21,9 @@ def write_row(record, row, fun, learning_rate, grad_norm, x):
 
 @kernel(inline=True)
 def note_lowest(best_x, best_fun, best_is_x, x, new_fun):
-    """Note whether the iterate after x has the lowest objective so far; returns (best_fun, whether it has).
+    """Record whether the iterate after x has the lowest objective so far; returns (best_fun, whether it has).
 
-    The lowest iterate is copied to best_x only when the run leaves it: on the way down, no step copies anything.
+    The lowest iterate is copied to best_x only when the run leaves it: while the objective falls, nothing is copied.
 
     best_x : float array (n,), C order, written
     best_is_x : whether x has the lowest objective so far

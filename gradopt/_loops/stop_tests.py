@@ -1,6 +1,7 @@
 """The tests that end a run: NON_FINITE, TARGET, GTOL, FTOL, XTOL.
 
-Each is a `Status`; `StopTests` holds the tolerances. Where several hold, the first in this order is reported.
+Each is a `Status`; `StopTests` holds the tolerances. If several hold, the first in this order is reported. FTOL has a
+second test, `search_verdict`, for line searches that found no acceptable step.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from gradopt._loops.types import RUNNING
 from gradopt._numerics.vectors import norm, subtract
 
 _GTOL, _FTOL, _XTOL = int(Status.GTOL), int(Status.FTOL), int(Status.XTOL)
-_TARGET, _NON_FINITE = int(Status.TARGET), int(Status.NON_FINITE)
+_TARGET, _LINE_SEARCH, _NON_FINITE = int(Status.TARGET), int(Status.LINE_SEARCH), int(Status.NON_FINITE)
 
 
 @kernel(inline=True)
@@ -24,7 +25,7 @@ def finite(fun, grad_norm):
 
 @kernel(inline=True)
 def value_verdict(tests, fun, sound, stationary):
-    """The first that holds of the tests NON_FINITE, TARGET, GTOL, else RUNNING.
+    """The first of the tests NON_FINITE, TARGET, GTOL that holds, else RUNNING.
 
     sound : whether objective and gradient are finite
     stationary : whether the gradient is within gtol of zero
@@ -40,7 +41,7 @@ def value_verdict(tests, fun, sound, stationary):
 
 @kernel(inline=True)
 def step_verdict(static_length, tests, last_fun, fun, last_x, x, spare):
-    """The first that holds of the tests FTOL, XTOL, else RUNNING.
+    """The first of the tests FTOL, XTOL that holds, else RUNNING.
 
     spare : float array (n,), may be written
     """
@@ -51,3 +52,15 @@ def step_verdict(static_length, tests, last_fun, fun, last_x, x, spare):
         if norm(static_length, spare) <= tests.xtol * (tests.xtol + norm(static_length, x)):
             return _XTOL
     return RUNNING
+
+
+@kernel(inline=True)
+def search_verdict(ftol, expected_gain, fun, last_tried):
+    """The status after a line search that found no acceptable step: FTOL, LINE_SEARCH or NON_FINITE.
+
+    expected_gain : the decrease that the method's model predicts for the step; infinite if it has no model
+    last_tried : the objective at the last point of the search
+    """
+    if expected_gain <= ftol * max(abs(fun), 1.0):  # any further decrease is lost in rounding
+        return _FTOL
+    return _LINE_SEARCH if abs(last_tried) < np.inf else _NON_FINITE

@@ -1,4 +1,4 @@
-"""What every loop is given and gives back, and the record by which the rest of the package knows a loop."""
+"""What every loop receives and returns, and the record that describes a loop to the rest of the package."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING
 
-RUNNING = -1  # what a loop returns in place of a `Status` while no test has stopped it
+RUNNING = -1  # returned by a loop in place of a `Status` if no test has stopped it
 
 
 class RunArrays(NamedTuple):
     """The arrays of a run, allocated once. Floats have the dtype of x."""
 
-    static_length: tuple[int, ...] | None  # for small n a tuple of n numbers, so that n is part of the type; else None
+    static_length: tuple[int, ...] | None  # for small n a tuple of n numbers, which makes n part of the type; else None
     x: NDArray[Any]  # (n,) the last accepted iterate
     grad: NDArray[Any]  # (n,) the gradient there
     new_x: NDArray[Any]  # (n,) the iterate to evaluate next; the start before the first evaluation
@@ -24,14 +24,14 @@ class RunArrays(NamedTuple):
     best_x: NDArray[Any]  # (n,) where the lowest objective was seen
     slots: tuple[NDArray[Any], ...]  # what the method remembers
     schedule_state: NDArray[np.float64]  # (5,) what the schedule remembers
-    work: Any  # what the problem asked for
+    work: Any  # the workspace of the problem
 
 
 class Progress(NamedTuple):
     """The numbers that change from step to step."""
 
     nit: int  # updates done
-    memory_starts_at: int  # of these, the updates before the method began to remember
+    memory_starts_at: int  # the value of nit when the method began to remember
     nfev: int  # evaluations done; 0 before the start was evaluated
     fun: float  # the objective at x
     best_fun: float  # the objective at best_x
@@ -48,15 +48,15 @@ class StopTests(NamedTuple):
 
 
 class Steering(NamedTuple):
-    """What limits the updates: of the gradient, of the rate, of x."""
+    """The limits on an update: on the gradient, on the rate, on x."""
 
     clipping: Any  # lowered `NoClipping` or `Clipping`
     scale: float  # a factor on the schedule's rates
-    box: Any  # `numerics.bounds.Box`, or None
+    box: Any  # `_numerics.bounds.Box`, or None
 
 
 class Record(NamedTuple):
-    """Where a chunk of the history goes: one row per accepted iterate. Arrays without rows are not written."""
+    """A chunk of the history, one row per accepted iterate. Arrays without rows are not written."""
 
     fun: NDArray[np.float64]  # (m,)
     learning_rate: NDArray[np.float64]  # (m,)
@@ -66,17 +66,17 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Loop:
-    """A family of methods: the loop that runs them, and all that the rest of the package asks about them.
+    """A family of methods: the loop that runs them, and everything that the rest of the package needs to know of them.
 
-    A method class names its family in `Method.loop`. Nothing outside this record asks which family a method belongs to.
+    A method class names its family in `Method.loop`. No other code asks which family a method belongs to.
 
     Attributes
     ----------
     kernel : kernel
-        kernel(problem, method, steering, memory, progress, tests, record, iterates) returns (status, *progress). It
-        runs that many iterates, the start among them, or until a test stops it.
+        kernel(problem, method, steering, arrays, progress, tests, record, iterates) returns (status, *progress). It
+        runs that many iterates, the start included, or until a test stops it.
     requires : tuple of generics
-        What a method of the family must have a kernel for.
+        The generics that a method of the family must implement.
     batches : kernel or None
         The loop of training runs, `batches.iterate_batches`, for methods that can be trained in batches.
     max_iter : int
@@ -86,9 +86,9 @@ class Loop:
     ftol : float or None
         The default of `optimize`, in units of the last place of 1; None for off.
     takes_bounds, clips, recovers : bool
-        Whether `bounds`, `clip_norm` and `clip_value`, and `recover` mean something.
+        Whether the methods support `bounds`, `clip_norm` and `clip_value`, and `recover`.
     non_finite : str
-        What the message says of a run that diverged at update {update}, with the learning rate {rate}.
+        The end of the message for a run that diverged at update {update}, with the learning rate {rate}.
     """
 
     kernel: Any
@@ -104,5 +104,5 @@ class Loop:
 
     @property
     def in_python(self) -> Any:
-        """The same loop in Python, for problems that can't be compiled; what it calls is compiled."""
+        """The same loop in Python, for problems that can't be compiled; the kernels that it calls are compiled."""
         return self.kernel.py_func if COMPILING else self.kernel

@@ -1,13 +1,13 @@
-"""The length of a step along a direction, by the strong Wolfe conditions.
+"""The choice of a step along a direction, by the strong Wolfe conditions.
 
     f(x + step d) <= f(x) + c1 step g'd           sufficient decrease
     abs(g(x + step d)'d) <= c2 abs(g'd)           curvature
 
 The search keeps a bracket: its low end is the best step so far with sufficient decrease, and between it and the high
-end lie steps that meet both conditions. J. Nocedal and S. Wright, Numerical Optimization, 2nd ed., algorithms 3.5 and
-3.6, in one. Near a minimum rounding hides the decrease, and the slope alone must tell: the approximate Wolfe conditions
-of W. Hager and H. Zhang, A new conjugate gradient method with guaranteed descent and an efficient line search, SIAM J.
-Optim. 16 (2005).
+end lie steps that meet both conditions. This combines algorithms 3.5 and 3.6 of J. Nocedal and S. Wright, Numerical
+Optimization, 2nd ed. Near a minimum rounding hides the decrease, and the slope alone must decide: the approximate Wolfe
+conditions of W. Hager and H. Zhang, A new conjugate gradient method with guaranteed descent and an efficient line
+search, SIAM J. Optim. 16 (2005).
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from gradopt._compiler import kernel
 
 SUFFICIENT_DECREASE = 1e-4  # c1
 
-_NEAREST, _FARTHEST = 0.1, 8.0  # how far the next step may be ahead, in lengths of the last move
-_MARGIN = 0.1  # how near to an end of the bracket it may be, in parts of its length
-_RETREAT = 0.25  # where to, of the way to a step at which the objective is not finite
+_NEAREST, _FARTHEST = 0.1, 8.0  # how far ahead the next step may be, in lengths of the last move
+_MARGIN = 0.1  # how near to an end of the bracket it may be, as a fraction of the bracket
+_RETREAT = 0.25  # the fraction to keep of the way to a step at which the objective is not finite
 
 
 class Bracket(NamedTuple):
-    """Two steps, the objective there and its derivative along the direction."""
+    """Two steps, the objective at each, and its derivative along the direction."""
 
     low: float  # the best step so far with sufficient decrease; 0 at first
     low_fun: float
     low_slope: float
-    high: float  # the other end, on either side of `low`; infinite while there is none
+    high: float  # the other end, on either side of `low`; infinite until there is one
     high_fun: float  # infinite where the objective was not finite
     high_slope: float
 
 
 class WolfeConditions(NamedTuple):
-    """What a step must fulfil."""
+    """The conditions that a step must meet."""
 
     start_fun: float  # the objective at step 0
     flat: float  # the largest abs(slope) that the curvature condition allows
     noise: float  # the error of the objective
-    bends: bool  # whether the way may bend at bounds; then only the decrease is asked for once a step was too long
+    bends: bool  # whether the path may bend at bounds; if so, decrease alone is enough once a step was too long
 
 
 @kernel(late_bound=True)
 def assess_step(conditions, bracket, step, fun, slope, predicted_change):
-    """Take note of a step that was tried.
+    """Judge a step that was tried, and narrow the bracket.
 
-    wanted : Wanted
+    conditions : WolfeConditions
     bracket : Bracket
     step, fun, slope : the step, the objective there and its derivative
-    promised : by how much the derivative at step 0 would change the objective over this step, < 0
+    predicted_change : the change of the objective over this step according to the slope at step 0, < 0
 
     Returns (whether to accept the step, the new bracket, the step to try next).
     """
@@ -61,7 +61,7 @@ def assess_step(conditions, bracket, step, fun, slope, predicted_change):
     if not abs(fun) + abs(slope) < np.inf:
         return False, Bracket(low, low_fun, low_slope, step, np.inf, np.inf), low + _RETREAT * (step - low)
     decreased = fun - conditions.start_fun <= SUFFICIENT_DECREASE * predicted_change
-    # Where the way bends, the slope may vanish at a corner that is no lower than the start.
+    # Where the path bends, the slope may vanish at a corner that is not lower than the start.
     hidden = fun <= conditions.start_fun + conditions.noise and (
         not conditions.bends or -predicted_change <= conditions.noise
     )
@@ -71,7 +71,7 @@ def assess_step(conditions, bracket, step, fun, slope, predicted_change):
         return True, bracket, step
     if not decreased or (low > 0.0 and fun >= low_fun):
         high, high_fun, high_slope = step, fun, slope
-    elif high == np.inf and slope < 0.0:  # the minimum is farther: where the slope vanishes if it goes on to change so
+    elif high == np.inf and slope < 0.0:  # the minimum is farther: extrapolate to where the slope vanishes
         moved, steeper = step - low, low_slope - slope
         ahead = moved * slope / steeper if steeper < 0.0 else np.inf
         farther = step + min(max(ahead, _NEAREST * moved), _FARTHEST * moved)

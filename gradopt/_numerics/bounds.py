@@ -1,8 +1,8 @@
 """Bounds on the parameters: low <= x <= high.
 
-Kernels take a `Box`, or None where there are no bounds; which of both is known when they are compiled. Directions are
-followed into the box: what would leave it stays at the bound (D. Bertsekas, Projected Newton methods for optimization
-problems with simple constraints, SIAM J. Control Optim. 20, 1982).
+Kernels take a `Box`, or None if there are no bounds; which of the two is known at compile time. Points along a
+direction are projected into the box: parameters that would leave it stay at the bound (D. Bertsekas, Projected Newton
+methods for optimization problems with simple constraints, SIAM J. Control Optim. 20, 1982).
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from gradopt._compiler import kernel, noinline, summation
 from gradopt._numerics.vectors import inner, within
 
-# A bound that is nearer than this part of the direction is met at once.
+# A parameter that would reach its bound within this step is fixed there.
 _AT_ONCE = 1e-3
 
 
 class Box(NamedTuple):
-    """The bounds of a run. Floats are of the dtype of x."""
+    """The bounds of a run. Floats have the dtype of x."""
 
-    low: NDArray[Any]  # (n,), or -inf
-    high: NDArray[Any]  # (n,), or inf
-    free: NDArray[Any]  # (n,) 1 where a parameter may move, 0 where it is at a bound and wants to leave; written
+    low: NDArray[Any]  # (n,) -inf for no bound
+    high: NDArray[Any]  # (n,) inf for no bound
+    free: NDArray[Any]  # (n,) 1 where a parameter may move, 0 where it is held at a bound; written
 
 
 @kernel(inline=True)
 def move(box, new_x, x, direction, step):
-    """Put x + step direction, moved into the box, into new_x."""
+    """Write x + step direction, moved into the box, to new_x."""
     real = x.dtype.type
     step = real(step)
     if box is None:
@@ -42,7 +42,7 @@ def move(box, new_x, x, direction, step):
 
 @kernel(inline=True)
 def mark_free(box, x, grad):
-    """Find out which parameters may move: all but those at a bound beyond which the objective falls."""
+    """Mark in box.free the parameters that may move: all but those at a bound beyond which the objective falls."""
     if box is not None:
         for j in range(x.size):
             held = (x[j] <= box.low[j] and grad[j] > 0.0) or (x[j] >= box.high[j] and grad[j] < 0.0)
@@ -51,10 +51,11 @@ def mark_free(box, x, grad):
 
 @kernel(late_bound=True)
 def hold_near_bounds(direction, box, x):
-    """Let the free parameters that a direction moves to a bound almost at once be held there.
+    """Fix the free parameters that would hit a bound after a tiny step.
 
-    Else the search would find a bend in its way, maybe uphill beyond, before any progress. Returns whether there are
-    any: the direction of the others should then be another one. If not, what is held gets the rest of its way.
+    Otherwise the search would meet a bend, and perhaps go uphill after it, before making any progress. Returns whether
+    there are any; the caller should then choose a new direction for the others. If there are none, the parameters that
+    are not free get the distance to their nearer bound as direction.
 
     direction : float array (n,), C order, written
     box : Box, free written
@@ -75,7 +76,7 @@ def hold_near_bounds(direction, box, x):
 
 @kernel(inline=True)
 def slope_along(static_length, box, x, direction, grad):
-    """The derivative of the objective at x, along a direction that is followed into the box."""
+    """The derivative of the objective at x along a direction that is projected into the box."""
     if box is None:
         return inner(static_length, direction, grad)
     return _slope_inside(box.low, box.high, x, direction, grad)
@@ -83,7 +84,7 @@ def slope_along(static_length, box, x, direction, grad):
 
 @kernel(inline=True)
 def predicted_change(box, grad, x, new_x, step, slope):
-    """How much a linear objective would change from x to new_x, a step along a direction of that slope."""
+    """The change of a linear objective from x to new_x, a step along a direction with that slope."""
     if box is None:
         return step * slope
     return _change(grad, x, new_x)
@@ -91,7 +92,7 @@ def predicted_change(box, grad, x, new_x, step, slope):
 
 @kernel(inline=True)
 def stationary(static_length, box, x, grad, grad_norm, gtol):
-    """Whether the largest element of the gradient, with a box of x - clip(x - grad), is at most gtol."""
+    """Whether the largest absolute element of the gradient, or with a box of x - clip(x - grad), is at most gtol."""
     if box is None:
         return within(static_length, grad, grad_norm, gtol)
     for j in range(x.size):  # noqa: SIM110
@@ -122,7 +123,7 @@ def free_add(box, out, factor, v):
 
 @kernel(inline=True)
 def free_negative(box, out, v):
-    """Put -v into out, and 0 for parameters that are not free."""
+    """Write -v to out, and 0 for parameters that are not free."""
     for j in range(out.size):
         out[j] = -v[j] if box is None else -v[j] * box.free[j]
 

@@ -1,11 +1,11 @@
-"""Exponential functions of one number, and logarithms, written so that loops over arrays become vector code.
+"""Exponential functions and logarithms of one number, written so that loops over arrays become vector code.
 
-All rest on one reduction (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). With k the
-integer next to x / log 2 and r = x - k log 2, exp(x) = 2**k exp(r), where abs(r) <= log(2) / 2, so that Taylor's series
-is short. exp(r) - 1 is kept apart from the 1: nothing cancels near x = 0.
+All use the same reduction (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). With k the
+integer nearest to x / log 2 and r = x - k log 2, exp(x) = 2**k exp(r), where abs(r) <= log(2) / 2, so that Taylor's
+series is short. exp(r) - 1 is kept separate from the 1, so that nothing cancels near x = 0.
 
-The results are within 4 units in the last place of the right ones, in both precisions and for all x; numbers below the
-smallest normal one are 0. NaN goes through.
+The results are within 4 units in the last place of the exact ones, in both precisions and for all x; numbers below the
+smallest normal one are 0. NaN gives NaN.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def _exponentials(real: Any, integer: Any, digits: int, log_2: tuple[float, floa
     """exp, exp for x <= 0 only, tanh and sigmoid, for one precision.
 
     real, integer : the types of x and of its bits
-    digits : of the mantissa, as stored
-    log_2 : log 2 as a sum; the first part has so few digits that its product with k is exact
-    degree : of the polynomial
+    digits : the digits of the mantissa, as stored
+    log_2 : log 2 as a sum of two parts; the first has so few digits that its product with k is exact
+    degree : the degree of the polynomial
     """
-    shifter = real(1.5 * 2.0**digits)  # added to a number, leaves it as an integer in the last bits of the sum
+    shifter = real(1.5 * 2.0**digits)  # adding it to a number leaves the rounded number in the last bits of the sum
     per_log_2, high, low = real(1.0 / math.log(2.0)), real(log_2[0]), real(log_2[1])
     lowest = real(math.ceil(math.log(np.finfo(real).tiny)))
     shift, bits_of_one = integer(digits), integer(real(1.0).view(integer))
@@ -37,7 +37,7 @@ def _exponentials(real: Any, integer: Any, digits: int, log_2: tuple[float, floa
 
     @elementwise(inline=True)
     def parts(x):
-        """(s, p) with exp(x) = s + s p, s a power of 2, where s is a normal number; at the least such x below it."""
+        """(s, p) with exp(x) = s + s p, s a normal power of 2; any x below `lowest` counts as `lowest`."""
         x = x if x > lowest else lowest
         shifted = x * per_log_2 + shifter
         k = shifted - shifter
@@ -54,7 +54,7 @@ def _exponentials(real: Any, integer: Any, digits: int, log_2: tuple[float, floa
 
     @elementwise(inline=True)
     def exp(x):
-        # By halves of x: s = 2**k itself may be too large where the exponential is not.
+        # exp(x / 2)**2, since s = 2**k may be too large where exp(x) is not.
         half = x * one_half
         s, p = parts(half if half < highest else highest)
         root = s + s * p
@@ -79,7 +79,7 @@ def _exponentials(real: Any, integer: Any, digits: int, log_2: tuple[float, floa
 def _logarithms(
     real: Any, integer: Any, digits: int, log_2: tuple[float, float], degree: int, exp_of_negative: Any
 ) -> tuple[Any, ...]:
-    """softplus, log and log1p for one precision; the parameters as for `_exponentials`."""
+    """softplus, log and log1p for one precision; parameters as in `_exponentials`."""
     high, low, log_of_2 = real(log_2[0]), real(log_2[1]), real(math.log(2.0))
     zero, one, two, infinity, nan = (real(value) for value in (0.0, 1.0, 2.0, np.inf, np.nan))
     log_first, *rest = (real(2.0 / i) for i in range(degree, 0, -2))
@@ -115,7 +115,7 @@ def _logarithms(
 
     @elementwise(inline=True)
     def log1p(x):
-        # What rounding took from 1 + x, in first order.
+        # log(u), corrected to first order for the rounding error of u = 1 + x.
         u = one + x
         result = log(u) + (x - (u - one)) / u
         return result if -one < x < infinity else (-infinity if x == -one else (x if x > zero else nan))

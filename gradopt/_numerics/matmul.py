@@ -7,14 +7,14 @@ from gradopt._compiler import COMPILING, TILE_ROWS, VECTOR_BYTES, kernel, tile
 
 @kernel(late_bound=True)
 def product(c, first, a, b) -> None:
-    """The product c = first + a b.
+    """Compute c = first + a b.
 
     c : float array (m, n), C order, written
-    first : float array (m, n), read: c itself to add to it, or another; its rows contiguous. Without elements: 0
+    first : float array (m, n), rows contiguous, read: c itself, to add to it, or another. Without elements: 0
     a : float array (m, k), any strides, read
     b : float array (k, n), C order, read
 
-    Each element is summed in the order of k, whatever the sizes are.
+    Each element is summed in the order of k, whatever the sizes.
     """
     if not COMPILING:
         c[:] = (first if first.size else 0) + a @ b

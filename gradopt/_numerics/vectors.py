@@ -1,7 +1,7 @@
-"""Kernels over whole vectors. Arrays are float arrays (n,), C order.
+"""Kernels on whole vectors. Arrays are float arrays (n,), C order.
 
-`static_length` is None, or a tuple of n <= 4 numbers where n is part of the type. Such vectors are handled without
-loops: LLVM does not unroll a loop that it has optimised in another function before, and a loop over an array keeps that
+`static_length` is None, or a tuple of n <= 4 numbers, which makes n part of the type. Such vectors are handled without
+loops: LLVM does not unroll a loop that it has optimised before in another function, and a loop over an array keeps the
 array out of registers.
 """
 
@@ -16,7 +16,7 @@ from gradopt._compiler import kernel, noinline, summation
 
 @kernel(inline=True)
 def epsilon(v):
-    """How far 1 and the next number are apart in the precision of v."""
+    """The distance from 1 to the next larger number in the precision of v."""
     return 2.0**-23 if v.itemsize == 4 else 2.0**-52  # np.finfo takes a tenth of a second to compile
 
 
@@ -36,7 +36,7 @@ def copy_to_row(out, row, v):
 
 @kernel(inline=True)
 def subtract(out, u, v):
-    """Put u - v into out."""
+    """Write u - v to out."""
     for j in range(v.size):
         out[j] = u[j] - v[j]
 
@@ -50,7 +50,7 @@ def norm(static_length, v):
     squares = (a * a + b * b) + (c * c + d * d)
     if 1e-290 < squares < np.inf:
         return math.sqrt(squares)
-    # Not by math.hypot: a call here would drive the loop's numbers out of their registers.
+    # Not math.hypot: a call here would push the loop's numbers out of their registers.
     scale = max(abs(a), abs(b), abs(c), abs(d))
     if not 0.0 < scale < np.inf:
         return squares
@@ -97,7 +97,7 @@ def _norm_of_many(v):
             squares += np.float64(v[j]) * np.float64(v[j])
     else:
         squares = _sum_of_squares(v)
-    if 1e-30 < squares < np.inf:  # far from where float32 underflows, or overflows
+    if 1e-30 < squares < np.inf:  # far from where float32 underflows or overflows
         return math.sqrt(squares)
     scale = _largest(v)
     if not 0.0 < scale < np.inf:
@@ -128,7 +128,7 @@ def _largest(v):
 
 @summation
 def _sum_of_squares(v):
-    """The sum of v[j]**2 in the precision of v: over many lanes, it is as good as v."""
+    """The sum of v[j]**2, in the precision of v: summed over many lanes, it is as accurate as v."""
     noinline()
     total = v.dtype.type(0.0)
     for j in range(v.size):

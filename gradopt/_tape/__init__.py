@@ -1,1 +1,1 @@
-"""Functions written down as tapes of array operations, and the machine that runs these."""
+"""Functions recorded as tapes of array operations, and the machine that runs the tapes."""

@@ -1,4 +1,4 @@
-"""A tape: what a trace wrote down, with its gradient, ready for the machine."""
+"""A tape: the operations that a trace recorded, with their gradient, ready for the machine."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from gradopt._tape.machine.program import CONSTANTS, PIECES, WORK, Program
 
 
 class Tape:
-    """A function of x and its gradient as a list of array operations; printed, one a line.
+    """A function of x and its gradient as a list of array operations; it prints as one operation per line.
 
     Parameters
     ----------
     result : Node
-        The objective, of one element.
+        The objective; it has one element.
     """
 
     def __init__(self, result: Node) -> None:
@@ -39,7 +39,7 @@ class Tape:
         self._tables = np.array([*assembly.layout.tables, 0], np.int64)
         self._known: list[Known] = assembly.layout.known
         self._sizes = assembly.layout.work_size, assembly.layout.constants_size
-        # Numbers that are computed in a run: a measure of its cost.
+        # How many numbers a run computes: a measure of its cost.
         pieces = ((end - first) * size for kind, first, end, size, _ in assembly.stages if kind == PIECES)
         self.work = len(self._rows) + sum(pieces)
 
@@ -50,16 +50,16 @@ class Tape:
         return f"<tape of {len(self._rows)} instructions>"
 
     def program(self, dtype: Any, values: dict[int, NDArray[Any]] | None = None) -> Program:
-        """What the machine is given, as a plain tuple.
+        """The `Program` that the machine receives, as a plain tuple.
 
-        values : of nodes that depend on arguments, where others take the places of those of the trace
+        values : the values of nodes that depend on arguments, if those of the trace are replaced
         """
         constants = aligned_zeros(max(self._sizes[1], 1), dtype)
         self._put(constants, CONSTANTS, values or {})
         return self._rows, self._stages, self._tables, constants  # type: ignore[return-value]
 
     def workspace(self, dtype: Any, values: dict[int, NDArray[Any]] | None = None) -> NDArray[Any]:
-        """What the machine works in, with what is known in its place."""
+        """The array that the machine works in, with the known values in their places; `values` as for `program`."""
         work = aligned_zeros(self._sizes[0] + 1, dtype)
         self._put(work, WORK, values or {})
         return work
@@ -71,7 +71,7 @@ class Tape:
                 target[known.place : known.place + known.node.size * known.times] = np.ravel(value)  # type: ignore[arg-type]
 
     def values(self, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
-        """What depends on arguments, when these take the places of those of the trace."""
+        """The values of the nodes that depend on arguments, if these arguments replace those of the trace."""
         result: dict[int, NDArray[Any]] = {}
         for node in self.graph.nodes:
             if node.value is None or node.fixed:

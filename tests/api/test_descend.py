@@ -6,7 +6,7 @@ from numba import njit, prange, typeof
 
 import gradopt
 from gradopt import SGD, Adam, InverseTimeDecay, Network, ReduceOnPlateau, Status, optimize, problems
-from gradopt._compiler.kernel import _is_of_this_package
+from gradopt._compiler.disk_cache import is_of_this_package
 from gradopt._core.config import config
 from gradopt._core.protocol import value_and_grad
 
@@ -120,5 +120,5 @@ def test_a_class_of_a_user_stays_out_of_the_disk_cache():
 
     gradopt.descend(gradopt.compiled(Bowl()), gradopt.compiled(SGD(0.1)), np.ones(1), 3, 0.0)
     carried = typeof(gradopt.compiled(Bowl()))
-    assert not _is_of_this_package(carried)
-    assert _is_of_this_package(typeof(gradopt.compiled(SGD(0.1))))
+    assert not is_of_this_package(carried)
+    assert is_of_this_package(typeof(gradopt.compiled(SGD(0.1))))

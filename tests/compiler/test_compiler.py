@@ -19,7 +19,7 @@ from numba.core.dispatcher import Dispatcher
 
 import gradopt
 from gradopt._compiler import borrowed, copy_back, flushed_subnormals, interrupts_held_back, kernel, on_stack
-from gradopt._compiler.kernel import _CacheFiles, _StampedCache
+from gradopt._compiler.disk_cache import CacheFiles, StampedCache
 
 from marks import compiled_only
 
@@ -122,7 +122,7 @@ def test_ctrl_c_before_the_first_call_of_a_kernel_apart(tmp_path):
 
 
 def test_two_processes_that_fill_the_cache_at_once_write_no_file_of_each_other(tmp_path):
-    one, other = (_CacheFiles(str(tmp_path), "name", "stamp") for _ in range(2))
+    one, other = (CacheFiles(str(tmp_path), "name", "stamp") for _ in range(2))
     one.save("first key", 1)
     index = (tmp_path / "name.nbi").read_bytes()
     (tmp_path / "name.nbi").unlink()  # the other has looked before
@@ -137,7 +137,7 @@ def test_no_two_kernels_have_one_name():
     for module in pkgutil.walk_packages(gradopt.__path__, "gradopt."):
         importlib.import_module(module.name)
     dispatchers = [item for item in gc.get_objects() if issubclass(type(item), Dispatcher)]
-    cached = [dispatcher for dispatcher in dispatchers if isinstance(dispatcher._cache, _StampedCache)]
+    cached = [dispatcher for dispatcher in dispatchers if isinstance(dispatcher._cache, StampedCache)]
     kernels = {dispatcher.py_func for dispatcher in cached if not is_inlined(dispatcher)}
     names = [(kernel.__module__, kernel.__qualname__) for kernel in kernels]
     assert len(names) > 50

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradopt import Status
-from gradopt._loops.stop_tests import finite, step_verdict, value_verdict
+from gradopt._loops.stop_tests import finite, search_verdict, step_verdict, value_verdict
 from gradopt._loops.types import RUNNING, StopTests
 
 OFF = StopTests(gtol=0.0, ftol=-1.0, xtol=-1.0, target=-np.inf)
@@ -53,3 +53,17 @@ def test_xtol_compares_the_step_with_x():
 def test_nothing_ends_where_all_is_off():
     assert verdict(OFF, 1.0, 1.0, x=(1.0, 1.0), last=(1.0, 1.0)) == RUNNING
     assert verdict(OFF._replace(ftol=0.0), 1.0, 1.0) == Status.FTOL
+
+
+@pytest.mark.parametrize(
+    ("expected_gain", "last_tried", "expected"),
+    [
+        (1e-10, 1.0, Status.FTOL),
+        (1e-3, 1.0, Status.LINE_SEARCH),
+        (np.inf, 1.0, Status.LINE_SEARCH),
+        (np.inf, np.nan, Status.NON_FINITE),
+        (np.inf, np.inf, Status.NON_FINITE),
+    ],
+)
+def test_why_a_line_search_found_no_step(expected_gain, last_tried, expected):
+    assert search_verdict(1e-9, expected_gain, 5.0, last_tried) == expected

@@ -1,7 +1,7 @@
-"""A traced function as plain facts and arrays, and back: its operations by name, no code.
+"""Saving a traced function as plain facts and arrays, and loading it: operations by name, no code.
 
-What is read is built again by the same functions that traced it, which check shapes, and each place is checked to lie
-inside its array: no file makes the machine read elsewhere.
+A loaded graph is built by the same functions that traced it, which check shapes, and each place is checked to lie
+inside its array: no file can make the machine read anywhere else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def described(result: Node, arguments: dict[int, NDArray[Any]]) -> tuple[dict[str, Any], Arrays]:
-    """Facts for json, and arrays by name; arguments : those in place of the trace's."""
+    """Facts for json, and arrays by name; arguments : the arrays that replace those of the trace."""
     arrays: Arrays = {f"argument.{i}": array for i, array in arguments.items()}
     numbers: dict[int, int] = {}
     nodes: list[Any] = []
@@ -55,7 +55,7 @@ def _of_geometry(geometry: Geometry, arrays: Arrays) -> Any:
 
 
 def made(facts: dict[str, Any], arrays: Arrays) -> Node:
-    """The result's node in a new graph; a ValueError where facts and arrays are no such thing."""
+    """The result's node in a new graph; a ValueError if facts and arrays do not describe one."""
     graph = Graph(int(facts["n"]), limit=10 * len(facts["nodes"]) + 100)
     nodes: list[Node] = []
     for operation, inputs, shape, extra in facts["nodes"]:

@@ -1,4 +1,4 @@
-"""What the operations of a graph make of NumPy's arrays: for all that is known before x is."""
+"""The operations of a graph on NumPy arrays, for everything that is known before x."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOW = tuple(_COMBINE)
 
 
 def evaluate(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[Any]:
-    """What an operation makes of NumPy's arrays."""
+    """The result of an operation on NumPy arrays."""
     with np.errstate(all="ignore"):
         if operation == "view":
             line = np.ascontiguousarray(inputs[0]).reshape(-1)
@@ -46,7 +46,7 @@ def evaluate(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[
 
 
 def _other_products(array: NDArray[Any]) -> NDArray[Any]:
-    """Of each element the product of all others along the last axis."""
+    """For each element, the product of all others along the last axis."""
     result = np.ones_like(array)
     result[..., 1:] = np.cumprod(array[..., :-1], axis=-1)
     result[..., :-1] *= np.cumprod(array[..., :0:-1], axis=-1)[..., ::-1]

@@ -1,4 +1,4 @@
-"""Which elements of an array stand where in a view of it."""
+"""The geometry of a view: which element of the array each element of the view is."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Shape = tuple[int, ...]
 
 
 class Geometry(NamedTuple):
-    """Which elements of an array, taken as a C-order vector, stand where in a view of it.
+    """For each element of a view, its place in the array, taken as a C-order vector.
 
     Attributes
     ----------
     offset : int
         The place of the view's first element.
     strides : tuple of int, or None
-        How far apart neighbours of the view are, along each of its axes.
+        The distance between neighbours along each axis of the view.
     positions : Positions or None
-        The place of each element, where there are no such strides.
+        The place of each element, if strides can't describe the view.
     """
 
     offset: int
@@ -35,7 +35,7 @@ class Geometry(NamedTuple):
 
 
 class Positions:
-    """An int64 array of places, compared by what is in it."""
+    """An int64 array of places, compared by its contents."""
 
     def __init__(self, places: NDArray[np.int64]) -> None:
         self.places = np.asarray(places, np.int64, order="C")
@@ -75,7 +75,7 @@ def places_of(geometry: Geometry, shape: Shape) -> NDArray[np.int64]:
 
 
 def collapsed(shape: Shape, strides: Shape) -> list[tuple[int, int]]:
-    """Lengths and strides of the same view with as few axes as can be, from the last to the first."""
+    """Lengths and strides of the same view with as few axes as possible, from the last axis to the first."""
     axes: list[tuple[int, int]] = []
     for length, stride in zip(reversed(shape), reversed(strides), strict=True):
         if length == 1:
@@ -88,6 +88,6 @@ def collapsed(shape: Shape, strides: Shape) -> list[tuple[int, int]]:
 
 
 def is_line(geometry: Geometry, shape: Shape) -> bool:
-    """Whether many elements stand next to each other, in their order."""
+    """Whether a view has several elements, and they lie next to each other in order."""
     strides = geometry.strides
     return strides is not None and math.prod(shape) > 1 and collapsed(shape, strides) == [(math.prod(shape), 1)]

@@ -1,13 +1,13 @@
-"""The graph that a trace writes down: what is computed from what, each thing once.
+"""The graph that a trace records: which array is computed from which, each of them once.
 
-A node is an array that some operation makes of other nodes. Beside the elementwise operations there are
+A node is an array that an operation computes from other nodes. Besides the elementwise operations there are
 
-- `x`, and what is known before x is: constants, arguments, and what is made of these alone, which have a value;
-- `view`, elements of a node in another shape or order, by strides or by positions: slices, transposes, broadcasting;
-- `accumulate`, a new array to parts of which other nodes are added, or with which they are multiplied or compared: a
-  concatenation is one by parts, a sum one by strides of 0. It is the adjoint of a view of the same geometry, and a view
-  its adjoint;
-- `matmul`, `cumsum` and `other_products` (of each element the product of the others in its line).
+- `x`, and nodes with a value, which are known before x: constants, arguments, and everything computed from these alone;
+- `view`: elements of a node in another shape or order, by strides or by positions (slices, transposes, broadcasting);
+- `accumulate`: a new array into which other nodes are added, or multiplied, or of which they give the maximum or
+  minimum. A concatenation is one with disjoint parts, a sum one with strides of 0. The adjoint of a view is an
+  accumulation of the same geometry, and vice versa;
+- `matmul`, `cumsum` and `other_products` (for each element, the product of the others in its line).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.simplify import power, simplified
 
-# What sums and products of true and false are.
+# What sums, products and extrema of booleans become.
 _OF_TRUTH = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and"}
 
-# What needs no NumPy for numbers.
+# Operations that Python's operators do for plain numbers.
 _OF_NUMBERS: dict[str, Callable[..., float]] = {
     "add": operator.add,
     "subtract": operator.sub,
@@ -37,15 +37,15 @@ _OF_NUMBERS: dict[str, Callable[..., float]] = {
     "negative": operator.neg,
 }
 
-# Up to this size arrays are known by what is in them, larger ones by their identity.
+# Arrays of up to this size are recognised by their contents, larger ones by identity.
 _SMALL = 4096
 
 
 def given(operation: str, node: Node, value: Any, in_double: bool) -> Any:
-    """What an operation is given for a node that is known.
+    """The value that an operation receives for a known node.
 
-    Python's numbers take the type of the arrays beside them. With `in_double`, all is computed in double precision; a
-    view, which only moves elements, needs no copy for that.
+    Python's numbers take the type of the arrays beside them. With `in_double`, everything is computed in double
+    precision; a view only moves elements and needs no copy.
     """
     if node.literal is not None and not node.strong and operation in OPERATIONS:
         return node.literal
@@ -53,7 +53,7 @@ def given(operation: str, node: Node, value: Any, in_double: bool) -> Any:
 
 
 class Copies:
-    """Copies of large arrays, which their owners may change later; one of each, as long as they don't."""
+    """Copies of large arrays, one of each until its owner changes it."""
 
     def __init__(self) -> None:
         self._copies: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {}
@@ -71,23 +71,23 @@ class Copies:
 class Graph:
     """Nodes in the order in which they were made.
 
-    Calling it applies an elementwise operation: graph("add", node, 1.0). What was computed before is not computed
-    again, what is known is computed at once, and what does nothing is left out.
+    Calling the graph applies an elementwise operation: graph("add", node, 1.0). An operation that is there already is
+    not repeated, one on known values is evaluated at once, and one without effect is left out.
 
     Parameters
     ----------
     n : int
         The length of x.
     limit : int
-        Nodes at the most; one more raises `TooLong`.
+        The largest number of nodes; one more raises `TooLong`.
     copies : Copies, optional
-        Of large constants, those of an earlier trace.
+        The copies of large constants that an earlier trace made.
 
     Attributes
     ----------
     in_double : bool
-        Whether what is known is computed in double precision. A function's own values have the precision that NumPy
-        gives them; a gradient is not to be rounded to that of the arguments.
+        Whether known values are computed in double precision. A function's own values have the precision that NumPy
+        gives them; the gradient must not be rounded to the precision of the arguments.
     """
 
     def __init__(self, n: int, limit: int, copies: Copies | None = None) -> None:
@@ -99,10 +99,10 @@ class Graph:
         self.x = Node(self, "x", (), None, (n,))
 
     def same_as(self, other: Graph) -> bool:
-        """Whether the other graph was made by the same operations of the same numbers."""
+        """Whether the other graph consists of the same operations on the same numbers."""
         if len(self.nodes) != len(other.nodes):
             return False
-        if list(self._known) == list(other._known):  # large arrays may be others there, with the same numbers
+        if list(self._known) == list(other._known):  # if not, large arrays may still be different objects, but equal
             return True
         for mine, its in zip(self.nodes, other.nodes, strict=True):
             if mine.operation != its.operation or mine.shape != its.shape or mine.extra != its.extra:
@@ -116,22 +116,22 @@ class Graph:
         return True
 
     def dissolve(self) -> None:
-        """Take the graph apart, for the memory of its nodes to be free at once: they know it, and it knows them."""
+        """Break the reference cycles between the graph and its nodes, so that their memory is freed at once."""
         for node in self.nodes:
             node.inputs = ()
         self.nodes.clear()
         self._known.clear()
         del self.x
 
-    # What is known.
+    # Known values.
 
     def constant(self, value: Any) -> Node:
         """A number or an array that never changes."""
         kind = type(value)
         if kind is int and not -(2**63) <= value < 2**63:
-            kind, value = float, float(value)  # as for NumPy, beside real numbers
+            kind, value = float, float(value)  # as NumPy does beside real numbers
         if kind is float or kind is int or kind is bool:
-            key: Any = (kind, value) if value else (kind, str(value))  # 0.0 and -0.0 are two
+            key: Any = (kind, value) if value else (kind, str(value))  # 0.0 and -0.0 differ
             node = self._known.get(key)
             if node is None:
                 node = self._known[key] = Node(self, "constant", (), None, ())
@@ -153,7 +153,7 @@ class Graph:
         return node
 
     def argument(self, place: Any, array: NDArray[Any]) -> Node:
-        """An array that another may take the place of."""
+        """An array that another one may replace later."""
         return self._with_value("argument", array, place)
 
     def _with_value(self, operation: str, value: NDArray[Any], extra: Any, inputs: tuple[Node, ...] = ()) -> Node:
@@ -163,15 +163,15 @@ class Graph:
         return node
 
     def widened(self, node: Node) -> Node:
-        """The node as numbers of double precision, if it is known as something else."""
+        """The node in double precision, if it is boolean or a known value of another dtype."""
         narrow = node.value is not None and node.value.dtype != np.float64
         return self("real", node) if narrow or node.boolean else node
 
     def real(self, node: Node) -> Node:
-        """The node as numbers, if it is made of true and false: their sums are no longer true or false."""
+        """The node as real numbers, if it is boolean: sums of booleans are not boolean."""
         return self("real", node) if node.boolean else node
 
-    # What is computed.
+    # Computed nodes.
 
     def __call__(self, name: str, *inputs: Any) -> Node:
         nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
@@ -190,7 +190,7 @@ class Graph:
 
     def _elementwise(self, name: str, nodes: tuple[Node, ...]) -> Node:
         if nodes[0].boolean and name in _OF_TRUTH and nodes[1].boolean:
-            return self(_OF_TRUTH[name], *nodes)  # as for NumPy: True + True is True
+            return self(_OF_TRUTH[name], *nodes)  # as in NumPy: True + True is True
         shape = nodes[0].shape
         for node in nodes[1:]:
             if node.shape != shape and node.shape != ():
@@ -198,14 +198,14 @@ class Graph:
         if all([i.value is not None for i in nodes]):
             return self._folded(name, nodes)
         simpler = simplified(self, name, nodes, shape)
-        if simpler is not None:  # 1.0 times true is a number
+        if simpler is not None:  # 1.0 times a boolean is a real number
             return simpler if OPERATIONS[name].boolean or name in ("copy", "absolute") else self.real(simpler)
         size = 1
         for length in shape:
             size *= length
         if size == 0:
             return self.constant(np.zeros(shape))
-        # Numbers stand for all elements; other shapes are stretched by a view.
+        # A scalar stands for all elements; other shapes are stretched by a view.
         fitting = tuple([i if i.size == 1 or i.shape == shape else self.stretched(i, shape) for i in nodes])
         made = Node(self, name, fitting, None, shape)
         made.boolean, made.elementwise = OPERATIONS[name].boolean, True
@@ -225,7 +225,7 @@ class Graph:
         return self._with_value(name, value, None, nodes)
 
     def other(self, operation: str, inputs: tuple[Node, ...], extra: Any, shape: Shape) -> Node:
-        """A node of another kind than elementwise."""
+        """A node of an operation that is not elementwise."""
         key = (operation, *[i.index for i in inputs], extra, shape)
         if self.in_double and operation != "view" and all([i.value is not None for i in inputs]):
             key = ("wide", *key)
@@ -249,13 +249,13 @@ class Graph:
     # Views.
 
     def stretched(self, node: Node, shape: Shape) -> Node:
-        """The node as NumPy broadcasts it to a shape."""
+        """The node, broadcast to a shape as NumPy does it."""
         if node.shape == shape:
             return node
         return self.rearranged(node, lambda array: np.broadcast_to(array, shape))
 
     def view(self, base: Node, geometry: Geometry, shape: Shape) -> Node:
-        """Elements of a node that is no view itself, or one in C order."""
+        """A view of a node; a base that is itself a view, and not in C order, is copied first."""
         whole = base.shape == shape and geometry.positions is None and geometry.offset == 0
         if whole and contiguous(geometry.strides, shape):
             return base
@@ -271,9 +271,9 @@ class Graph:
         return node
 
     def rearranged(self, node: Node, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Node:
-        """What a function of NumPy's that only puts elements elsewhere makes of a node.
+        """The node after `move`, one of NumPy's functions that only put elements elsewhere.
 
-        It is applied to an array of the same shape that has nothing in it, to see where the elements go.
+        `move` is applied to a placeholder array of the same shape, to see where the elements go.
         """
         if node.fixed and node.size <= _SMALL:
             return self.constant(move(node.value))  # type: ignore[arg-type]
@@ -297,7 +297,7 @@ class Graph:
         return memory
 
     def accumulated(self, parts: list[tuple[Geometry, Node]], shape: Shape, how: str = "add") -> Node:
-        """A new array to which each part was added where its geometry says; or multiplied, or the largest, smallest."""
+        """A new array that combines each part where its geometry says: by sum, product, maximum or minimum."""
         if len(parts) == 1:
             (geometry, part) = parts[0]
             if part.size == math.prod(shape) and geometry.offset == 0 and contiguous(geometry.strides, part.shape):
@@ -316,7 +316,7 @@ class Graph:
         return self.other("matmul", (self._matrix(a), self._matrix(b)), None, (m, n))
 
     def _matrix(self, node: Node) -> Node:
-        """The node, or a copy that stands in C order; it may be the transpose of what does."""
+        """The node if it is in C order or the transpose of such a matrix, else a copy in C order."""
         if node.operation != "view":
             return node
         strides = node.extra.strides

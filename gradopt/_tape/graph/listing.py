@@ -1,4 +1,4 @@
-"""A tape as text, one operation a line."""
+"""A tape as text, one operation per line."""
 
 from __future__ import annotations
 

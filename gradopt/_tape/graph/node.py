@@ -1,4 +1,4 @@
-"""A node of a graph: an array that some operation makes of other nodes; arithmetic with nodes makes further ones."""
+"""A node of a graph: an array that an operation computes from other nodes; arithmetic on nodes makes new nodes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gradopt._tape.graph.geometry import Shape
 
 
 class TooLong(Exception):
-    """The graph has more nodes than it may have."""
+    """The graph would have more nodes than its limit."""
 
 
 class Arithmetic(Protocol):
-    """What nodes ask of the graph that they belong to."""
+    """The part of a graph that its nodes use."""
 
     nodes: list[Node]
     limit: int
@@ -30,29 +30,30 @@ class Node:
     Attributes
     ----------
     graph : Arithmetic
-        The graph that it belongs to.
+        The graph that the node belongs to.
     index : int
-        Its place in `graph.nodes`; inputs have smaller ones.
+        The position in `graph.nodes`; inputs have smaller ones.
     operation : str
     inputs : tuple of Node
     extra : hashable
-        What the operation needs beside its inputs.
+        What the operation needs besides its inputs.
     shape : tuple of int
     size : int
     value : ndarray or None
-        Where it does not depend on x.
+        The value, if the node does not depend on x.
     fixed : bool
-        Whether it does not depend on the arguments either.
+        Whether the node does not depend on the arguments either.
     boolean : bool
-        Whether it is made of true and false, as 1 and 0.
+        Whether the elements are true or false, stored as 1 and 0.
     in_double : bool
-        Whether its value was computed in double precision, whatever its inputs have.
+        Whether the value was computed in double precision, whatever the precision of the inputs.
     elementwise : bool
-        Whether it is computed element by element, in each run.
+        Whether the node is computed element by element in each run.
     literal : float, int, bool or None
-        The number, of a constant that is one.
+        The number, if the node is a constant scalar.
     strong : bool
-        Whether that has a type of its own, as NumPy's numbers have, and not that of the arrays beside it.
+        Whether the literal has a dtype of its own, as NumPy's scalars do, and does not take that of the arrays beside
+        it.
     """
 
     __slots__ = (
@@ -106,5 +107,5 @@ class Node:
 
 
 def space(node: Node) -> Shape:
-    """The shape of the arrays that a node is computed with; () for numbers."""
+    """The shape of the arrays with which a node is computed; () for scalars."""
     return () if node.size == 1 else node.shape

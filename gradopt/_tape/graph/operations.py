@@ -1,11 +1,10 @@
-"""The elementwise operations of a tape: what each is called, its NumPy function, and its derivatives.
+"""The elementwise operations of a tape: the name of each, its NumPy function, and its derivatives.
 
-For each input stands a
-function (d, result, *inputs) that makes the adjoint of that input from the adjoint d of the result, all of them nodes
-of a graph; None where the derivative is zero.
+The derivative for an input is a function (d, result, *inputs) that computes the adjoint of that input from the adjoint
+d of the result, all of them nodes of a graph; it is None where the derivative is zero.
 
-At kinks: abs has slope 0 at 0, maximum and minimum share theirs evenly at a tie, and the comparisons, sign, floor,
-ceil, trunc and rint have none anywhere.
+At kinks: abs has slope 0 at 0, maximum and minimum split their slope evenly at a tie, and the comparisons, sign, floor,
+ceil, trunc and rint have slope 0 everywhere.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ class Operation(NamedTuple):
     Attributes
     ----------
     numpy : callable
-        The same for NumPy's arrays.
+        The operation on NumPy's arrays.
     derivatives : tuple
-        One for each input, or empty where all are zero.
+        One per input, or empty if all are zero.
     expensive : bool
-        Whether it costs so much that a result is better kept than computed again.
+        Whether keeping a result is cheaper than computing it again.
     boolean : bool
-        Whether its result is true or false, as 1 and 0.
+        Whether the result is boolean, as 1 and 0.
     """
 
     numpy: Callable[..., Any]
@@ -58,7 +57,7 @@ def _boolean(name: str, numpy: Callable[..., Any]) -> None:
 
 
 def _share(a: Any, b: Any) -> Any:
-    """What of the slope of max(a, b) belongs to a: 1 if a is larger, a half at a tie, or 0."""
+    """The derivative of max(a, b) with respect to a: 1 if a is larger, a half at a tie, else 0."""
     return np.greater(a, b) + 0.5 * np.equal(a, b)
 
 
@@ -68,7 +67,7 @@ def _expit(a: Any) -> Any:
 
 
 def _or_one(length: Node) -> Node:
-    """A length to divide by; at 0 all that is divided by it is 0 too, and so is the slope there."""
+    """A length to divide by, 1 in place of 0: the numerators are 0 there too, and so is the slope."""
     return length.graph("where", length.graph("greater", length, 0.0), length, 1.0)
 
 
@@ -81,7 +80,7 @@ def _power_by_base(d: Node, result: Node, a: Node, b: Node) -> Node:
 
 
 def _power_by_exponent(d: Node, result: Node, a: Node, b: Node) -> Node:
-    # a**b log(a) goes to 0 with a, for b > 0. Where a is negative the power is real for whole b only, and has no slope.
+    # For b > 0, a**b log(a) goes to 0 with a. For negative a the power is real only for whole b, and has no slope.
     positive = a.graph("greater", a, 0.0)
     return d * result * a.graph("log", a.graph("where", positive, a, 1.0))
 
@@ -179,5 +178,5 @@ _expensive(
     lambda d, result, a, b: d * b / _or_one(result),
 )
 
-# Truth, integers and narrow numbers as real ones: for the machine, which has no others, a copy.
+# Converts booleans, integers and narrow floats to real numbers; for the machine, which knows only these, a copy.
 OPERATIONS["real"] = OPERATIONS["copy"]._replace(numpy=lambda a: np.asarray(a, np.float64))

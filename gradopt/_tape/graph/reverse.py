@@ -1,11 +1,11 @@
-"""The gradient of a graph's result, as more nodes of the same graph: reverse mode, one node at a time.
+"""The gradient of a graph's result, as further nodes of the same graph: reverse mode, one node at a time.
 
-The adjoint of a node is the derivative of the result by it. From the last node to the first, each hands on what it
-contributes to the adjoints of its inputs (A. Griewank and A. Walther, Evaluating Derivatives, 2008, section 3.2). A
-single number may stand for an adjoint that is the same everywhere.
+The adjoint of a node is the derivative of the result with respect to it. From the last node to the first, each node
+adds its contribution to the adjoints of its inputs (A. Griewank and A. Walther, Evaluating Derivatives, 2008, section
+3.2). A scalar may stand for an adjoint that is the same everywhere.
 
-`where` computes both of its sides. On the side that is not taken the adjoint is 0, but a slope may be infinite there,
-or NaN, and 0 times that is NaN: what leads to such a side hands on nothing where its own adjoint is 0.
+`where` computes both of its sides. On the side that is not taken the adjoint is 0, but the slope may be infinite or NaN
+there, and 0 times that is NaN. So nodes that lead to a side of a `where` contribute 0 wherever their own adjoint is 0.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
 
-# Operations whose contributions are 0 where the adjoint is, whatever the inputs are.
+# Operations whose contributions are always 0 where the adjoint is 0.
 _HARMLESS = {"copy", "add", "subtract", "negative", "maximum", "minimum", "where"}
 
 
 def gradient(graph: Graph, result: Node) -> Node:
-    """The node for the derivative of `result`, which has one element, by x: it has the shape of x."""
+    """The node for the derivative of `result`, which has one element, with respect to x; it has the shape of x."""
     graph.in_double = True
     nodes = [node for node in needed(result) if node.value is None]
     sides = [side for node in nodes if node.operation == "where" for side in node.inputs[1:]]
@@ -43,7 +43,7 @@ def gradient(graph: Graph, result: Node) -> Node:
             base = node.inputs[0]
             parts.setdefault(base.index, []).append((node.extra, _spread(graph, d, node.shape)))
             continue
-        own: dict[int, Node] = {}  # together, where an input stands twice: x x has the adjoint 2 d x
+        own: dict[int, Node] = {}  # summed if an input occurs twice: x x gives 2 d x
         for position, i in enumerate(node.inputs):
             guard = node.index in guarded
             contribution = _contribution(graph, node, position, d, guard) if i.value is None else None
@@ -57,7 +57,7 @@ def gradient(graph: Graph, result: Node) -> Node:
 
 
 def needed(*results: Node) -> list[Node]:
-    """The nodes on which some results depend, and these, in their order."""
+    """The results and all nodes on which they depend, in their order."""
     found, waiting = {result.index: result for result in results}, list(results)
     while waiting:
         for i in waiting.pop().inputs:
@@ -68,7 +68,7 @@ def needed(*results: Node) -> list[Node]:
 
 
 def _with_parts(graph: Graph, d: Node | None, parts: list[tuple[Geometry, Node]], shape: Shape) -> Node:
-    """An adjoint to whose elements some parts contribute, beside what contributes to all."""
+    """The sum of an adjoint d, or none, and contributions to parts of it."""
     whole = Geometry(0, steps(shape))
     for geometry, part in parts:
         if geometry == whole and part.shape == shape:
@@ -80,7 +80,7 @@ def _with_parts(graph: Graph, d: Node | None, parts: list[tuple[Geometry, Node]]
 
 
 def _spread(graph: Graph, d: Node, shape: Shape) -> Node:
-    """An adjoint with all its elements."""
+    """An adjoint at its full shape."""
     if d.shape == shape:
         return d
     return graph.stretched(graph.reshaped(d, ()), shape) if math.prod(shape) > 1 else graph.reshaped(d, shape)
@@ -89,7 +89,7 @@ def _spread(graph: Graph, d: Node, shape: Shape) -> Node:
 def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool) -> Node | None:
     """What a node contributes to the adjoint of one of its inputs; None for nothing.
 
-    guard : whether that is 0 where d is, even if the slope is not finite
+    guard : whether to make it 0 where d is 0, even if the slope is not finite there
     """
     i = node.inputs[position]
     operation = OPERATIONS.get(node.operation)
@@ -100,7 +100,7 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool)
         contribution = derivative(d, node, *node.inputs)
         if guard:
             contribution = graph("where", d, contribution, 0.0)
-        if i.size == 1 and node.size > 1:  # i stands for many
+        if i.size == 1 and node.size > 1:  # a scalar that stands for many elements
             return contribution * float(node.size) if contribution.size == 1 else graph.total(contribution)
         return contribution
     if node.operation == "accumulate":
@@ -132,14 +132,14 @@ def _of_accumulation(graph: Graph, node: Node, position: int, d: Node) -> Node:
 
 
 def _of_each(graph: Graph, node: Node, position: int, result: Node) -> Node:
-    """For each element of an accumulation's input that of `result`, of the accumulation's shape, to which it went."""
+    """For each element of an accumulation's input, the element of `result`, of the output's shape, to which it went."""
     if result.size == 1:
         return result
     return graph.view(result, node.extra[1][position], node.inputs[position].shape)
 
 
 def _other_products(graph: Graph, node: Node, geometry: Geometry) -> Node:
-    """For each element the product of the others that went to the same place."""
+    """For each element, the product of the others that went to the same place."""
     assert geometry.strides is not None
     last = [axis for axis, stride in enumerate(geometry.strides) if stride == 0]
     order = [axis for axis in range(len(node.shape)) if axis not in last] + last

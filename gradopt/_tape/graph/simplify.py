@@ -1,4 +1,4 @@
-"""Simpler nodes for what gives the same numbers."""
+"""Simpler nodes that give exactly the same numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _is(node: Node, number: float) -> bool:
 
 
 def _factor(node: Node) -> float | None:
-    """The number by which a node multiplies, if it does, and if that may become another power of two."""
+    """The factor of a multiplication by a constant, if it can take a power of two without overflow; else None."""
     if node.operation != "multiply" or node.inputs[0].literal is None or node.value is not None:
         return None
     number = float(node.inputs[0].literal)
@@ -24,12 +24,12 @@ def _factor(node: Node) -> float | None:
 
 
 def _scaled(factor: float, number: Node) -> Node:
-    """A known number times a power of two, which loses no digit."""
+    """A known scalar times a power of two, which is exact."""
     return number.graph("multiply", factor, number)
 
 
 def simplified(graph: Arithmetic, name: str, nodes: tuple[Node, ...], shape: Shape) -> Node | None:
-    """A node that is the same number for number, if there is a simpler one."""
+    """A simpler node with exactly the same numbers; None if there is none."""
     a = nodes[0]
     if name == "add":
         b = nodes[1]
@@ -52,7 +52,7 @@ def simplified(graph: Arithmetic, name: str, nodes: tuple[Node, ...], shape: Sha
     elif name == "multiply":
         b = nodes[1]
         if b.fixed and not a.fixed:
-            return b * a  # numbers first
+            return b * a  # constants first
         if a.literal is None:
             return None
         factor = float(a.literal)
@@ -83,7 +83,7 @@ def simplified(graph: Arithmetic, name: str, nodes: tuple[Node, ...], shape: Sha
 
 
 def power(base: Node, exponent: Node) -> Node:
-    """base**exponent, by multiplications where the exponent is a small whole number; neither is true or false."""
+    """base**exponent, by multiplications if the exponent is a small integer; neither may be boolean."""
     graph = base.graph
     if exponent.literal is not None and base.value is None:
         number = float(exponent.literal)

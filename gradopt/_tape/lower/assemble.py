@@ -1,4 +1,4 @@
-"""From a graph to a program for the machine."""
+"""The assembly of a machine program from a graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Assembly:
     rows, stages : list
         As in `Program`.
     layout : Layout
-    schedule : Schedule
+    grouping : Grouping
     """
 
     def __init__(self, result: Node, gradient: Node) -> None:
@@ -32,7 +32,7 @@ class Assembly:
         self.grouping = Grouping(self.layout)
         self.rows: list[tuple[int, ...]] = []
         self.stages: list[tuple[int, int, int, int, int]] = []
-        self._brought: dict[Place, int] = {}  # numbers of other arrays -> where they are in `work`
+        self._brought: dict[Place, int] = {}  # places of scalars in other arrays -> their copies in `work`
 
         if self.layout.x_is_copied:
             self._stage(program.START, x.size)
@@ -46,7 +46,7 @@ class Assembly:
         self.stages.append((kind, *numbers, *[0] * (4 - len(numbers))))  # type: ignore[arg-type]
 
     def _answer(self, result: Node) -> int:
-        """The place in `work` where the result will be."""
+        """The place in `work` of the result."""
         where = self.layout.where_scalar(result)
         if where.array == program.WORK:
             self.grouping.require(result)
@@ -94,11 +94,11 @@ class Assembly:
                 self.rows.append((opcodes.PUT, source, place.array, target, 0))
             elif how == program.COMBINE_ADD:
                 self.rows.append((opcodes.ADD_TO, source, place.array, target, 0))
-            else:  # never of `grad`
+            else:  # never into `grad`
                 self.rows.append((opcodes.opcode(HOW[how]), target, target, source, 0))
 
     def _operand(self, node: Node) -> int:
-        """The place in `work` of a number; with a row that brings it there, if need be."""
+        """The place in `work` of a scalar; adds a row that copies it there if necessary."""
         where = self.layout.where_scalar(node)
         if where.array == program.WORK:
             return where.place
@@ -123,7 +123,7 @@ class Assembly:
             self._stage(program.CUMSUM if node.operation == "cumsum" else program.OTHER_PRODUCTS, at)
 
     def _as_matrix(self, node: Node) -> list[int]:
-        """The array, the place, and whether the matrix is transposed there."""
+        """The array and place of a matrix, and whether it is stored transposed."""
         where = self.layout.where(node)
         if where is not None:
             return [*where, 0]
@@ -131,7 +131,7 @@ class Assembly:
         return [base.array, base.place + node.extra.offset, 1]
 
     def _as_lines(self, node: Node) -> list[int]:
-        """The array, the place, and how far apart lines and elements are."""
+        """The array and place of an input, the stride between lines, and that between elements."""
         where = self.layout.where(node)
         if where is not None:
             return [*where, node.shape[-1], 1]

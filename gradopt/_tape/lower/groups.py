@@ -1,9 +1,8 @@
-"""What a tape computes when.
+"""The order in which a tape computes its nodes.
 
-Nodes fall into stages by their level: one more than that of the nodes whose whole result they need. Elementwise nodes
-of one level and one shape form a group, and go through their arrays together; numbers are the group of shape (). A
-group also combines its nodes with elements elsewhere. What is cheap is computed again in a later group rather than
-kept.
+A node's level is one more than that of the nodes whose complete results it needs. Elementwise nodes of one level and
+one shape form a group and go through their arrays together; the scalars of a level are the group of shape (). A group
+also combines its nodes with elements of other arrays. Cheap nodes are computed again in a later group rather than kept.
 """
 
 from __future__ import annotations
@@ -21,24 +20,24 @@ from gradopt._tape.lower import layout
 from gradopt._tape.lower.layout import Layout, Place
 from gradopt._tape.machine import program
 
-# Elementwise nodes that are computed again, at the most, rather than kept from an earlier stage.
+# The most elementwise nodes that are computed again rather than kept from an earlier stage.
 _AGAIN = 4
 
 Group = tuple[int, Shape]  # the level, and the shape of the arrays
 
 
 class Output(NamedTuple):
-    """A node that is combined with elements elsewhere."""
+    """A node that is combined with elements of another array."""
 
     how: int
     place: Place
     geometry: Geometry
     node: Node
-    batch: int  # outputs of one batch are done together, in their order
+    batch: int  # outputs of one batch are stored together, in their order
 
 
 class Clearing(NamedTuple):
-    """Elements that get the neutral element of a combination first."""
+    """Elements that are set to the neutral element of a combination first."""
 
     how: int
     place: Place
@@ -51,12 +50,12 @@ class Grouping:
     Attributes
     ----------
     members : dict of Group to dict of int to Node
-        The nodes that a group computes, by their numbers.
+        The nodes that a group computes, by index.
     outputs : dict of Group to list of Output
     clearings : dict of int to list of Clearing
-        What comes before the groups of a level.
+        Done before the groups of a level.
     others : dict of int to list of Node
-        Matrix products and what runs along lines: what comes after the groups of a level.
+        Matrix products and running sums and products: done after the groups of a level.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -66,13 +65,13 @@ class Grouping:
         self.clearings: dict[int, list[Clearing]] = defaultdict(list)
         self.others: dict[int, list[Node]] = defaultdict(list)
         self._levels: dict[int, int] = {}
-        self._whole: set[int] = set()  # nodes that are wanted by other groups than their own
-        self._waiting: list[tuple[Node, Group | None]] = []  # nodes to compute in a group, or to have as a whole
+        self._whole: set[int] = set()  # nodes that groups other than their own need
+        self._waiting: list[tuple[Node, Group | None]] = []  # nodes to compute in a group, or as a whole
 
     def compute_scalars(self, nodes: list[Node], gradient: Node) -> None:
-        """Where but numbers are computed, have all of them in one group, in their order: what follows finds them there.
+        """Put all nodes into one group, in their order, if all that are computed are scalars.
 
-        nodes : those on which objective and gradient depend
+        nodes : the nodes on which objective and gradient depend
         """
         computed = [node for node in nodes if node.value is None and node.operation not in ("x", "view")]
         if gradient.value is None and gradient.operation == "accumulate":
@@ -82,12 +81,12 @@ class Grouping:
             self.members[0, ()] = {node.index: node for node in computed}
 
     def require(self, node: Node) -> None:
-        """See that a node is there as a whole when its level is over."""
+        """Have a node's complete result ready at the end of its level."""
         self._waiting.append((node, None))
         self._settle()
 
     def write(self, node: Node, place: Place) -> None:
-        """Have a node end up at a place."""
+        """Have a node's result written to a place."""
         if node.value is None and node.operation == "accumulate" and node.extra[0] == "add":
             self._whole.add(node.index)
             self._accumulate(node, place)
@@ -96,11 +95,11 @@ class Grouping:
         self._settle()
 
     def is_home(self, node: Node, group: Group) -> bool:
-        """Whether this group computes a node for others."""
+        """Whether this group computes a node for other groups."""
         return node.index in self._whole and self._home(node) == group
 
     def level(self, node: Node) -> int:
-        """When an elementwise node is computed; of another one, when it is there."""
+        """The level at which an elementwise node is computed, or at which another node is available."""
         levels = self._levels
         if node.index in levels:
             return levels[node.index]
@@ -122,11 +121,11 @@ class Grouping:
             shape, level = space(node), 0
             for i in node.inputs:
                 if i.value is None:
-                    # Numbers and arrays of another shape must be there before.
+                    # Scalars and arrays of another shape must be complete before.
                     level = max(level, self._levels[i.index] + (i.elementwise and space(i) != shape))
             return level
         inputs = [i for i in node.inputs if i.value is None]
-        if node.operation == "accumulate":  # of elementwise nodes in their own groups
+        if node.operation == "accumulate":  # its elementwise inputs are stored by their own groups
             return max([self._levels[i.index] for i in inputs], default=0) + 1
         there = max([self._levels[i.index] + i.elementwise for i in inputs], default=0)
         return there if node.operation in ("x", "view") else there + 1
@@ -135,7 +134,7 @@ class Grouping:
         return self.level(node), space(node)
 
     def _settle(self) -> None:
-        """Work off what is waiting."""
+        """Process all waiting nodes."""
         while self._waiting:
             node, group = self._waiting.pop()
             if node.value is None and node.operation != "x":
@@ -159,7 +158,7 @@ class Grouping:
             self._waiting += [(i, None) for i in node.inputs]
 
     def _compute(self, node: Node, group: Group) -> None:
-        """Have an elementwise node computed in a group, with what it needs there."""
+        """Have a group compute an elementwise node and the inputs that it needs."""
         if node.index in self.members[group] or (node.index in self._whole and self._home(node) != group):
             return
         self.members[group][node.index] = node
@@ -168,7 +167,7 @@ class Grouping:
             self._waiting.append((i, group if fused else None))
 
     def _is_cheap(self, node: Node) -> bool:
-        """Whether a large array is better computed again than kept."""
+        """Whether a node is a large array that is better computed again than kept."""
         if node.size <= layout.PIECE or node.index in self._whole:
             return False
         left, below = _AGAIN, [node]
@@ -181,7 +180,7 @@ class Grouping:
         return True
 
     def _accumulate(self, node: Node, place: Place) -> None:
-        """Have the parts of an accumulation put where they belong."""
+        """Have the parts of an accumulation written to their places."""
         how, geometries = node.extra
         self._layout.put(node, place)
         parts: list[tuple[Geometry, Node]] = list(zip(geometries, node.inputs, strict=True))
@@ -194,8 +193,7 @@ class Grouping:
             begin = end = 0
             early = [item for item in parts if self._order(item[1]) == first]
             if how == "add" and all(is_line(geometry, part.shape) for geometry, part in early):
-                # The line that begins last replaces what is there: nothing was added to its elements before, in any
-                # piece.
+                # The line that begins last can replace its elements: in no piece was anything added to them before.
                 line = max(early, key=lambda item: item[0].offset)
                 parts = [line] + [item for item in parts if item is not line]
                 kinds[0] = program.REPLACE
@@ -217,12 +215,12 @@ class Grouping:
 
 
 def group_order(group: Group) -> tuple[int, int, Shape]:
-    """By this the groups are sorted into the order in which they are done."""
+    """The sort key for the order in which groups run."""
     return group[0], len(group[1]), group[1]
 
 
 def _disjoint(parts: list[tuple[Geometry, Node]], size: int) -> bool:
-    """Whether the parts cover an array, each element once."""
+    """Whether the parts cover each element of an array exactly once."""
     if sum(part.size for _, part in parts) != size:
         return False
     if all(part.size == 1 and geometry.strides is not None for geometry, part in parts):

@@ -1,4 +1,4 @@
-"""Where everything stands that a tape works with: places in `work`, in `constants`, and tables of geometries."""
+"""The memory layout of a tape: places in `work` and in `constants`, and tables of geometries."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from gradopt._tape.graph.geometry import Geometry, Shape, collapsed, steps
 from gradopt._tape.graph.node import Node
 from gradopt._tape.machine import program
 
-# Elements of a piece at the most, and those of an array with a place of its own.
+# The most elements of a piece, and of a known array that is kept in `work` and not in `constants`.
 PIECE = 512
 
-# Arrays of a line of the cache or more begin at one.
+# Arrays of at least so many elements begin at a multiple of it: at a cache line.
 LINE = 16
 
-# Up to this length x is copied to `work`, where rows find it.
+# Up to this length x is copied to `work`, where rows can use it directly.
 COPIED = 4096
 
 
@@ -23,12 +23,12 @@ def _next_line(place: int) -> int:
 
 
 class Known(NamedTuple):
-    """Where something that does not depend on x stands.
+    """The place of a node that does not depend on x.
 
     array : program.WORK or program.CONSTANTS
     place : int
     node : Node
-    times : int, how often, if it is a number
+    times : int, how often a scalar is repeated there; else 1
     """
 
     array: int
@@ -38,7 +38,7 @@ class Known(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where an array stands: the array it is part of, and the place of its first element there."""
+    """A place in memory: the array, and the index of the first element there."""
 
     array: int
     place: int
@@ -50,12 +50,12 @@ class Layout:
     Attributes
     ----------
     known : list of Known
-        What stands in `work` before each run, and in `constants`.
+        The contents of `constants`, and those of `work` before the first run.
     work_size, constants_size : int
     tables : list of int
         As in `Program`.
     x_is_copied : bool
-        Whether x stands at the beginning of `work`, or only where it is given.
+        Whether x is copied to the beginning of `work`.
     """
 
     def __init__(self, x: Node) -> None:
@@ -63,19 +63,19 @@ class Layout:
         self.work_size = self.constants_size = 0
         self.tables: list[int] = []
         self._places: dict[int, Place] = {}  # of nodes
-        self._numbers: dict[int, Place] = {}  # of those that are numbers, views among them
-        self._filled: dict[tuple[int, int], int] = {}  # known numbers and how often they stand -> where
+        self._numbers: dict[int, Place] = {}  # of scalars, views included
+        self._filled: dict[tuple[int, int], int] = {}  # known scalars and their number of copies -> their place
         self._registers: list[int] = []  # places of pieces that are free
         self._geometries: dict[Any, int] = {}
         self.x_is_copied = x.size <= COPIED
         self.put(x, Place(program.WORK, self.space(x.size)) if self.x_is_copied else Place(program.X, 0))
 
     def put(self, node: Node, place: Place) -> None:
-        """Let a node stand at a place."""
+        """Set the place of a node."""
         self._places[node.index] = place
 
     def space(self, size: int) -> int:
-        """The place of so many numbers of `work` that nothing else has."""
+        """Reserve `size` numbers in `work`; returns their place."""
         place = _next_line(self.work_size) if size >= LINE else self.work_size
         self.work_size = place + size
         if self.work_size > program.PLACES:
@@ -83,14 +83,14 @@ class Layout:
         return place
 
     def own_place(self, node: Node) -> int:
-        """The place in `work` of a node that is there as a whole."""
+        """The place in `work` of a node that is kept as a whole."""
         where = self._places.get(node.index)
         if where is None:
             where = self._places[node.index] = Place(program.WORK, self.space(node.size))
         return where.place
 
     def where(self, node: Node) -> Place | None:
-        """Where the elements of a node stand, one after the other; None of a view in which they don't."""
+        """The place where the elements of a node lie one after the other; None if they do not, as in many views."""
         if node.value is not None and not (node.operation == "view" and node.size > PIECE):
             where = self._places.get(node.index)
             if where is None:
@@ -119,7 +119,7 @@ class Layout:
         return Place(program.WORK, self.own_place(node))
 
     def table(self, base: Place, geometry: Geometry, shape: Shape) -> tuple[bool, int]:
-        """Where a geometry stands in `tables`, and whether it is one of places."""
+        """(whether the geometry is a list of places, its index in `tables`)."""
         key = base.place, geometry, shape
         known = self._geometries.get(key)
         if known is None:
@@ -134,24 +134,24 @@ class Layout:
         return geometry.positions is not None, known
 
     def base(self, view: Node) -> Place:
-        """Where that stands of which a node is a view."""
+        """The place of the node that `view` is a view of."""
         base = self.where(view.inputs[0])
         assert base is not None
         return base
 
     def where_scalar(self, node: Node) -> Place:
-        """Where a number stands."""
+        """The place of a scalar."""
         found = self._numbers.get(node.index)
         if found is None:
             found = self.where(node)
-            if found is None:  # at a position
+            if found is None:  # a view by positions
                 base = self.base(node)
                 found = base._replace(place=base.place + node.extra.first)
             self._numbers[node.index] = found
         return found
 
     def filled(self, node: Node, times: int) -> int:
-        """The place in `work` where a known number stands many times."""
+        """The place in `work` where a known scalar is repeated `times` times."""
         key = node.index, times
         if key not in self._filled:
             self._filled[key] = self.space(times)
@@ -159,9 +159,9 @@ class Layout:
         return self._filled[key]
 
     def register(self) -> int:
-        """A place for a piece, until it is released."""
+        """A place for a piece, reserved until it is released."""
         return self._registers.pop() if self._registers else self.space(PIECE)
 
     def release(self, registers: list[int]) -> None:
-        """Let others have these places of pieces."""
+        """Make these places of pieces available again."""
         self._registers += registers

@@ -1,4 +1,4 @@
-"""The rows of one stage of pieces, and the places that these share."""
+"""The rows of one stage of pieces, and the places that they share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradopt._tape.machine import opcodes, program
 
 
 class PieceRows:
-    """The rows of one stage of pieces, with the places that they share."""
+    """The rows of one stage of pieces; a register is a place of a piece that later nodes use again."""
 
     def __init__(self, layout: Layout, grouping: Grouping, group: Group, length: int) -> None:
         self.rows: list[tuple[int, ...]] = []
@@ -21,7 +21,7 @@ class PieceRows:
         self._small = math.prod(group[1]) <= length
         self._at: dict[int, int] = {}  # nodes -> the place of the piece, or of the array
         self._own: set[int] = set()  # nodes with a register
-        self._free: list[int] = []  # registers that hold nothing any more
+        self._free: list[int] = []  # registers that are free again
         self._taken: list[int] = []
         members, outputs = grouping.members.get(group, {}), grouping.outputs.get(group, [])
         due = _due(outputs)
@@ -59,13 +59,13 @@ class PieceRows:
         return self._free.pop() if self._free else self._fresh()
 
     def _fresh(self) -> int:
-        """The place of a piece that nothing else of this stage had before."""
+        """The place of a piece that this stage has not used before."""
         place = self._layout.register()
         self._taken.append(place)
         return place
 
     def _piece(self, node: Node) -> int:
-        """The place of a node's piece, with a row that brings it there if need be."""
+        """The place of a node's piece; adds a row that loads it if necessary."""
         place = self._at.get(node.index)
         if place is None:
             place = self._at[node.index] = self._brought(node)
@@ -90,12 +90,12 @@ class PieceRows:
         return place
 
     def _scalar_in_work(self, node: Node) -> int | None:
-        """The place in `work` of a node that is one number."""
+        """The place in `work` of a scalar; None for other nodes, and for scalars elsewhere."""
         where = self._layout.where_scalar(node) if node.size == 1 else None
         return where.place if where is not None and where.array == program.WORK else None
 
     def _number(self, node: Node) -> int:
-        """The place of a piece full of one number."""
+        """The place of a piece filled with one scalar."""
         if node.value is not None:
             return self._layout.filled(node, self._length)
         place, where = self._fresh(), self._layout.where_scalar(node)  # it stays from piece to piece
@@ -122,7 +122,7 @@ class PieceRows:
 
 
 def _due(outputs: list[Output]) -> dict[int, list[Output]]:
-    """When outputs are done: after the last node of their batch."""
+    """The outputs to store after each node, by its index: a batch is stored after the last of its nodes."""
     batches: dict[int, list[Output]] = defaultdict(list)
     due: dict[int, list[Output]] = defaultdict(list)
     for output in outputs:
@@ -133,7 +133,7 @@ def _due(outputs: list[Output]) -> dict[int, list[Output]]:
 
 
 def _ends(members: dict[int, Node], due: dict[int, list[Output]]) -> dict[int, list[int]]:
-    """After which number which nodes are not needed any more."""
+    """The nodes that are not needed any more after each node, by index."""
     last = {number: number for number in members}
     for number in sorted({*members, *due}):
         if number in members:

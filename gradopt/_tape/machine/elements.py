@@ -1,4 +1,4 @@
-"""The elementwise operations as machine code: of numbers, and of pieces of arrays.
+"""The elementwise operations as machine code, for scalars and for pieces of arrays.
 
 out : float array (m,), C order, written; does not overlap the others
 a, b, c : float arrays (m,), C order, read
@@ -24,7 +24,7 @@ def _logaddexp(a, b):
 
 @kernel(inline=True)
 def _floor_divide(a, b):
-    # By the remainder: a / b may be rounded up to the next whole number.
+    # From the remainder, since a / b may be rounded up to the next whole number.
     if math.isinf(b) and a != 0 and (a < 0) != (b < 0):
         return -(a / a)
     if math.isinf(b) or b == 0:
@@ -34,7 +34,7 @@ def _floor_divide(a, b):
 
 @kernel(inline=True)
 def of_scalar(operation, a, b, c, zero, half, one):
-    """An elementwise operation on numbers."""
+    """The result of an elementwise operation on scalars."""
     if operation == op.ADD:
         return a + b
     if operation == op.MULTIPLY:
@@ -143,7 +143,7 @@ def _expensive(operation, a, b):
 
 @kernel(late_bound=True)
 def cheap(operation, out, a, b, c) -> None:
-    """An elementwise operation with its own loop, in vector registers; out does not overlap the inputs."""
+    """Apply a cheap operation to pieces in a loop of its own, in vector registers; out does not overlap the inputs."""
     out, a, b, c = borrowed(out), borrowed(a), borrowed(b), borrowed(c)
     real = out.dtype.type
     zero, half, one = real(0.0), real(0.5), real(1.0)
@@ -190,7 +190,7 @@ def cheap(operation, out, a, b, c) -> None:
 
 @kernel(late_bound=True)
 def with_scalar(operation, out, a, number) -> None:
-    """An operation of each element and a number; out does not overlap a."""
+    """Apply an operation to each element and a scalar; out does not overlap a."""
     out, a = borrowed(out), borrowed(a)
     if operation == op.PLUS:
         for i in range(out.size):

@@ -1,6 +1,6 @@
 """The instructions of the machine, by number.
 
-The elementwise operations have the names that they have in a graph (`graph.operations`).
+The elementwise operations have the same names as in a graph (`graph.operations`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from __future__ import annotations
 ) = range(50)
 # fmt: on
 
-FIRST_EXPENSIVE = POWER  # from here on an operation costs so much that a result is better kept than computed again
+FIRST_EXPENSIVE = POWER  # from here on, keeping a result is cheaper than computing it again
 
-# Instructions beyond the elementwise operations. Those of pieces: by elements in a line, by a geometry, by places.
+# Instructions beyond the elementwise operations. Those on pieces work by elements in a line, by a geometry, by places.
 GET, PUT, ADD_TO, FILL, LOAD, STORE, LOAD_VIEW, STORE_VIEW, LOAD_AT, STORE_AT = range(100, 110)
 
-# Of a piece and a number, which stands at the second place; and which number is meant by which input.
+# Instructions on a piece and a scalar, whose place comes second; for each operation, the instruction if its first
+# input is the scalar, and if its second is.
 PLUS, TIMES, MINUS, FROM, OVER, UNDER = range(110, 116)
 WITH_SCALAR = {
     "add": (PLUS, PLUS),
@@ -29,7 +30,7 @@ WITH_SCALAR = {
     "divide": (UNDER, OVER),
 }
 
-REAL = COPY  # truth, integers and narrow numbers as real ones: the machine has no others
+REAL = COPY  # booleans, integers and narrow floats as real numbers: the machine has no others
 
 
 def opcode(operation: str) -> int:

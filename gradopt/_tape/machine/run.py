@@ -1,15 +1,15 @@
-"""The machine that runs tapes: kernels that were compiled long before a tape is written.
+"""The machine that runs tapes: kernels that are compiled once for all tapes.
 
-A tape is data (see `Program`): stages, which are done one after the other, and the rows that most of them consist of.
-A row is an instruction: its number, the place of the result, and those of its inputs. Places are in `work`.
+A tape is data (see `Program`): stages, which run one after the other, and rows, of which most stages consist. A row is
+an instruction: its number, the place of its result, and the places of its inputs. Places are in `work`.
 
-- A stage of numbers has rows that take a number each.
-- A stage of pieces goes through arrays of one size piece by piece, all its rows for one piece before the next piece, so
-  that what lies between the first row and the last stays in the cache. A place is that of a piece, and is used again
-  for the next one; or, from IN_MEMORY on, that of an array of which each piece is a part, and from IN_X on one in x.
+- The rows of a scalar stage work on scalars.
+- A stage of pieces goes through arrays of one size piece by piece, and does all its rows for one piece before the next,
+  so that intermediate results stay in the cache. A place is that of a piece, used again for the next piece; from
+  IN_MEMORY on it is that of a whole array in `work`, from IN_X on that of one in x, and each piece is a part of it.
 - The other stages clear accumulators, multiply matrices, and take running sums and products.
 
-The arrays of all kernels: program uint32 (rows, 5), stages and tables int64, as `Program` says, read; constants float
+The arrays of all kernels: program uint32 (rows, 5), stages and tables int64, as in `Program`, read; constants float
 (any,), read; work float (any,), written; grad float (n,), written; x float (n,), read; all C order, none overlapping.
 """
 
@@ -58,7 +58,7 @@ from gradopt._tape.machine.transfers import copy, fill, load_at, load_view, stor
 
 @kernel(inline=True)
 def chosen(array, constants, grad, work, x):
-    """The array of a number: X, CONSTANTS, WORK or GRAD."""
+    """The array with a given number: X, CONSTANTS, WORK or GRAD."""
     if array == WORK:
         return work
     if array == X:
@@ -68,7 +68,7 @@ def chosen(array, constants, grad, work, x):
 
 @kernel(late_bound=True)
 def scalars(program, first, end, constants, grad, work, x) -> None:
-    """A stage of rows that take a number each."""
+    """Run a scalar stage."""
     grad, work, x, constants = borrowed(grad), borrowed(work), borrowed(x), borrowed(constants)
     real = work.dtype.type
     zero, half, one = real(0.0), real(0.5), real(1.0)
@@ -86,7 +86,7 @@ def scalars(program, first, end, constants, grad, work, x) -> None:
 
 @kernel(late_bound=True)
 def pieces(program, first, end, size, length, tables, arrays) -> None:
-    """A stage that goes by pieces of `length` through arrays of `size`; arrays = (constants, grad, work, x)."""
+    """Run a stage of pieces of `length` on arrays of `size`; arrays = (constants, grad, work, x)."""
     constants, grad, work, x = borrowed(arrays)
     tables = borrowed(tables)
     begin = 0
@@ -131,7 +131,7 @@ def pieces(program, first, end, size, length, tables, arrays) -> None:
 
 @kernel(inline=True)
 def _input(place, begin, m, work, x):
-    """A piece, of `work` or of x."""
+    """An input piece, from `work` or x."""
     if place < IN_X:
         return slice_of(work, _place(place, begin), m)
     return slice_of(x, place - IN_X + begin, m)
@@ -139,7 +139,7 @@ def _input(place, begin, m, work, x):
 
 @kernel(inline=True)
 def _place(place, begin):
-    """Where in `work` the piece begins."""
+    """The index in `work` at which the piece begins."""
     return place if place < IN_MEMORY else place - IN_MEMORY + begin
 
 
@@ -159,10 +159,10 @@ def _matrix(array, first, rows, columns):
 
 @kernel(late_bound=True)
 def _multiply(tables, at, arrays) -> None:
-    """The product c = a b.
+    """Compute the product c = a b.
 
-    tables[at:] : of c the place in `work`, then m, k, n; of a and of b the array, the place in it, and 1 if it is
-    transposed there; the place of a scratch matrix (k, n) for b
+    tables[at:] : the place of c in `work`; m, k, n; for a and for b the array, the place in it, and 1 if it is stored
+    transposed; the place of a scratch matrix (k, n) for b
     """
     constants, grad, work, x = borrowed(arrays)
     m, k, n = tables[at + 1], tables[at + 2], tables[at + 3]
@@ -200,7 +200,7 @@ def _multiply(tables, at, arrays) -> None:
 
 @summation(late_bound=True)
 def _times_vector(out, a, v) -> None:
-    """The product out = a v, four rows at a time, so that v is read a fourth as often."""
+    """Compute out = a v, four rows at a time, so that v is read a fourth as often."""
     m, k = a.shape
     zero = out.dtype.type(0.0)
     i = 0
@@ -223,7 +223,7 @@ def _times_vector(out, a, v) -> None:
 
 @elementwise
 def _vector_times(out, v, a) -> None:
-    """The product out = v a, four rows at a time, so that out is read and written a fourth as often."""
+    """Compute out = v a, four rows at a time, so that out is read and written a fourth as often."""
     k, n = a.shape
     zero = out.dtype.type(0.0)
     for j in range(n):
@@ -243,10 +243,10 @@ def _vector_times(out, v, a) -> None:
 
 @kernel(late_bound=True)
 def _run(kind, tables, at, arrays) -> None:
-    """Running sums along lines, or of each element the product of the others in its line.
+    """Compute running sums along lines, or for each element the product of the others in its line.
 
-    tables[at:] : the place of the result in `work`, lines, their length; of the input the array, the place of the first
-    element, and how far apart lines and elements are
+    tables[at:] : the place of the result in `work`, the number of lines, their length; for the input the array, the
+    place of its first element, the stride between lines, and that between elements
     """
     constants, grad, work, x = borrowed(arrays)
     out, lines, length = tables[at], tables[at + 1], tables[at + 2]
@@ -289,7 +289,7 @@ def run(program, grad, work, x):
         elif kind == START:
             for i in range(first):
                 work[i] = x[i]
-        elif kind == CLEAR:  # of an array, from `first` on, so many elements to the neutral one of a combination
+        elif kind == CLEAR:  # set elements of an array, from `first` on, to the neutral element of a combination
             how = stages[stage, 4]
             value = real(1.0) if how == COMBINE_MULTIPLY else real(0.0)
             value = real(-np.inf) if how == COMBINE_MAXIMUM else (real(np.inf) if how == COMBINE_MINIMUM else value)
@@ -303,7 +303,7 @@ def run(program, grad, work, x):
     return fun
 
 
-# For loops that call it by its address.
+# For loops that call the machine by its address.
 
 _TYPES = {
     dtype: type_of((np.zeros((1, 5), np.uint32), np.zeros((1, 5), np.int64), np.zeros(1, np.int64), np.zeros(1, dtype)))

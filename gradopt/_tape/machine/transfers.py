@@ -1,8 +1,8 @@
-"""Elements between a piece and an array: in a line, by a geometry, by places.
+"""Transfers of elements between a piece and an array: in a line, by a geometry, or by places.
 
 piece : float array (m,), C order
-array : float array (any,), C order, not that of the piece
-tables : int64 array, as `Program` says, read
+array : float array (any,), C order; does not overlap the piece
+tables : int64 array, as in `Program`, read
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def copy(out, a):
 
 @kernel(late_bound=True)
 def store(how, line, piece) -> None:
-    """Combine a piece with as many elements in a line."""
+    """Combine a line of elements with a piece of the same length."""
     line, piece = borrowed(line), borrowed(piece)
     if how == REPLACE:
         for i in range(piece.size):
@@ -42,7 +42,7 @@ def store(how, line, piece) -> None:
 
 @kernel(inline=True)
 def _combined(how, a, b):
-    """What an element becomes."""
+    """The new value of an element."""
     if how == COMBINE_ADD:
         return a + b
     if how == COMBINE_MULTIPLY:
@@ -65,7 +65,7 @@ def _sum(a):
 
 @kernel(late_bound=True)
 def load_view(piece, array, tables, table, begin) -> None:
-    """Take a piece of a view: the elements from number `begin` on."""
+    """Load a piece of a view: its elements from number `begin` on."""
     piece, array, tables = borrowed(piece), borrowed(array), borrowed(tables)
     axes, inner, stride = tables[table + 1], tables[table + 2], tables[table + 3]
     done, at, left = 0, _begin_of(tables, table, begin), inner - begin % inner
@@ -86,7 +86,7 @@ def load_view(piece, array, tables, table, begin) -> None:
 
 @kernel(late_bound=True)
 def store_view(how, array, piece, tables, table, begin) -> None:
-    """Combine a piece with the elements of a view from number `begin` on."""
+    """Combine the elements of a view, from number `begin` on, with a piece."""
     piece, array, tables = borrowed(piece), borrowed(array), borrowed(tables)
     axes, inner, stride = tables[table + 1], tables[table + 2], tables[table + 3]
     done, at, left = 0, _begin_of(tables, table, begin), inner - begin % inner
@@ -108,7 +108,7 @@ def store_view(how, array, piece, tables, table, begin) -> None:
 
 @kernel(inline=True)
 def _begin_of(tables, table, number):
-    """The place of an element of a view."""
+    """The place of element `number` of a view."""
     at = tables[table]
     for axis in range(tables[table + 1]):
         length = tables[table + 2 + 2 * axis]
@@ -119,14 +119,14 @@ def _begin_of(tables, table, number):
 
 @kernel(late_bound=True)
 def load_at(piece, array, places) -> None:
-    """Take the elements at these places."""
+    """Load the elements at these places."""
     for i in range(piece.size):
         piece[i] = array[np.uint64(places[i])]
 
 
 @kernel(late_bound=True)
 def store_at(how, array, piece, places) -> None:
-    """Combine a piece with the elements at these places, which may be the same."""
+    """Combine the elements at these places, some of which may be equal, with a piece."""
     for i in range(piece.size):
         place = np.uint64(places[i])
         array[place] = _combined(how, array[place], piece[i])

@@ -1,4 +1,4 @@
-"""The methods of arrays that are functions of NumPy."""
+"""The methods of arrays that call NumPy's functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _method(function: Any) -> Any:
 
 
 class ArrayMethods:
-    """What a traced array has in common with NumPy's arrays, by way of NumPy's functions."""
+    """The methods that traced arrays share with NumPy's arrays, implemented by NumPy's functions."""
 
     __slots__ = ()
 
@@ -33,4 +33,4 @@ class ArrayMethods:
         return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)  # type: ignore[call-overload]
 
     def copy(self, order: str = "C") -> Any:
-        return self if self.node.value is None else np.array(self)  # which may be written to
+        return self if self.node.value is None else np.array(self)  # a real array: its owner may write to it

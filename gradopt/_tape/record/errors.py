@@ -1,4 +1,4 @@
-"""The error for what a tape can't hold, and where it was asked for."""
+"""The error for an operation that a tape can't hold, and the user's line that asked for it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from types import CodeType
 import numpy as np
 
 _PACKAGE = str(Path(__file__).parents[2])
-# Code that is nobody's own: this package, NumPy, Python and what is installed beside them.
+# Code that is not the user's: this package, NumPy, Python, and installed packages.
 _LIBRARIES = (_PACKAGE, str(Path(np.__file__).parent), *{sysconfig.get_paths()[name] for name in ("purelib", "stdlib")})
 
 
 class TraceError(TypeError):
-    """A function can't be traced; the message says which line asked for what, and what to do.
+    """A function can't be traced; the message says which line asked for what, and what to do instead.
 
     Examples
     --------
@@ -38,23 +38,23 @@ _latest = _Latest()
 
 
 def forget() -> None:
-    """Begin a trace: nothing was refused so far."""
+    """Forget earlier refusals, at the beginning of a trace."""
     _latest.error = None
 
 
 def refusal() -> TraceError | None:
-    """What was refused since; the function may have caught it, and gone another way than it goes with numbers."""
+    """The latest error since then; a function that caught it may have taken a path that it never takes with numbers."""
     return _latest.error
 
 
 def refused(what: str, remedy: str) -> TraceError:
-    """The error for something that a tape can't hold."""
+    """The error for an operation that a tape can't hold; it is remembered for `refusal`."""
     _latest.error = TraceError(f"{where_asked()}: {what} can't be traced; {remedy}")
     return _latest.error
 
 
 def where_asked() -> str:
-    """The line of the user's that is being run."""
+    """The user's line that is being run."""
     frames, frame = [], sys._getframe(1)
     while frame is not None:
         frames.append((frame.f_code, frame.f_lineno))
@@ -63,7 +63,7 @@ def where_asked() -> str:
 
 
 def where_raised(error: BaseException) -> str:
-    """The line of the user's in which an exception came up."""
+    """The user's line in which an exception was raised."""
     frames, step = [], error.__traceback__
     while step is not None:
         frames.append((step.tb_frame.f_code, step.tb_lineno))
@@ -72,7 +72,7 @@ def where_raised(error: BaseException) -> str:
 
 
 def _users(frames: list[tuple[CodeType, int]]) -> str:
-    """The first line of a user's among some, the innermost first; if all are libraries', the first not of this one."""
+    """The innermost line that is the user's; if all are in libraries, the innermost outside this package."""
     for libraries in (_LIBRARIES, (_PACKAGE,)):
         for code, number in frames:
             name = code.co_filename

@@ -1,4 +1,4 @@
-"""What a function is given in place of an array while it is traced: it looks like one, and writes down what is done."""
+"""Traced arrays: what a function receives in place of arrays while it is traced; they record every operation."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gradopt._tape.graph.node import Node
 from gradopt._tape.record.array_methods import ArrayMethods
 from gradopt._tape.record.errors import refused
 
-# np.asarray gives an array of so many traced numbers at the most.
+# The most traced elements that np.asarray puts into an array.
 _ELEMENTS = 10_000
 
-# Ufuncs that are elementwise operations under another name.
+# Ufuncs that the graph has as elementwise operations under another name.
 _ALIASES = {
     "true_divide": "divide",
     "abs": "absolute",
@@ -42,14 +42,14 @@ _UFUNCS = {name: name for name in _SAME} | _ALIASES
 
 
 class Trace:
-    """A trace in progress: its graph, and which arguments it has looked into.
+    """A trace in progress: its graph, and the arguments whose numbers it has used.
 
     Parameters
     ----------
     n, limit, copies
         As for `Graph`.
     functions : dict
-        NumPy's functions -> what they are for traced arrays: f(trace, *arguments, **keywords).
+        NumPy's functions -> their versions for traced arrays: f(trace, *arguments, **keywords).
     """
 
     def __init__(self, n: int, limit: int, copies: Copies, functions: Mapping[Any, Callable[..., Any]]) -> None:
@@ -57,7 +57,7 @@ class Trace:
         self.frozen: set[Any] = set()  # the places of arguments whose numbers became part of the graph
 
     def value_of(self, node: Node) -> NDArray[Any]:
-        """The numbers of a node that is known; from now on they are part of the graph."""
+        """The numbers of a node that does not depend on x; from now on they are part of the graph."""
         assert node.value is not None
         below = [node]
         while below:
@@ -69,7 +69,7 @@ class Trace:
 
 
 def _operators(operation: str) -> Any:
-    """The operator of an elementwise operation, and the one for a traced array on the other side."""
+    """The operator methods of an elementwise operation: with the traced array on the left, and on the right."""
     return (
         lambda self, other: self._binary(operation, other),
         lambda self, other: self._reflected(operation, other),
@@ -77,11 +77,11 @@ def _operators(operation: str) -> Any:
 
 
 def _of_numpy(ufunc: Any) -> Any:
-    """The same for operators that are functions of NumPy."""
+    """The same for operators that NumPy's functions implement."""
     return lambda self, other: ufunc(self, other), lambda self, other: ufunc(other, self)
 
 
-# Arrays of objects, such as np.array([x[0], x[1]]), ask their elements for methods with the names of the functions.
+# For arrays of objects, such as np.array([x[0], x[1]]), NumPy calls a method of each element, named like the function.
 _ELEMENT_METHODS = {
     name: lambda self, *others, name=name: getattr(np, name)(self, *others)
     for name in sorted({*_UFUNCS, "square", "reciprocal", "log2", "log10"})
@@ -91,7 +91,7 @@ _ElementMethods: Any = type("_ElementMethods", (), {"__slots__": (), **_ELEMENT_
 
 
 class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
-    """An array whose numbers are not known yet, or those of an argument."""
+    """An array whose numbers are not known yet, or are those of an argument."""
 
     __slots__ = ("_trace", "node")
     __array_priority__ = 1000.0
@@ -103,7 +103,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
     def __repr__(self) -> str:
         return f"<traced array of shape {self.node.shape}>"
 
-    # What is known of it.
+    # Known while tracing.
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -128,7 +128,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
             raise TypeError("len() of unsized object")
         return self.node.shape[0]
 
-    # What would need its numbers.
+    # Methods that need the numbers.
 
     def _numbers(self, what: str, remedy: str) -> NDArray[Any]:
         if self.node.value is None:
@@ -166,7 +166,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return elements
 
     def astype(self, dtype: Any, **keywords: Any) -> Any:
-        if np.dtype(dtype).kind == "f":  # all is computed in the precision of x
+        if np.dtype(dtype).kind == "f":  # everything is computed in the precision of x
             return self._made(self._trace.graph("real", self.node))
         if self.node.value is not None:
             return np.asarray(self).astype(dtype)
@@ -259,7 +259,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return TracedArray(self._trace, node)
 
     def operand(self, value: Any) -> Node:
-        """What stands on the other side of an operation, as a node."""
+        """The other operand of an operation, as a node."""
         kind = type(value)
         if kind is TracedArray:
             return value.node  # type: ignore[no-any-return]
@@ -272,7 +272,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
             return NotImplemented
         operand = self.operand(other)
         if name == "add" and all([i.boolean and i.elementwise and not i.shape for i in (self.node, operand)]):
-            # Either True, or part of the sum of np.array([x[0] > 0, x[1] > 0]), which counts.
+            # NumPy gives True for a plain sum, but a count for np.array([x[0] > 0, x[1] > 0]).sum().
             raise refused("a sum of two truths", "take np.stack in place of np.array, or multiply them by 1.0")
         return TracedArray(self._trace, self._trace.graph(name, self.node, operand))
 
@@ -340,7 +340,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return self._as_numpy_would(shown + call_at, getattr(ufunc, method), inputs, keywords)
 
     def _is_for_numpy(self, given: Any, elementwise: bool) -> bool:
-        """Whether nothing depends on x, and what is to be done is done best by NumPy: to integers, to given arrays."""
+        """Whether NumPy should do it: nothing depends on x, and it is about integers or writes to given arrays."""
         arrays = [item for item in _items(given) if isinstance(item, TracedArray)]
         if any(array.node.value is None for array in arrays):
             return False
@@ -366,7 +366,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
             return self._as_numpy_would(f"{shown} {reason}", function, inputs, keywords)
 
     def _as_numpy_would(self, what: str, function: Any, inputs: Any, keywords: Any) -> Any:
-        """The function itself, where nothing depends on x."""
+        """Call NumPy's own function; refused if anything depends on x."""
         inputs, keywords = _numbers_of((inputs, keywords), self._trace, what)
         return function(*inputs, **keywords)
 
@@ -380,7 +380,7 @@ def _items(values: Any) -> Iterator[Any]:
 
 
 class _NotSupported(Exception):
-    """Some way of calling a function of NumPy's that is not known here."""
+    """A way of calling one of NumPy's functions that is not supported here."""
 
 
 def not_supported(how: str) -> Exception:
@@ -395,7 +395,7 @@ _PLAIN = (float, int, TracedArray, bool)
 
 
 def node_of(trace: Trace, value: Any) -> Node:
-    """A number, an array, or a sequence with traced numbers in it, as a node."""
+    """The node for a number, an array, or a sequence that contains traced numbers."""
     if isinstance(value, TracedArray):
         return value.node
     if isinstance(value, (np.ma.MaskedArray, np.matrix)):
@@ -409,7 +409,7 @@ def node_of(trace: Trace, value: Any) -> Node:
 
 
 def _together(trace: Trace, array: NDArray[Any]) -> Node:
-    """The node for an array whose elements are traced numbers and others."""
+    """The node for an array of objects, some of them traced numbers."""
     graph = trace.graph
     nodes = [node_of(trace, element) for element in array.reshape(-1)]
     if any(node.size != 1 for node in nodes):
@@ -440,7 +440,7 @@ def _viewed(array: NDArray[Any], geometry: Geometry, shape: tuple[int, ...]) -> 
 
 
 def _plain(key: Any, trace: Trace) -> Any:
-    """Part of an index, as NumPy takes it."""
+    """One item of an index, in a form that NumPy accepts."""
     if isinstance(key, TracedArray):
         if key.node.value is None:
             raise refused("an index that depends on x", "take np.where, or another jac")

@@ -1,4 +1,4 @@
-"""NumPy's functions for traced arrays, in terms of the operations of a graph: all of them are in FUNCTIONS."""
+"""NumPy's functions for traced arrays, in terms of a graph's operations; FUNCTIONS has all of them."""
 
 from gradopt._tape.record.numpy_functions import elementwise, moves, products, sums
 from gradopt._tape.record.numpy_functions.registry import FUNCTIONS

@@ -1,4 +1,4 @@
-"""Functions of each element that are compositions of operations."""
+"""NumPy's elementwise functions that are composed of several operations of a graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that put elements elsewhere."""
+"""NumPy's functions that move elements: reshaping, stacking, splitting and the like."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def diff(trace: Trace, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, 
     for _ in range(n):
         after = graph.rearranged(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[1:], 0, axis))
         before = graph.rearranged(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[:-1], 0, axis))
-        node = graph("not_equal", after, before) if node.boolean else after - before  # as NumPy has it
+        node = graph("not_equal", after, before) if node.boolean else after - before  # as in NumPy
     return node
 
 

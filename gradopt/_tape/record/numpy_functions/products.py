@@ -16,7 +16,7 @@ from gradopt._tape.record.traced_array import Trace, TracedArray, node_of, not_s
 
 
 def _over_truth(product: Callable[..., Node]) -> Callable[..., Node]:
-    """A product of two arrays, where of true and false NumPy gives whether there is any true product."""
+    """Wrap a product of arrays: for two boolean arrays the result is, as in NumPy, whether any term is true."""
 
     @functools.wraps(product)
     def function(trace: Trace, a: Any, b: Any, *rest: Any, **keywords: Any) -> Node:
@@ -146,7 +146,7 @@ def _norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: boo
     if not isinstance(ord, (int, float)) or ord <= 0:
         raise not_supported(f"with ord={ord!r}")
     total = reduced(trace, graph.power(size, ord), axis, keepdims, "add")
-    some = graph("greater", total, 0.0)  # as `root`, for slopes where all is 0
+    some = graph("greater", total, 0.0)  # as in `root`: slope 0 where all elements are 0
     return graph("where", some, graph.power(graph("where", some, total, 1.0), 1.0 / ord), total)
 
 
@@ -178,7 +178,7 @@ def _einsum(trace: Trace, subscripts: Any, *operands: Any, **rest: Any) -> Node:
 
 
 def _require_fitting(terms: list[str], nodes: list[Node], wanted: str) -> None:
-    """A ValueError where subscripts and operands do not fit together."""
+    """Raise a ValueError if subscripts and operands do not fit together."""
     lengths: dict[str, int] = {}
     if len(terms) != len(nodes) or not set(wanted) <= set("".join(terms)) or len(set(wanted)) < len(wanted):
         raise ValueError(f"einsum: {','.join(terms)}->{wanted} does not fit {len(nodes)} operands")
@@ -193,7 +193,7 @@ def _require_fitting(terms: list[str], nodes: list[Node], wanted: str) -> None:
 
 
 def _one_each(trace: Trace, labels: str, node: Node) -> tuple[str, Node]:
-    """The operand in which no label stands twice."""
+    """The operand's diagonal over repeated labels, and its labels without repeats."""
     if len(set(labels)) < len(labels):
         once = "".join(dict.fromkeys(labels))
         return once, trace.graph.rearranged(node, lambda a: np.einsum(f"{labels}->{once}", a))
@@ -201,7 +201,7 @@ def _one_each(trace: Trace, labels: str, node: Node) -> tuple[str, Node]:
 
 
 def _contracted(trace: Trace, first: str, a: Node, second: str, b: Node, later: set[str]) -> tuple[str, Node]:
-    """The product of two operands, summed over what nobody needs later."""
+    """The product of two operands, summed over the labels that are not needed later."""
     graph = trace.graph
     shared = [label for label in first if label in second]
     if all(label not in later for label in shared) and shared:

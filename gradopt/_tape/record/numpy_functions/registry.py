@@ -1,4 +1,4 @@
-"""How functions of NumPy's are made known to traced arrays."""
+"""The registry of NumPy's functions for traced arrays."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gradopt._tape.graph.node import Node
 from gradopt._tape.record.errors import refused
 from gradopt._tape.record.traced_array import Trace, TracedArray, not_supported
 
-# NumPy's functions -> what they are for traced arrays.
+# NumPy's functions -> their versions for traced arrays.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 
 def implements(*functions: Any) -> Callable[[Callable[..., Node]], Callable[..., Node]]:
-    """Register what takes a trace and the arguments of a NumPy function, and gives the node of the result."""
+    """Register an implementation: it takes a trace and the NumPy function's arguments and returns the result's node."""
 
     def register(implementation: Callable[..., Node]) -> Callable[..., Node]:
         def function(trace: Trace, *arguments: Any, **keywords: Any) -> TracedArray:
@@ -29,20 +29,20 @@ def implements(*functions: Any) -> Callable[[Callable[..., Node]], Callable[...,
 
 
 def refuse_others(**keywords: Any) -> None:
-    """For keywords that only the default is known of: None, False or np._NoValue."""
+    """Refuse keywords that are not at their default: None, False or np._NoValue."""
     for name, value in keywords.items():
         if value is not None and value is not False and value is not np._NoValue:  # type: ignore[attr-defined]
             raise not_supported(f"with {name}")
 
 
 def require_real(dtype: Any) -> None:
-    """For a dtype that must be none, or a floating-point one."""
+    """Refuse a dtype that is neither None nor a floating-point one."""
     if dtype is not None and np.dtype(dtype).kind != "f":
         raise not_supported(f"with dtype {np.dtype(dtype)}")
 
 
 def known(value: Any, trace: Trace) -> Any:
-    """The numbers of traced arrays, alone or within tuples, lists and dictionaries; refused where they depend on x."""
+    """The value with traced arrays replaced by their numbers, also inside containers; refused if they depend on x."""
     if isinstance(value, TracedArray):
         if value.node.value is None:
             raise refused("an index or a count that depends on x", "take np.where, or another jac")

@@ -1,4 +1,4 @@
-"""Sums and their kin."""
+"""Sums, products, extrema, and what is computed from them."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _std(trace: Trace, a: Any, axis: Any = None, *arguments: Any, **keywords: An
 
 
 def root(square: Node) -> Node:
-    """The square root of a sum of squares, with slope 0 where they all are 0."""
+    """The square root of a sum of squares, with slope 0 where all of them are 0."""
     graph = square.graph
     some = graph("greater", square, 0.0)
     return graph("where", some, graph("sqrt", graph("where", some, square, 1.0)), square)

@@ -1,0 +1,81 @@
+"""The disk cache of machine code: its keys, its files, and which code it stores."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from numba import types
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.serialize import dumps
+
+
+def _source_stamp() -> str:
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_STAMP = _source_stamp()
+
+
+class CacheFiles(IndexDataCacheFile):
+    """Numba's index of a function's machine code, with a separate file for each key.
+
+    Numba itself numbers the files. When two processes fill the cache at once, they may give one number to different
+    overloads, or to different functions of one factory; the index of one process then names the other's file.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        overloads = self._load_index()
+        if key not in overloads:
+            digest = hashlib.sha256(dumps(key)).hexdigest()[:24]
+            overloads[key] = self._index_name.removesuffix("nbi") + digest + ".nbc"
+            self._save_index(overloads)
+        self._save_data(overloads[key], data)
+
+
+class StampedCache(FunctionCache):
+    """Numba's disk cache with the sources of the whole package in the key, for the package's own classes.
+
+    Numba itself checks only the file that defines a function. A loop that was compiled together with a kernel from
+    another file would keep using that kernel's old code after an edit. Users' functions and configuration classes,
+    which the sources do not cover, are compiled in each process.
+    """
+
+    def __init__(self, function: Any, flags: dict[str, Any]) -> None:
+        super().__init__(function)
+        self._flags = tuple(sorted((name, str(value)) for name, value in flags.items()))
+        place = self._impl.locator
+        self._cache_file = CacheFiles(self._cache_path, self._impl.filename_base, place.get_source_stamp())
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        """The key: Numba's own (signature, processor, bytecode, closure), the package's sources, the flags."""
+        return (*super()._index_key(sig, codegen), _STAMP, self._flags)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        if not all(map(is_of_this_package, sig)):
+            return None
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # the file is damaged, or names classes of another version of the package
+            self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        if all(map(is_of_this_package, sig)):
+            super().save_overload(sig, data)
+
+
+def is_of_this_package(numba_type: Any) -> bool:
+    """Whether a Numba type contains no user's function or class."""
+    if isinstance(numba_type, types.Callable):
+        return False
+    named_tuple = getattr(numba_type, "instance_class", None)
+    if named_tuple is not None and named_tuple.__module__.split(".")[0] != "gradopt":
+        return False
+    return all(map(is_of_this_package, getattr(numba_type, "types", ())))
