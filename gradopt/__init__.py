@@ -1,20 +1,20 @@
 """Gradient descent and quasi-Newton methods, with the whole loop in machine code.
 
-optimize          minimise a problem, or a function of one's own
+optimize          minimise a problem or your own function
 problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, MGH; PolynomialFit, CurveFit; Classifier,
                   Regressor
 Network, Dense    dense networks
 methods           LBFGS, NonlinearCG; SGD, Adagrad, Adadelta, RMSprop, Rprop, Adam, AdamW, Adamax, NAdam, RAdam,
-                  Lion; each is a method for scipy.optimize.minimize too
+                  Lion; scipy.optimize.minimize takes them as `method` too
 schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, PolynomialDecay,
                   CosineDecay, CosineWarmRestarts, OneCycle, Cyclic, Warmup, Join, per_epoch, ReduceOnPlateau
-RetryFromBest     what to do when a run diverges
-trace             a function of NumPy arrays as a problem with an exact gradient, not compiled; else a TraceError
-check_gradient    a gradient against finite differences
-every, checkpoint a callback for each n-th update; one that saves the run; load reads it
-compiled, descend the loop as a function for one's own compiled code
-plot              pictures of runs, problems and schedules (needs matplotlib)
-OptimizeResult    what `optimize` returns; its `status` is a Status, its `history` a History
+RetryFromBest     recovery of a run that diverges
+trace             turns a NumPy function into a problem with an exact gradient, without compiling, or raises TraceError
+check_gradient    compares a gradient with finite differences
+every, checkpoint callbacks: one for each n-th update, and one that saves the run; load reads the file
+compiled, descend the loop as a function for your own compiled code
+plot              plots of runs, problems and schedules (needs matplotlib)
+OptimizeResult    the result of `optimize`; its `status` is a Status, its `history` a History
 """
 
 from gradopt import plot, problems
@@ -65,7 +65,7 @@ from gradopt.schedules import (
 
 __version__ = "0.1.0"
 
-# scipy calls a method of one's own with its arguments; what runs it stands above the methods.
+# scipy.optimize.minimize calls a custom method object; the code that runs it is in a layer above the methods.
 Method.minimizer = staticmethod(_scipy.minimize)
 
 __all__ = [

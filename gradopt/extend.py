@@ -1,13 +1,13 @@
-"""What a problem, a method or a schedule of one's own needs.
+"""The tools for your own problems, methods and schedules.
 
-config            the decorator of a configuration class: a frozen dataclass whose fields its kernels see
+config            decorator for a configuration class: a frozen dataclass whose fields its kernels see
 Problem, RowProblem, FirstOrderMethod, LineSearchMethod, Method, Schedule
                   the base classes
-value_and_grad, batch_value_and_grad, update, rate, direction, new_slots, first_step, update_memory
-                  the generics: `@value_and_grad.on(MyProblem)` registers a kernel of a class
-Loop              the record of a family of methods, for one with a loop of its own
+value_and_grad, batch_value_and_grad, update, rate, current_rate, observe, direction, new_slots, first_step,
+update_memory     the generics: `@value_and_grad.on(MyProblem)` registers the kernel of a class
+Loop, RUNNING     the description of a family of methods with its own loop, and the status of a run that goes on
 kernel            compiles a function of such a loop
-validate          checks of arguments, whose messages name the argument, the value and what is wanted
+validate          argument checks with messages that name the argument, its value and what is expected
 
 CONTRIBUTING.md has a recipe for each.
 """

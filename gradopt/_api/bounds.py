@@ -1,4 +1,4 @@
-"""The argument `bounds`: from the forms of scipy.optimize to a box."""
+"""The argument `bounds`: converts the forms of scipy.optimize to a box."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradopt._numerics.bounds import Box
 
 
 def box_of(bounds: Any, n: int, dtype: Any) -> Box | None:
-    """The box that `bounds` describes, in the forms of scipy.optimize; None for none."""
+    """The box that `bounds`, in a form of scipy.optimize, describes; None without bounds."""
     if bounds is None:
         return None
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):

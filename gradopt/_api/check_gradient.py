@@ -1,4 +1,4 @@
-"""Gradients against finite differences."""
+"""Comparison of gradients with finite differences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FLOAT32_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class GradientCheck:
-    """What `check_gradient` found. True where the gradient passed; prints as a report.
+    """The result of `check_gradient`. True if the gradient passed; prints as a report.
 
     Attributes
     ----------
@@ -30,15 +30,15 @@ class GradientCheck:
     max_abs_error : float
         The largest abs(gradient - differences).
     max_rel_error : float
-        The largest error relative to the larger of the two, or to what rounding lets the differences resolve.
+        The largest error relative to the larger of the two, or to what the differences can resolve despite rounding.
     worst : str
-        The parameter with that relative error, such as "x[0]", or "layer 1 weight[2, 0]" of a network.
+        The parameter with that relative error, such as "x[0]", or "layer 1 weight[2, 0]" for a network.
     tolerance : float
-        The relative error that passes.
+        The largest relative error that passes.
     x, grad, differences : ndarray (n,)
-        Where it was checked, and the two gradients.
+        The point of the check, and the two gradients.
     resolution : ndarray (n,)
-        The absolute error that the rounding of the objective hides.
+        The absolute error below which rounding of the objective hides errors.
 
     Examples
     --------
@@ -92,17 +92,17 @@ def check_gradient(
     method: Literal["2-point", "3-point"] = "3-point",
     rng: int | np.random.Generator | None = None,
 ) -> GradientCheck:
-    """Compare a gradient with finite differences of scipy.optimize.
+    """Compare a gradient with the finite differences of scipy.optimize.
 
     Parameters
     ----------
     problem : Problem or callable
         As for `optimize`.
     x : array_like (n,), optional
-        Where to compare. Without it, at a random point near the problem's start where the gradient is not small; a
-        callable needs it. float32 is computed in float32 and compared with differences in float64.
+        The point to compare at. Default a random point near the problem's start where the gradient is not small;
+        required for a callable. float32 is computed in float32 and compared with differences in float64.
     jac : callable or True
-        For a callable, as for `optimize`. Unless given, the gradient of its trace is checked.
+        For a callable, as for `optimize`. By default the gradient of its trace is checked.
     args : tuple
         For a callable, as for `optimize`.
     method : {"3-point", "2-point"}
@@ -117,9 +117,9 @@ def check_gradient(
     Raises
     ------
     TypeError, ValueError
-        An argument is wrong, or objective or gradient are not finite at x.
+        An argument is wrong, or the objective or the gradient is not finite at x.
     TraceError
-        A callable without jac can't be traced: there is no gradient to check.
+        A callable without jac can't be traced, so there is no gradient to check.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def check_gradient(
             raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
     elif x is None:
         raise ValueError("x must be given for a callable")
-    else:  # differences of its own are no gradient to check
+    else:  # by trace, not by differences: comparing differences with differences would check nothing
         problem = as_problem(problem, "trace" if jac is None else jac, args, validate.array("x", x, 1))
     problem.require(value_and_grad)
     point = _random_point(problem, validate.generator("rng", rng)) if x is None else problem.checked("x", x)
@@ -151,11 +151,11 @@ def check_gradient(
         raise ValueError("the objective must be finite around x, where differences are taken; choose another x")
     exponent, tolerance = _METHODS[method]
     epsilon = np.finfo(np.float64).eps
-    # Rounding of the objective, divided by the step, is what the differences can't resolve.
+    # The differences can't resolve the rounding of the objective divided by the step.
     noise = 10 * epsilon * abs(value) / (epsilon**exponent * np.maximum(np.abs(wide), 1.0))
     if point.dtype == np.float32:
         tolerance = _FLOAT32_TOLERANCE
-        noise += 10 * np.finfo(np.float32).eps * np.abs(grad).max()  # and here, the rounding of the gradient
+        noise += 10 * np.finfo(np.float32).eps * np.abs(grad).max()  # plus the rounding of the gradient
     errors = np.abs(grad - differences)
     relative = errors / np.maximum(
         np.maximum(np.abs(grad), np.abs(differences)), noise / tolerance + np.finfo(np.float64).tiny
@@ -177,7 +177,7 @@ def check_gradient(
 
 
 def _random_point(problem: Problem, rng: np.random.Generator) -> NDArray[Any]:
-    """Near the start, and of some draws the one with the largest gradient: differences say little where it vanishes."""
+    """The draw near the start with the largest gradient, of a few: differences say little where the gradient is 0."""
     start = problem.start(rng)
     start = np.zeros(problem.n) if start is None else start
     draws = (start + rng.normal(size=start.size) * np.maximum(np.abs(start), 1.0) for _ in range(4))

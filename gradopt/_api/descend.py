@@ -1,4 +1,4 @@
-"""The descent loop for a user's own compiled code."""
+"""The descent loop for compiled code of users."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _MAX_ITER = int(Status.MAX_ITER)
 
 
 def compiled(config: Problem | Method, dtype: Any = np.float64) -> CompiledHandle:
-    """What `descend` takes inside a user's own `@njit` code.
+    """Prepare a problem or a method for `descend` inside your own `@njit` code.
 
     Parameters
     ----------
     config : Problem or Method
-        What to prepare; a schedule within a method must be a pure function of the update count.
+        A schedule in a method must be a pure function of the update count.
     dtype : dtype
-        That of the parameters x which will be given to `descend`: float64 or float32.
+        The dtype of the parameters x that `descend` will receive: float64 or float32.
 
     Returns
     -------
-    Carried
-        An argument for compiled functions. One of the same class with other numbers compiles nothing anew.
+    CompiledHandle
+        An argument for compiled functions. Another one of the same class with other numbers needs no new compilation.
 
     Raises
     ------
     TypeError, ValueError
-        config is neither, or a problem that is a Python function; dtype is another one.
+        config is neither a problem nor a method, or is a problem that is a Python function; or dtype is another one.
 
     Examples
     --------
@@ -75,36 +75,36 @@ def _(config, context):
 
 @kernel
 def descend(problem, method, x, max_iter, gtol):
-    """Minimise a problem by a method, inside a user's own `@njit` code; the loop of `optimize` as a function.
+    """Minimise a problem by a method inside your own `@njit` code: the loop of `optimize` as a function.
 
     Parameters
     ----------
-    problem : Carried
-        What `compiled` returns for a problem.
-    method : Carried
-        What `compiled` returns for a method.
+    problem : CompiledHandle
+        The result of `compiled` for a problem.
+    method : CompiledHandle
+        The result of `compiled` for a method.
     x : float array (n,), C order
-        The start, overwritten by the last finite iterate. Its length must be that of the problem, and its dtype that
+        The start; overwritten by the last finite iterate. Its length must be that of the problem, and its dtype the one
         given to `compiled`; neither is checked.
     max_iter : int
-        Updates at the most, >= 0.
+        Maximum number of updates, >= 0.
     gtol : float
-        Stop when the largest absolute element of the gradient is <= gtol; a negative one never stops.
+        Stop when the largest absolute element of the gradient is <= gtol; never, if gtol is negative.
 
     Returns
     -------
     fun : float
         The objective at x.
     nit : int
-        Updates done.
+        The number of updates made.
     status : int
-        A `Status`: 0 (GTOL), 10 (MAX_ITER) or 30 (NON_FINITE); of line-search methods, which test ftol as `optimize`
-        does, also 1 (FTOL) or 20 (LINE_SEARCH).
+        A `Status`: 0 (GTOL), 10 (MAX_ITER) or 30 (NON_FINITE); line-search methods test ftol as `optimize` does and can
+        also return 1 (FTOL) or 20 (LINE_SEARCH).
 
     Notes
     -----
-    Allocates what a run needs, a few arrays of the length of x. Uses one thread, and can be called from several at
-    once, such as those of `prange`, with the same problem and method.
+    Allocates a few arrays of the length of x. Uses one thread, and can be called from several threads at once, such as
+    those of `prange`, with the same problem and method.
 
     Examples
     --------

@@ -56,88 +56,88 @@ def optimize(
     record: Literal["scalars", "x"] | None = "scalars",
     state: State | None = None,
 ) -> OptimizeResult:
-    """Minimise a function of several parameters by a descent that runs in machine code.
+    """Minimise a function of several parameters, with the descent loop in machine code.
 
-    With `batch_size` or `epochs` it is a training run: each update is made from the next batch of rows of the data, and
-    after each epoch, when all rows were used, come record, validation and callback. Else each update is made from the
-    whole objective.
+    With `batch_size` or `epochs` this is a training run: each update uses the next batch of rows of the data. After
+    each epoch, when all rows have been used, the run records, validates and calls the callbacks. Without them, each
+    update uses the whole objective.
 
     Parameters
     ----------
     problem : Problem or callable
         One of `gradopt.problems`, or a function fun(x, *args) -> float.
     x0 : array_like (n,), optional
-        The start, copied. float32 stays float32 throughout, all else is computed in float64. A problem may bring its
-        own start, and that of a network is drawn; a callable needs one.
+        The start; it is copied. float32 is computed in float32 throughout, everything else in float64. Optional for a
+        problem with its own start and for a network, whose start is random; required for a callable.
     method : Method or str
-        Such as SGD(0.1, momentum=0.9), or "sgd" for its defaults. LBFGS() unless given, on a training run Adam().
+        Such as SGD(0.1, momentum=0.9), or "sgd" for its defaults. Default LBFGS(), or Adam() on a training run.
     max_iter : int, optional
-        Updates at the most, >= 0; unless given 10 000, or 15 000 of a line-search method; on a training run as many as
-        the epochs take. With 0 the start is evaluated and returned.
+        Maximum number of updates, >= 0. Default 10 000, or 15 000 for line-search methods; on a training run, as many
+        as the epochs take. With 0 the start is evaluated and returned.
     gtol : float, optional
-        Stop when the largest absolute element of the gradient is <= gtol; 1e-5 unless given. Like ftol and xtol not for
-        training runs.
+        Stop when the largest absolute element of the gradient is <= gtol. Default 1e-5. Training runs do not take gtol,
+        ftol or xtol.
     ftol : float, optional
-        Stop when an update changes the objective f by no more than ftol * max(abs(f), abs(new f), 1); off unless given,
-        of line-search methods 10 eps of the dtype.
+        Stop when an update changes the objective f by at most ftol * max(abs(f), abs(new f), 1). Off by default, except
+        for line-search methods: 10 eps of the dtype.
     xtol : float, optional
-        Stop when norm(step) <= xtol * (xtol + norm(x)); off unless given.
+        Stop when norm(step) <= xtol * (xtol + norm(x)). Off by default.
     target : float, optional
-        Stop when the objective, on a training run an epoch's loss, is <= target; off unless given.
+        Stop when the objective (on a training run, the loss of an epoch) is <= target. Off by default.
     max_time : float, optional
-        Seconds after which to stop, > 0; looked at between chunks of about 25 ms.
+        Stop after this many seconds, > 0; checked between chunks of about 25 ms.
     batch_size : int, optional
-        Rows of a batch, in [1, rows]; the last batch of an epoch may be shorter. None with `epochs`: all rows.
+        Rows per batch, in [1, rows]; the last batch of an epoch may be smaller. Default all rows, if `epochs` is given.
     epochs : int, optional
-        How often to go through all rows, >= 0; 100 unless given or ended by max_iter.
+        Number of passes over the data, >= 0. Default 100, or no limit if max_iter is given.
     shuffle : bool
-        Draw the order of the rows anew for each epoch, without replacement, or keep them as they are.
+        Shuffle the rows for each epoch, without replacement, or keep their order.
     rng : None, int or numpy.random.Generator
-        The source of the start of a network, and then of the orders; as numpy.random.default_rng takes it.
+        Source of a network's random start and then of the row orders, as for numpy.random.default_rng.
     validation : tuple, optional
-        Further data for the same problem, such as (X, y), to assess after each epoch.
+        More data for the same problem, such as (X, y), evaluated after each epoch.
     patience : int, optional
-        Stop after so many epochs without improvement on the validation rows, >= 1.
+        Stop after this many epochs without improvement on the validation rows, >= 1.
     monitor : {"loss", "accuracy"}
-        What must improve; accuracy for classifiers with validation.
+        What must improve. Accuracy needs a classifier and validation data.
     restore_best : bool
-        With validation, return the best epoch's parameters as x, and not the last ones.
+        With validation, return the parameters of the best epoch as x, not the last ones.
     jac : callable, True, "trace", "3-point", "2-point" or "cs"
         For a callable: jac(x, *args) -> array (n,), or True if the function returns (value, gradient), or how to find
-        the gradient. Unless given, "trace" where that is possible, else "3-point"; the message says which, and why.
-        "trace": reverse mode over what the function does with NumPy, exact, and with nothing to compile; see `trace`.
-        "3-point": central differences, at 2 n + 1 calls of the function. "2-point": forward ones, at n + 1 calls, to
-        half as many digits. "cs": the complex step, at n + 1 calls and to full precision, if the function is compiled
-        for complex numbers as it is and means the same for them. That is looked at at x0 only: abs, max and comparisons
-        are wrong, and so is a power of a negative number other than a square in compiled code, wherever it comes up
-        later.
+        the gradient. Default "trace" where that works, else "3-point"; the message says which, and why.
+        "trace": reverse mode over the NumPy operations of the function; exact, nothing to compile; see `trace`.
+        "3-point": central differences, with 2 n + 1 calls of the function. "2-point": forward differences, with n + 1
+        calls and half as many digits. "cs": the complex step, with n + 1 calls and full precision; the function must
+        compile unchanged for complex numbers and mean the same for them. This is checked at x0 only. Wherever they are
+        used later, these give wrong gradients: abs, max, comparisons, and, in compiled code, a power other than a
+        square of a negative number.
     args : tuple
-        For a callable: its further arguments. Arrays that change from call to call belong here: what a function takes
-        from a global array is frozen when it is traced or compiled.
+        For a callable: its other arguments. Pass arrays that change from call to call here: the contents of a global
+        array are frozen when the function is traced or compiled.
     bounds : sequence of (low, high), or scipy.optimize.Bounds
-        For LBFGS: a pair for each parameter, with None or infinity where there is no bound, and low = high to fix one.
-        The objective is evaluated inside only, differences included; x0 is moved inside, with a warning.
+        For LBFGS: a pair for each parameter; None or infinity for no bound, low = high to fix a parameter. The
+        objective is evaluated only inside, also for differences; an x0 outside is moved inside, with a warning.
     clip_norm : float, optional
-        Scale gradients whose Euclidean norm is larger down to it before an update, > 0. What is tested and recorded is
-        the objective's own gradient. Not for line-search methods, as clip_value and recover.
+        Before an update, scale a gradient with a larger Euclidean norm down to this norm, > 0. Tests and history use
+        the unclipped gradient. Line-search methods do not take clip_norm, clip_value or recover.
     clip_value : float, optional
-        Then move each element of the gradient into [-clip_value, clip_value], > 0.
+        After clip_norm, clip each element of the gradient to [-clip_value, clip_value], > 0.
     recover : RetryFromBest, optional
-        What to do on divergence; unless given, the run ends.
+        What to do on divergence. By default the run ends.
     callback : callable or list of these, optional
         Called after every update as callback(intermediate_result=OptimizeResult with x, fun, jac and nit), or with a
         copy of x if its first parameter has another name. It ends the run by raising StopIteration or returning True.
         `every(n, callback)` is called after each n-th update. The loop returns to Python for each call. On a training
-        run: after each epoch, with x, fun, nit, epoch, and val_fun and val_accuracy where there are any.
+        run: called after each epoch, with x, fun, nit, epoch, and val_fun and val_accuracy if available.
     progress : bool
-        Show a bar (needs tqdm).
+        Show a progress bar (needs tqdm).
     record : {"scalars", "x", None}
-        What `history` keeps of the start and of every update, or of every epoch: objective, rate and gradient norm; the
+        What `history` keeps of the start and every update, or of every epoch: objective, rate and gradient norm; the
         iterates too; or nothing.
     state : State, optional
-        Go on from the `state` of an earlier result, with its method unless another of the same class is given. max_iter
-        and epochs count further ones; batch_size, shuffle and the random stream are those of the state where they are
-        not given; validation and all else is to be given again. n and then m updates give the same bits as n + m.
+        Go on from the `state` of an earlier result, with its method or another of the same class. max_iter and epochs
+        count additional ones. batch_size, shuffle and the random stream default to those of the state; pass validation
+        and everything else again. n and then m updates give the same bits as n + m.
 
     Returns
     -------
@@ -152,14 +152,14 @@ def optimize(
 
     Notes
     -----
-    Where several tests hold, the first of NON_FINITE, TARGET, GTOL, FTOL, XTOL, EARLY_STOPPED, CALLBACK, COMPLETED,
-    MAX_ITER, MAX_TIME is reported. Within bounds gtol is for x - clip(x - gradient, low, high). When objective or
-    gradient become NaN or infinite, x is the last iterate where they were finite.
+    If several tests hold, the status is the first of NON_FINITE, TARGET, GTOL, FTOL, XTOL, EARLY_STOPPED, CALLBACK,
+    COMPLETED, MAX_ITER, MAX_TIME. Within bounds, gtol applies to x - clip(x - gradient, low, high). If the objective or
+    the gradient becomes NaN or infinite, x is the last iterate where both were finite.
 
     A callable is called once in Python, to see what it returns, and twice more to trace it. A function that is not
-    traced is compiled by Numba if it can be, with bounds checks; the first call with a new one takes some tenths of a
-    second for that. It is known by its code, its defaults and what it takes from outside: a function defined again is
-    compiled again only if one of these differs. `nfev` counts evaluations, those for differences included.
+    traced is compiled by Numba if possible, with bounds checks; the first call with a new one takes some tenths of a
+    second for that. Functions with the same code, defaults and outside values are compiled once: a function defined
+    again is compiled again only if one of these differs. `nfev` counts all evaluations, also those for differences.
 
     Counterparts: scipy.optimize.minimize, and a loop over torch.optim.SGD.step.
 
@@ -171,7 +171,7 @@ def optimize(
     >>> print(result.success, result.nit, result.x.round(4))
     True 290 [1. 1.]
 
-    A function of one's own, within bounds:
+    Your own function, within bounds:
 
     >>> def fun(x):
     ...     return (x[0] - 3.0) ** 2 + (x[1] + 1.0) ** 2

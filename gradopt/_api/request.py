@@ -1,4 +1,4 @@
-"""The arguments of `optimize`: what they mean together, what is refused, and the run that they ask for."""
+"""The arguments of `optimize`: checks them together and builds the run that they ask for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO_CLIPPING = NoClipping()
 
 
 class Request(NamedTuple):
-    """What both kinds of runs are asked for: the arguments, checked."""
+    """The checked arguments that both kinds of runs share."""
 
     problem: Any  # a Problem, or a callable with its jac and args
     x0: Any
@@ -69,7 +69,7 @@ def checked_request(
     progress: bool,
     record: str | None,
 ) -> Request:
-    """The arguments that mean the same for both kinds of runs; an error for the first that is wrong."""
+    """Check the arguments that both kinds of runs share; raises an error for the first wrong one."""
     callbacks = Callbacks(callback)
     if record is not None:
         validate.choice("record", record, ("scalars", "x", None))
@@ -81,7 +81,7 @@ def checked_request(
         hint = "; pass result.state" if isinstance(state, OptimizeResult) else ""
         raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
     if state is not None and x0 is not None:
-        raise ValueError("x0 can't be given beside a state, which has its own x")
+        raise ValueError("x0 can't be given together with a state, which has its own x")
     trains = trains or (state is not None and state.training is not None)
     method = _chosen_method(method, state, trains)
     callbacks.require_savable(method)
@@ -107,10 +107,10 @@ def training_run(
     monitor: str,
     restore_best: bool,
 ) -> Training:
-    """The training run that is asked for."""
+    """The training run for a request."""
     problem, method, state = request.problem, request.method, request.state
     if method.loop.batches is None:
-        raise ValueError(f"method must be a first-order one with batches, such as Adam(), got {method}")
+        raise ValueError(f"method must be a first-order method that takes batches, such as Adam(), got {method}")
     if not isinstance(problem, RowProblem):
         raise ValueError(f"batch_size and epochs need a problem with rows of data, got {validate.shown(problem)}")
     plan = plan_of(problem, state, batch_size, validate.flag("shuffle", shuffle), rng)
@@ -129,7 +129,7 @@ def training_run(
 def deterministic_run(
     request: Request, gtol: float | None, ftol: float | None, xtol: float | None, bounds: Any, rng: Any
 ) -> Descent:
-    """The deterministic run that is asked for."""
+    """The deterministic run for a request."""
     method, state, loop = request.method, request.state, request.method.loop
     _forbid_rng(request, rng)
     if method.by_epoch:
@@ -149,14 +149,14 @@ def deterministic_run(
 
 
 def forbid(where: str, **settings: Any) -> None:
-    """A ValueError for the first setting that is given."""
+    """Raise a ValueError for the first setting that is given."""
     for name, value in settings.items():
         if value is not None:
             raise ValueError(f"{name} has no meaning for {where}")
 
 
 def forbid_training_settings(shuffle: bool, monitor: str, restore_best: bool, **settings: Any) -> None:
-    """A ValueError for the first setting that only a training run has, where it is not the default."""
+    """Raise a ValueError for the first training-only setting that is not at its default."""
     validate.flag("shuffle", shuffle), validate.flag("restore_best", restore_best)
     validate.choice("monitor", monitor, MONITORS)
     settings |= {"monitor": None if monitor == "loss" else monitor}
@@ -165,7 +165,7 @@ def forbid_training_settings(shuffle: bool, monitor: str, restore_best: bool, **
 
 
 def _forbid_rng(request: Request, rng: Any) -> None:
-    """A ValueError for an rng from which nothing would be drawn."""
+    """Raise a ValueError if an rng is given but nothing would be drawn from it."""
     problem = request.problem
     draws = isinstance(problem, Problem) and problem.x0 is None and request.x0 is None and request.state is None
     if rng is not None and not draws:
@@ -173,7 +173,7 @@ def _forbid_rng(request: Request, rng: Any) -> None:
 
 
 def _chosen_method(method: Method | str | None, state: State | None, trains: bool) -> Method:
-    """The method that is given, or that of the state, or the default."""
+    """The given method, or that of the state, or the default."""
     if state is None:
         return _DEFAULT_METHOD[trains] if method is None else as_method(method)
     chosen = state.method if method is None else as_method(method)
@@ -185,7 +185,7 @@ def _chosen_method(method: Method | str | None, state: State | None, trains: boo
 
 
 def _clipping(clip_norm: float | None, clip_value: float | None) -> Config:
-    """What is done to gradients before updates."""
+    """The clipping of gradients before updates."""
     if clip_norm is None and clip_value is None:
         return _NO_CLIPPING
     given = (("clip_norm", clip_norm), ("clip_value", clip_value))
@@ -195,7 +195,7 @@ def _clipping(clip_norm: float | None, clip_value: float | None) -> Config:
 
 
 def _start(request: Request, problem: Problem, rng: Any) -> Any:
-    """Where a run of a problem starts: a new array."""
+    """The start of a run of a problem, as a new array."""
     if request.jac is not None or request.args != ():
         raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
     if request.state is not None:
@@ -207,7 +207,7 @@ def _start(request: Request, problem: Problem, rng: Any) -> Any:
 
 
 def _problem_within(request: Request, rng: Any, bounds: Any) -> tuple[Problem, Any, Box | None]:
-    """The problem, a callable as one; where the run starts; and its bounds."""
+    """The problem (a callable is wrapped in one), the start of the run, and its bounds."""
     fun, state = request.problem, request.state
     if isinstance(fun, Problem):
         x = _start(request, fun, rng)
@@ -222,7 +222,7 @@ def _problem_within(request: Request, rng: Any, bounds: Any) -> tuple[Problem, A
 
 
 def _box(method: Method, bounds: Any, x: Any) -> Box | None:
-    """The bounds, into which x is moved."""
+    """The bounds as a box; moves x into it."""
     box = box_of(bounds, x.size, x.dtype)
     if box is None:
         return None

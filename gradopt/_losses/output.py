@@ -1,4 +1,4 @@
-"""Losses of a network's raw outputs: a value, and the gradient with respect to the outputs."""
+"""Losses of a network's raw outputs, each with its gradient with respect to the outputs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from gradopt._numerics import elementary
 
 @generic
 def output_loss(loss: Any, d: Any, outputs: Any, y: Any, rows: Any, scale: float) -> float:
-    """The sum of the losses of a block of rows; its mean goes through `from_mean`.
+    """The sum of the losses of a block of rows; `from_mean` converts the mean.
 
     d : float array (block, n_out), C order, written: `scale` times the slopes
     outputs : float array (block, n_out), C order, read
     y : the data of all rows, read; int64 array (m,) for CrossEntropy, else real array (m, n_out)
-    rows : int64 array (block,), which rows of y these are, read
+    rows : int64 array (block,), the rows of y for this block, read
     """
     raise TypeError(f"{type(loss).__name__} is not registered as a loss of outputs")
 
@@ -39,7 +39,7 @@ class CrossEntropy(Loss):
     """-log p[label], with p = softmax(outputs); "cross_entropy".
 
     With m the largest output z, log p[i] = z[i] - m - log sum exp(z - m): no exponential overflows, and the sum is at
-    least 1. The derivative of log sum exp(z) is p, so that of the loss is p - e[label], e the unit vector.
+    least 1. The derivative of log sum exp(z) is p, so that of the loss is p - e[label], with e the unit vector.
     """
 
     mean_over_outputs = False
@@ -49,8 +49,8 @@ class CrossEntropy(Loss):
 class BinaryCrossEntropy(Loss):
     """-t log p - (1 - t) log(1 - p), with p = sigmoid(z) and t the target in [0, 1]; "binary_cross_entropy".
 
-    As log p = z - log(1 + exp(z)) and log(1 - p) = -log(1 + exp(z)), the loss is softplus(z) - t z, which overflows
-    nowhere, and its derivative p - t.
+    Since log p = z - log(1 + exp(z)) and log(1 - p) = -log(1 + exp(z)), the loss is softplus(z) - t z, which never
+    overflows, and its derivative is p - t.
     """
 
 
@@ -74,7 +74,7 @@ def _cross_entropy(d, z, labels, rows, scale):
     flat = d.reshape(d.size)
     for i in range(flat.size):
         flat[i] = elementary.exp_of_negative(flat[i])
-    # The logarithm of a product, for the sum of logarithms: each factor is in [1, n].
+    # The logarithm of a product replaces the sum of logarithms: each factor is in [1, n].
     logarithms, factors = 0.0, 1.0
     for i in range(block):
         total = d.dtype.type(0.0)

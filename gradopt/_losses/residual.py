@@ -1,6 +1,6 @@
-"""Losses of a residual r = prediction - data, each a value and its slope.
+"""Losses of a residual r = prediction - data, each with its slope.
 
-A loss is the mean over all numbers of `pointwise`, put through `from_mean`.
+A loss is the mean of `pointwise` over all numbers, converted by `from_mean`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from gradopt._core.config import Config, config
 
 @generic(in_sums=True)
 def pointwise(loss: Any, residual: float) -> tuple[float, float]:
-    """(value, slope) of one residual's loss; the slope times the factor of `from_mean` is the derivative."""
+    """The (value, slope) of one residual's loss; the slope times the factor of `from_mean` is the derivative."""
     raise TypeError(f"{type(loss).__name__} is not registered as a loss")
 
 
 @generic
 def from_mean(loss: Any, mean: float) -> tuple[float, float]:
-    """(objective, factor) from the mean of the pointwise losses; the factor scales the mean of the slopes."""
+    """The (objective, factor) from the mean of the pointwise losses; the factor scales the mean of the slopes."""
     raise TypeError(f"{type(loss).__name__} is not registered as a loss")
 
 
 class Loss(Config):
     """Base of the losses."""
 
-    # Whether the mean is taken over all numbers of a row too, and not over the rows only.
+    # Whether the mean is taken over the numbers of a row too, not only over the rows.
     mean_over_outputs: ClassVar[bool] = True
 
 
@@ -49,7 +49,7 @@ class RootMeanSquaredError(Loss):
 
 @config
 class HalfSquaredError(Loss):
-    """mean r**2 / 2, of several outputs their sum; "half_squared_error"."""
+    """mean r**2 / 2, summed over several outputs; "half_squared_error"."""
 
     mean_over_outputs = False
 
@@ -69,7 +69,7 @@ _LOSSES: dict[str, Loss] = {
 
 
 def loss_named(name: Any) -> Loss:
-    """The loss of that name, else a ValueError."""
+    """The loss with this name; raises a ValueError if there is none."""
     return _LOSSES[validate.choice("loss", name, _LOSSES)]
 
 

@@ -1,7 +1,7 @@
 """Activations a(z) of a layer, each with its slope a'(z).
 
-A kernel of this file overwrites z by a(z) and writes the slopes, while z is at hand; the backward pass then is a
-product with the slopes for every activation. NaN goes through all of them.
+A kernel of this file overwrites z with a(z) and writes the slopes at the same time, so that the backward pass is a
+product with the slopes for every activation. NaN passes through all of them.
 
 z : float array (m,), C order, written
 slopes : float array (m,), C order, written
@@ -93,13 +93,13 @@ def silu(z, slopes) -> None:
         z[i] = a
 
 
-# The position of a name is the number by which `activate` knows it.
+# The position of a name is its number in `activate`.
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid", "softplus", "gelu", "silu")
 
 
 @kernel(late_bound=True)
 def activate(number, z, slopes) -> None:
-    """Run the activation of that number in `ACTIVATIONS`."""
+    """Run the activation with this number in `ACTIVATIONS`."""
     if number == 0:
         identity(z, slopes)
     elif number == 1:

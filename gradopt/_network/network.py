@@ -1,4 +1,4 @@
-"""Dense networks: a description, its flat parameter vector, and the learning flow layer by layer."""
+"""Dense networks: their description, flat parameter vector, and forward and backward passes layer by layer."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Dense(Config):
     n_in, n_out : int
         The widths, >= 1. The weight is (n_in, n_out), the bias (n_out,).
     activation : {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "softplus", "gelu", "silu"}
-        leaky_relu has slope 0.01 below 0; gelu is the exact one, by erf; the slope of relu at 0 is 1.
+        leaky_relu has slope 0.01 below 0; gelu is the exact form, with erf; relu has slope 1 at 0.
     bias : bool
-        Whether there is one.
+        Whether the layer has a bias.
 
     Raises
     ------
     TypeError, ValueError
-        A parameter is none of the above.
+        A parameter is not one of the above.
 
     Examples
     --------
@@ -62,23 +62,23 @@ class Dense(Config):
 
 @config
 class Network(Config):
-    """Dense layers, one after the other.
+    """A network of dense layers, one after the other.
 
-    All parameters are one flat vector theta (n,): of each layer the weight, row by row, then the bias.
+    All parameters form one flat vector theta (n,): for each layer the weight, row by row, then the bias.
 
     Parameters
     ----------
     layers : sequence of Dense
-        At least one; each as wide at its input as the one before at its output.
+        At least one; the n_in of each layer must be the n_out of the one before.
 
     Raises
     ------
     TypeError, ValueError
-        The layers do not fit.
+        The layers do not fit together.
 
     Notes
     -----
-    Counterpart: torch.nn.Sequential of torch.nn.Linear and activations, where weights are (n_out, n_in).
+    Counterpart: torch.nn.Sequential of torch.nn.Linear and activations, whose weights are (n_out, n_in).
 
     Examples
     --------
@@ -103,22 +103,22 @@ class Network(Config):
             if not isinstance(layer, Dense):
                 raise TypeError(f"layers must be a sequence of Dense, got {validate.shown(layer)} among them")
         if not layers:
-            raise ValueError("layers must be at least one, got none")
+            raise ValueError("layers must contain at least one layer, got none")
         for i, (one, following) in enumerate(pairwise(layers)):
             if one.n_out != following.n_in:
-                raise ValueError(f"layer {i + 1} must have n_in={one.n_out}, as layer {i} has n_out, got {following}")
+                raise ValueError(f"layer {i + 1} must have n_in={one.n_out}, the n_out of layer {i}, got {following}")
         object.__setattr__(self, "layers", tuple(layers))
 
     @classmethod
     def mlp(cls, sizes: Sequence[int], activation: str = "relu", output: str = "identity") -> Network:
-        """A multilayer perceptron of these widths.
+        """A multilayer perceptron with these widths.
 
         Parameters
         ----------
         sizes : sequence of int
             The width of the input, of each hidden layer, and of the output.
         activation, output : str
-            Of the hidden layers, and of the last one; as for `Dense`.
+            The activation of the hidden layers, and of the last one; as for `Dense`.
 
         Returns
         -------
@@ -127,7 +127,7 @@ class Network(Config):
         Raises
         ------
         TypeError, ValueError
-            The widths are fewer than two, or not positive integers; an activation is unknown.
+            There are fewer than two widths, or they are not positive integers; or an activation is unknown.
 
         Examples
         --------
@@ -174,11 +174,11 @@ class Network(Config):
         Parameters
         ----------
         rng : None, int or numpy.random.Generator
-            The source of the weights, as numpy.random.default_rng takes it.
+            Source of the weights, as for numpy.random.default_rng.
         scheme : {"he", "glorot", "lecun", "zeros", None}
             he: normal with variance 2 / n_in (K. He et al., 2015). glorot: uniform within sqrt(6 / (n_in + n_out))
-            (X. Glorot and Y. Bengio, 2010). lecun: normal with variance 1 / n_in (Y. LeCun et al., 1998). None: he
-            where the activation is relu, leaky_relu, softplus, gelu or silu, glorot where it is another.
+            (X. Glorot and Y. Bengio, 2010). lecun: normal with variance 1 / n_in (Y. LeCun et al., 1998). None: he for
+            layers with relu, leaky_relu, softplus, gelu or silu, glorot for others.
         dtype : dtype
             float64 or float32.
 
@@ -189,7 +189,7 @@ class Network(Config):
         Raises
         ------
         ValueError
-            scheme or dtype is none of the above.
+            scheme or dtype is not one of the above.
 
         Examples
         --------
@@ -213,12 +213,12 @@ class Network(Config):
         return theta
 
     def layers_of(self, theta: Any) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
-        """The weight and the bias of each layer, as views of a vector of parameters, or of their gradient.
+        """The weight and the bias of each layer, as views of a parameter vector or a gradient.
 
         Parameters
         ----------
         theta : ndarray (n,)
-            Parameters, or anything of their shape.
+            Parameters, or any array of their shape.
 
         Returns
         -------
@@ -251,7 +251,7 @@ class Network(Config):
         return layers
 
     def parameter_name(self, i: int) -> str:
-        """What element i of theta is, such as "layer 1 bias[0]".
+        """The name of element i of theta, such as "layer 1 bias[0]".
 
         Examples
         --------
@@ -273,7 +273,7 @@ class Network(Config):
         Parameters
         ----------
         theta : array_like (n,)
-            float32 is computed in float32, all else in float64.
+            The parameters; float32 is computed in float32, everything else in float64.
         X : array_like (rows, n_in)
             The inputs, finite.
 
@@ -284,7 +284,7 @@ class Network(Config):
         Raises
         ------
         ValueError
-            A shape is wrong, or X not finite.
+            A shape is wrong, or X is not finite.
 
         Examples
         --------
@@ -339,7 +339,7 @@ class Network(Config):
         return outputs
 
     def backward(self, theta: Any, X: Any, d_out: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Backpropagation: the gradient from that with respect to the outputs.
+        """Backpropagation: the gradient with respect to theta and X, from the one with respect to the outputs.
 
         Parameters
         ----------
@@ -388,7 +388,7 @@ class Network(Config):
         return theta, self.checked_rows("X", X, theta.dtype)
 
     def checked_rows(self, name: str, X: Any, dtype: Any = None) -> NDArray[Any]:
-        """X as a new float array (rows, n_in), or a ValueError that calls it `name`."""
+        """X as a new float array (rows, n_in); raises a ValueError that calls it `name`."""
         X = validate.array(name, X, 2, dtype)
         if X.shape[1] != self.n_in:
             raise ValueError(

@@ -1,7 +1,7 @@
 """The forward and the backward pass of a network over a block of rows.
 
-Layer l has weights w (n_in, n_out) and a bias b (n_out,), and computes z = x w + b and its output a(z) for each row x
-of the block, the output of the layer before. With d the gradient of the loss with respect to its outputs, that
+Layer l has weights w (n_in, n_out) and a bias b (n_out,). For each row x of the block, an output of the layer before,
+it computes z = x w + b and its output a(z). With d the gradient of the loss with respect to its outputs, the gradient
 
 - with respect to z is delta = d a'(z), element by element;
 - with respect to w is x' delta: the outer products of inputs and delta, summed over the rows;
@@ -18,36 +18,40 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._compiler import elementwise, in_place, kernel, matrix, repeated
+from gradopt._compiler import elementwise, kernel, matrix, repeated
 from gradopt._core.aligned import aligned_zeros
 from gradopt._network.activations import activate
+from gradopt._network.inputs import inputs_of
 from gradopt._numerics.matmul import product
 
-# Rows that are computed together at the most: what lies between the layers then stays in the cache.
+# Maximum number of rows computed together, so that the values between the layers stay in the cache.
 BLOCK_ROWS = 256
 
 
 class Shape(NamedTuple):
-    """What kernels know of a network."""
+    """The lowered form of a network, for kernels."""
 
     sizes: NDArray[np.int64]  # (layers + 1,) the widths: of the input, and of each layer's output
     activations: NDArray[np.int64]  # (layers,) numbers of activations
-    biased: NDArray[np.int64]  # (layers,) 1 where the layer has a bias
+    biased: NDArray[np.int64]  # (layers,) 1 if the layer has a bias, else 0
 
 
 class Scratch(NamedTuple):
-    """What the passes write, for up to so many rows. Each layer's part begins where the one before ends, C order."""
+    """The arrays that the passes write, flat, for a limited number of rows. The parts of the layers follow each other.
 
-    inputs: NDArray[Any]  # the rows, (rows, n_in), where they are to be gathered
+    The shapes below are those of the parts, in C order.
+    """
+
+    inputs: NDArray[Any]  # the rows, (rows, n_in), if they must be gathered
     outputs: NDArray[Any]  # of each layer, (rows, n_out)
-    slopes: NDArray[Any]  # of each layer, (rows, n_out); after the backward pass delta
+    slopes: NDArray[Any]  # of each layer, (rows, n_out); delta after the backward pass
     d: NDArray[Any]  # the gradient at the outputs of one layer, or at the input, (rows, n)
     transposed: NDArray[Any]  # the weights of one layer, (n_out, n_in)
     ones: NDArray[Any]  # (rows,)
 
 
 def scratch(sizes: NDArray[np.int64], rows: int, dtype: Any) -> Scratch:
-    """Allocate for blocks of up to so many rows."""
+    """Allocate the arrays for blocks of up to `rows` rows."""
     units = int(sizes[1:].sum())
     return Scratch(
         inputs=aligned_zeros(rows * sizes[0], dtype),
@@ -61,7 +65,7 @@ def scratch(sizes: NDArray[np.int64], rows: int, dtype: Any) -> Scratch:
 
 @kernel(late_bound=True)
 def forward(shape, work, inputs, theta):
-    """Compute the outputs and slopes of all layers; returns where the last outputs begin.
+    """Compute the outputs and slopes of all layers; returns the position of the last layer's outputs.
 
     shape : Shape
     work : Scratch, written
@@ -85,11 +89,11 @@ def forward(shape, work, inputs, theta):
 
 @kernel(late_bound=True)
 def backward(shape, d_theta, work, inputs, theta, add, to_inputs) -> None:
-    """Compute the gradient with respect to theta, and to the inputs, from that with respect to the outputs.
+    """Compute the gradient with respect to theta and the inputs, from the one with respect to the outputs.
 
     d_theta : float array (n,), C order, written
-    work : Scratch as `forward` left it, but for the gradient at the outputs in `d`; written
-    inputs, theta : as `forward` had them, read
+    work : Scratch as `forward` left it, with the gradient at the outputs in `d`; written
+    inputs, theta : the arguments of `forward`, read
     add : 1 to add to d_theta, else 0
     to_inputs : bool, whether to leave the gradient at the inputs in `d`
     """
@@ -131,47 +135,8 @@ def transpose(out, a) -> None:
 
 
 @kernel(late_bound=True)
-def gather(out, X, rows, known_finite):
-    """Copy rows of X one after the other to out; returns the first of them that is not finite, else -1.
-
-    out : float array (at least rows.size * n_in,), C order, written
-    X : real array (m, n_in), read
-    rows : int64 array, each in [0, m), read
-    known_finite : bool, whether there is nothing to find
-    """
-    infinity, n, faults = out.dtype.type(np.inf), X.shape[1], 0
-    for i in range(rows.size):
-        row = rows[i]
-        for j in range(n):
-            out[i * n + j] = X[row, j]
-    if known_finite:
-        return -1
-    for i in range(rows.size * n):
-        faults += not abs(out[i]) < infinity
-    if faults == 0:
-        return -1
-    position = 0
-    while abs(out[position]) < infinity:
-        position += 1
-    return rows[position // n]
-
-
-@kernel(inline=True)
-def inputs_of(work, X, rows, known_finite):
-    """(bad, inputs): what `gather` returns, and the rows as a matrix, where they are if that can be.
-
-    work : Scratch, written
-    X, rows, known_finite : as for `gather`
-    """
-    inputs = in_place(X, rows, work.inputs)
-    if known_finite and inputs.shape[0] > 0:
-        return -1, inputs
-    return gather(work.inputs, X, rows, known_finite), matrix(work.inputs, 0, rows.size, X.shape[1])
-
-
-@kernel(late_bound=True)
 def outputs_of(out, shape, work, X, theta, every_row, known_finite):
-    """The last layer's outputs for all rows, block by block; returns as `gather` does.
+    """Compute the last layer's outputs for all rows, block by block; returns as `gather` does.
 
     out : float array (m, n_out), C order, written
     shape : Shape

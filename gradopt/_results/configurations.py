@@ -1,4 +1,4 @@
-"""Methods and schedules as JSON: the names of their classes, and their fields."""
+"""Methods and schedules as JSON: the names of their classes and their fields."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from gradopt._core.config import Config, class_named, is_ours
 from gradopt._results.storage import as_json
 from gradopt.schedules import FunctionOfCount
 
-_OWN = "own "  # before the name of a user's class, which may be that of a class of the package
+_OWN = "own "  # prefix for a user's class, whose name may equal that of a class of the package
 
 
 def require_savable(method: Config) -> None:
-    """A TypeError if a file can't hold this method."""
+    """Raise a TypeError if this method can't be saved."""
     json.dumps(described(method), default=as_json)
 
 
 def described(config: Any) -> Any:
-    """A method or schedule as plain lists, numbers and strings; a TypeError if a function is in it."""
+    """A method or schedule as plain lists, numbers and strings; raises a TypeError if it contains a function."""
     if isinstance(config, Config):
         if isinstance(config, FunctionOfCount):
-            raise TypeError(f"a file can't hold {config}; take one of the schedules")
+            raise TypeError(f"a file can't hold {config}; use one of the schedules")
         values = {field.name: described(getattr(config, field.name)) for field in fields(config)}  # type: ignore[arg-type]
         name = type(config).__name__
         return {"class": name if is_ours(type(config)) else _OWN + name, **values}
     if isinstance(config, tuple):
         return [described(item) for item in config]
     if callable(config):
-        raise TypeError(f"a file can't hold the function {config}; take one of the schedules")
+        raise TypeError(f"a file can't hold the function {config}; use one of the schedules")
     return config
 
 
 def made(description: Any, base: type[Config] = Config) -> Any:
-    """The method or schedule that `described` took apart; only classes that are defined in this process."""
+    """The method or schedule from the output of `described`; its classes must be defined in this process."""
     if isinstance(description, dict):
         values = {name: made(value) for name, value in description.items() if name != "class"}
         return _class_named(description["class"], base)(**values)
@@ -45,8 +45,8 @@ def made(description: Any, base: type[Config] = Config) -> Any:
 
 def _class_named(name: str, base: type[Config]) -> Any:
     bare = name.removeprefix(_OWN)
-    # Files of old do not tell a user's classes from those of the package.
+    # Old files do not distinguish a user's classes from those of the package.
     cls = class_named(bare, base, ours=bare == name) or class_named(bare, base, ours=False)
     if cls is None:
-        raise ValueError(f"its method has a {bare}, which is not defined here")
+        raise ValueError(f"its method uses the class {bare}, which is not defined here")
     return cls

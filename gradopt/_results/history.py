@@ -1,4 +1,4 @@
-"""What a run records: columns of equal length, one row a record."""
+"""The history of a run: columns of equal length, one row per record."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class History:
     fun : float64 array (m,)
         The objective.
     learning_rate : float64 array (m,)
-        The rate of the update that starts there; of line-search methods the step, in units of the direction, that led
-        there, 0 at the start.
+        The rate of the update that starts at this row; for line-search methods, the length of the step that led to it,
+        in units of the direction (0 at the start).
     grad_norm : float64 array (m,)
         The Euclidean norm of the gradient.
     val_fun, val_accuracy : float64 array (m,)
-        Loss and accuracy on the validation rows, where there are any.
+        Loss and accuracy on the validation rows, if given.
     retry : int64 array (m,)
-        The attempts after divergence so far; only with `recover`.
+        The number of attempts after divergence so far; only with `recover`.
     x : float array (m, n)
         The iterates; only with record="x".
 
@@ -59,7 +59,7 @@ class History:
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.__dict__[column]  # type: ignore[no-any-return]
 
-    if not TYPE_CHECKING:  # else a type checker would take any name for a column
+    if not TYPE_CHECKING:  # otherwise a type checker would accept any name as a column
 
         def __getattr__(self, column: str) -> NDArray[Any]:
             hint = '; it needs record="x"' if column == "x" else ""

@@ -1,4 +1,4 @@
-"""What `optimize` returns."""
+"""The result of `optimize`, and its files."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from gradopt._tape.graph.node import TooLong
 from gradopt.problems import Traced
 
 if TYPE_CHECKING:
-    _Base = dict[str, Any]  # scipy's class has no types, and would hide a wrong name
+    _Base = dict[str, Any]  # scipy's class is untyped and would hide wrong names
 else:
     from scipy.optimize import OptimizeResult as _Base
 
 
 class OptimizeResult(_Base):
-    """The result of a run, a dictionary whose keys are attributes too.
+    """The result of a run: a dictionary whose keys are also attributes.
 
     Attributes
     ----------
     x : ndarray (n,)
-        The last accepted iterate; of a training run with validation the best epoch's, unless restore_best=False.
+        The last accepted iterate; on a training run with validation, that of the best epoch unless restore_best=False.
     fun : float
-        The objective at x; on a training run over all rows.
+        The objective at x; on a training run, over all rows.
     jac : ndarray (n,) or None
         The gradient at x; None on a training run.
     best_x : ndarray (n,)
-        Where the lowest objective was seen; on a training run the best epoch's, by what is monitored.
+        The point with the lowest objective; on a training run, that of the best epoch by the monitored measure.
     best_fun : float
-        The objective at best_x; on a training run the validation loss of that epoch, or, without validation, its loss.
+        The objective at best_x; on a training run, the validation loss of that epoch, or its loss without validation.
     nit : int
-        Updates done, over all resumed calls.
+        The number of updates, over all resumed calls.
     nfev, njev : int
-        Evaluations of the objective, those for differences included, and of the gradient in this call, as really
-        spent; of a batch, or of all rows.
+        The actual number of evaluations of the objective (including those for differences) and of the gradient in this
+        call; each over a batch or over all rows.
     status : Status
-        Why the run ended.
+        The reason why the run ended.
     success : bool
-        Whether it ended as wished: `status.success`.
+        Whether the run succeeded: `status.success`.
     message : str
-        The same for a reader.
+        The reason in words.
     history : History
-        What was recorded.
+        The recorded values.
     state : State
-        What `optimize(..., state=...)` goes on from.
+        The state to resume from, with `optimize(..., state=...)`.
     compile_time : float
-        Seconds of this call that went into compilation.
+        The seconds of this call spent on compilation.
     problem : Traced
-        Of a function that was traced: the problem, which `save` keeps with the result.
+        Only for a traced function: the problem, which `save` keeps with the result.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class OptimizeResult(_Base):
     state: State
     compile_time: float
     problem: Traced
-    epoch: int  # of what a callback sees on a training run, as the two below
+    epoch: int  # this and the two below: only in the result that a callback gets on a training run
     val_fun: float
     val_accuracy: float
 
@@ -98,17 +98,17 @@ class OptimizeResult(_Base):
         return f"<table>{''.join(rows)}</table>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the result to a file from which `load` gives it back.
+        """Write the result to a file that `load` can read.
 
         Parameters
         ----------
         path : str or path
-            One .npz file, without pickle. An older file of that name stays whole until the new one is.
+            An .npz file, without pickle. It replaces an older file of that name only when it is complete.
 
         Raises
         ------
         TypeError
-            The method has a function of one's own as schedule, which a file can't hold.
+            The method has your own function as its schedule, which can't be saved.
         OSError
             The file can't be written.
 
@@ -126,7 +126,7 @@ class OptimizeResult(_Base):
 
 
 def load(path: str | os.PathLike[str]) -> OptimizeResult:
-    """Read what `OptimizeResult.save` or a `checkpoint` wrote.
+    """Read a file written by `OptimizeResult.save` or a `checkpoint`.
 
     Parameters
     ----------
@@ -136,15 +136,15 @@ def load(path: str | os.PathLike[str]) -> OptimizeResult:
     Returns
     -------
     OptimizeResult
-        With the same numbers; `state` goes on where the run stopped. A checkpoint holds what its callback saw, which is
-        no ended run: it has no status, message or history.
+        The same numbers as saved; `state` resumes where the run stopped. A checkpoint holds the intermediate result of
+        its callback, which has no status, message or history.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        The file does not exist.
     ValueError
-        The file is damaged, was changed, is of another version, or no result at all.
+        The file is damaged, was changed, has another version, or is not a result.
 
     Examples
     --------
@@ -159,14 +159,14 @@ def load(path: str | os.PathLike[str]) -> OptimizeResult:
     try:
         return _made(facts, arrays)
     except (ValueError, KeyError, TypeError, IndexError, TooLong) as error:
-        raise ValueError(f"{path} holds no result that could go on here: {error}") from None
+        raise ValueError(f"{path} does not hold a result that can be used here: {error}") from None
 
 
-# In a file, the parts of the state, the history and the problem have names such as "state.x".
+# In a file, the parts of the state, the history and the problem are named like "state.x".
 
 
 def _described(result: OptimizeResult) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """A result as facts for JSON and as arrays, by name."""
+    """A result as facts for JSON and arrays, by name."""
     facts: dict[str, Any] = {}
     arrays: dict[str, NDArray[Any]] = {}
     for key, value in result.items():
@@ -189,7 +189,7 @@ def _described(result: OptimizeResult) -> tuple[dict[str, Any], dict[str, NDArra
 
 
 def _made(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> OptimizeResult:
-    """The result that `_described` took apart."""
+    """The result from the output of `_described`."""
     values = facts | arrays
     plain = [name for name in values if "." not in name and name not in ("training", "history", "problem")]
     result = OptimizeResult({name: values[name] for name in plain})

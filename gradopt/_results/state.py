@@ -1,4 +1,4 @@
-"""Where a run stands: what `optimize(..., state=...)` goes on from."""
+"""The state of a run, from which `optimize(..., state=...)` goes on."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from gradopt.methods import Method
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """Where a training run stands beside its parameters.
+    """The part of a training run's state that only training needs.
 
     Attributes
     ----------
     batch_size : int or None
-        Rows of a batch; None: all.
+        Rows per batch; None for all rows.
     shuffle : bool
-        Whether each epoch has an order of its own.
+        Whether the rows are shuffled for each epoch.
     rows : int
-        Rows of the data.
+        The number of rows of the data.
     bit_generator : str
-        The class of the source of random orders, in numpy.random.
+        The numpy.random class of the bit generator that draws the orders.
     rng_state : dict
         Its state before the order of the current epoch was drawn.
     epoch : int
-        Epochs completed.
+        The number of completed epochs.
     row : int
-        Rows of the current epoch that were used.
+        The number of rows of the current epoch already used.
     total : float
         The sum of their losses.
     monitor : str
-        What is monitored.
+        The name of the monitored measure.
     best : float
-        The lowest value of it so far.
+        Its lowest value so far.
     waited : int
-        Epochs since then.
+        The number of epochs since that value.
     """
 
     batch_size: int | None
@@ -58,30 +58,30 @@ class TrainingState:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where a run stands: everything that `optimize(..., state=...)` needs to go on. Not changed by use.
+    """The state of a run: everything that `optimize(..., state=...)` needs to go on. A run from it leaves it unchanged.
 
     Attributes
     ----------
     method : Method
         The method of the run.
     nit : int
-        Updates done.
+        The number of updates made.
     x : ndarray (n,)
         The last accepted iterate.
     slots : tuple of ndarray
-        What the method remembers.
+        The memory of the method.
     memory_starts_at : int
-        The updates before those that the slots remember; 0 unless a run was recovered.
+        The update count at which the memory in the slots begins; 0 unless a run was recovered.
     schedule_state : ndarray (5,)
-        What the schedule remembers.
+        The memory of the schedule.
     scale : float
-        What the rates of the schedule are multiplied by; 1 unless a run was recovered.
+        The factor on the rates of the schedule; 1 unless a run was recovered.
     fun, best_fun : float
         The objective at x and at best_x.
     best_x : ndarray (n,)
-        Where the lowest objective was seen.
+        The point with the lowest objective so far.
     training : TrainingState or None
-        What a training run needs beside that.
+        The additional state of a training run.
     """
 
     method: Method
@@ -100,7 +100,7 @@ class State:
         return f"State(after {self.nit} updates by {self.method}, {self.x.size} parameters of {self.x.dtype})"
 
     def described(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The state as plain facts and as arrays, by the names of its fields."""
+        """The state as plain facts and arrays, by the names of its fields."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         slots = values.pop("slots")
         values["origin"] = values.pop("memory_starts_at")  # its name in files
@@ -113,7 +113,7 @@ class State:
 
     @staticmethod
     def made(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> State:
-        """The state that `described` took apart."""
+        """The state from the output of `described`."""
         count = sum(name.startswith("slots.") for name in arrays)
         slots = tuple(arrays[f"slots.{i}"] for i in range(count))
         values = facts | {name: value for name, value in arrays.items() if not name.startswith("slots.")}

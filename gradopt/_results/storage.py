@@ -1,6 +1,6 @@
-"""The file format: named arrays and facts in one .npz, without pickle, with a digest, and written in one go.
+"""The file format: named arrays and facts in one .npz file without pickle, with a digest, replaced atomically.
 
-It knows nothing of results; `result.py` says what is in a file.
+It does not depend on results; `result.py` defines the contents of a file.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _FORMAT, _VERSION = "gradopt result", 1
 
 
 def write(path: Path, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write a file; an older one of that name stays whole until the new one is."""
+    """Write a file; it replaces an older one of that name only when it is complete."""
     header = {"format": _FORMAT, "version": _VERSION, "digest": _digest(arrays, facts)}
     _replace(path, arrays | {"facts": np.array(json.dumps(facts | header, default=as_json))})
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """The facts and the arrays of a file; a ValueError if it is damaged, was changed, or has another format."""
+    """The facts and the arrays of a file; raises a ValueError if it is damaged, was changed, or has another format."""
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -35,9 +35,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         name, version, digest = facts.pop("format"), facts.pop("version", None), facts.pop("digest", None)
     except FileNotFoundError:
         raise
-    except Exception as error:  # of the zip format, of NumPy's, of JSON
-        reason = "" if "pickle" in str(error) else f": {error}"  # what NumPy then advises is no help here
-        raise ValueError(f"{path} is damaged, or no saved result{reason}") from None
+    except Exception as error:  # from the zip format, NumPy or JSON
+        reason = "" if "pickle" in str(error) else f": {error}"  # NumPy's advice about pickle does not help here
+        raise ValueError(f"{path} is damaged or not a saved result{reason}") from None
     if (name, version) != (_FORMAT, _VERSION):
         raise ValueError(f"{path} is a {name} of version {version}, not of version {_VERSION}")
     if digest != _digest(arrays, facts):
@@ -46,7 +46,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def as_json(value: Any) -> Any:
-    """What json can't write by itself: NumPy's numbers, and the arrays in the state of some bit generators."""
+    """A value that json can't write itself: NumPy's numbers, and the arrays in the state of some bit generators."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -63,7 +63,7 @@ def _digest(arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> str:
 
 
 def _replace(path: Path, arrays: dict[str, Any]) -> None:
-    """First under another name in the same folder, then renamed: whoever reads sees the old file or the new one."""
+    """Write under another name in the same folder, then rename: a reader sees the old file or the new one."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,4 +1,4 @@
-"""What all runs have in common: they move on in chunks, and can go back to an update within the last chunks."""
+"""The base of all runs: they advance in chunks, and can go back to an update within the last chunks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gradopt.problems import Problem
 
 
 class Snapshot(NamedTuple):
-    """A run as it was before a chunk."""
+    """The state of a run before a chunk."""
 
     nit: int
-    facts: Any  # all that is replaced and not written to
-    arrays: list[tuple[NDArray[Any], NDArray[Any]]]  # pairs of an array that is written to, and its copy
+    facts: Any  # everything that is replaced, not written in place
+    arrays: list[tuple[NDArray[Any], NDArray[Any]]]  # pairs of an array that is written in place, and its copy
 
 
 class Run:
-    """A run in progress. A round is what callbacks, limits and the bar count: an update, or an epoch.
+    """A run in progress. Callbacks, limits and the progress bar count rounds: updates, or epochs.
 
     Parameters
     ----------
@@ -34,17 +34,17 @@ class Run:
     method : Method
     steering : Steering
     first_nit : int
-        Updates that earlier runs did.
+        The number of updates made by earlier runs.
     kernels_bound : bool
-        Whether the loop has been given the addresses of all kernels that are bound late.
+        Whether the loop already has the addresses of all late-bound kernels.
 
     Attributes
     ----------
     problem, method
     retries : int
-        Attempts after divergence.
+        The number of retries after divergence.
     failed_at_start : bool
-        Whether objective or gradient were not finite there.
+        Whether the objective or the gradient was not finite at the start.
     """
 
     snapshots_kept: ClassVar[int] = 1
@@ -58,30 +58,30 @@ class Run:
         self._chunk_sizes = ChunkSizes()
         self._snapshots: list[Snapshot] = []
         self._arithmetic = _arithmetic(problem.interpreted)
-        # Ctrl-C during the compilation of a kernel that the loop asks for would be lost, and the kernel with it.
+        # Ctrl-C while a kernel is compiled at the request of the loop would be lost, and the kernel with it.
         safe = not COMPILING or problem.interpreted or kernels_bound
         self._patience: Callable[[], AbstractContextManager[Any]] = nullcontext if safe else interrupts_held_back
 
-    # What a run tells.
+    # Progress and results.
 
     @property
     def nit(self) -> int:
-        """Updates done, those of earlier runs included."""
+        """The number of updates made, including those of earlier runs."""
         raise NotImplementedError
 
     @property
     def updates(self) -> int:
-        """Updates done in this run."""
+        """The number of updates made in this run."""
         return self.nit - self._first_nit
 
     @property
     def rounds(self) -> int:
-        """Rounds done in this run."""
+        """The number of rounds completed in this run."""
         raise NotImplementedError
 
     @property
     def total(self) -> tuple[int, str]:
-        """The rounds of this run at most, sys.maxsize for no limit, and what a round is."""
+        """The maximum number of rounds of this run (sys.maxsize for no limit), and the name of a round."""
         raise NotImplementedError
 
     @property
@@ -91,7 +91,7 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """The learning rate of the last update that was tried, or of the next one."""
+        """The learning rate of the last attempted update, or of the next one."""
         raise NotImplementedError
 
     @property
@@ -100,54 +100,54 @@ class Run:
         return self._steering.scale
 
     def intermediate(self, with_state: bool) -> OptimizeResult:
-        """What a callback sees: copies. Only the state, for callbacks that save it at once, is not copied."""
+        """The result that a callback sees: copies, except for the state, which callbacks save at once."""
         raise NotImplementedError
 
     def result(self) -> OptimizeResult:
-        """All that the run knows, without how it ended."""
+        """The result of the run, without how it ended."""
         raise NotImplementedError
 
-    # What the supervisor asks for. Each returns a `Status`, or RUNNING.
+    # Operations for the supervisor. Each returns a `Status`, or RUNNING.
 
     def start(self, unobserved: bool) -> int:
-        """Begin; if nobody observes the run, some updates may be done at once."""
+        """Begin the run; if nothing observes it, the first updates may be made at once."""
         return RUNNING
 
     def limit_reached(self) -> int:
-        """The status where nothing is left to do."""
+        """The status of a run that has reached a limit."""
         raise NotImplementedError
 
     def advance(self, at_most: int | None) -> int:
-        """Do a chunk, of that many rounds at most."""
+        """Run a chunk of at most that many rounds."""
         raise NotImplementedError
 
     def after_round(self) -> int:
-        """The status of a run that ends with this round."""
+        """The status after a round: whether the run ends with it."""
         return RUNNING
 
     def confirmed(self, status: int) -> int:
-        """The status after a last look at where the run stands."""
+        """The status after a last check of the current point."""
         return status
 
     def retry(self, factor: float) -> int:
-        """Go back to the best point, with rates lower by a factor."""
+        """Go back to the best point, with rates multiplied by a factor."""
         raise NotImplementedError
 
     # Going back.
 
     def _facts(self) -> Any:
-        """What `_set_facts` needs."""
+        """The values that `_set_facts` restores."""
         raise NotImplementedError
 
     def _set_facts(self, facts: Any) -> None:
         raise NotImplementedError
 
     def _replay(self, updates: int) -> None:
-        """Do that many updates again, from where a chunk began."""
+        """Repeat that many updates from the beginning of a chunk."""
         raise NotImplementedError
 
     def _take_snapshot(self, arrays: Any) -> None:
-        """Remember the run as it is now; arrays : all that the next chunk writes to, as far as it may matter."""
+        """Save the current state of the run; arrays : all relevant arrays that the next chunk writes."""
         del self._snapshots[: len(self._snapshots) + 1 - self.snapshots_kept]
         self._snapshots.append(Snapshot(self.nit, self._facts(), [(array, array.copy()) for array in arrays]))
 
@@ -165,7 +165,7 @@ class Run:
         return False
 
     def _restart_at(self, x: NDArray[Any], point: NDArray[Any], slots: Any, factor: float) -> None:
-        """Write a point to x, let the method forget all, and lower the rates by a factor."""
+        """Write a point to x, clear the method's memory, and multiply the rates by a factor."""
         x[:] = point
         for slot in slots:
             slot[:] = 0.0
@@ -176,8 +176,8 @@ class Run:
 
 def _arithmetic(interpreted: bool) -> Callable[[], AbstractContextManager[Any]]:
     """The floating-point mode of a loop."""
-    if not COMPILING:  # as in machine code, where nothing warns
+    if not COMPILING:  # machine code does not warn either
         return lambda: np.errstate(all="ignore")
-    if interpreted:  # a user's Python code keeps the mode it was written for
+    if interpreted:  # a user's Python code runs in the usual mode
         return nullcontext
     return flushed_subnormals

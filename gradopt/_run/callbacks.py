@@ -1,4 +1,4 @@
-"""Callbacks: called between updates, or between epochs, with what scipy.optimize gives them."""
+"""Callbacks between updates or epochs, called with the same arguments as in scipy.optimize."""
 
 from __future__ import annotations
 
@@ -29,17 +29,16 @@ Callback: TypeAlias = Callable[..., Any] | Every
 
 
 def every(n: int, callback: Callable[..., Any]) -> Every:
-    """A callback for each n-th update only, on a training run for each n-th epoch.
+    """Call a callback only after each n-th update, or each n-th epoch on a training run.
 
-    Between two calls the loop runs n updates without a stop.
+    Between two calls the loop runs n updates without stopping.
 
     Parameters
     ----------
     n : int
-        The number of updates or epochs from one call to the next, >= 1, counted from the start of the call of
-        `optimize`.
+        The number of updates or epochs between two calls, >= 1, counted from the start of this call of `optimize`.
     callback : callable
-        As `optimize` takes it.
+        As for `optimize`.
 
     Returns
     -------
@@ -49,7 +48,7 @@ def every(n: int, callback: Callable[..., Any]) -> Every:
     Raises
     ------
     TypeError, ValueError
-        n is not a positive integer, or callback not callable.
+        n is not a positive integer, or callback is not callable.
 
     Examples
     --------
@@ -65,7 +64,7 @@ def every(n: int, callback: Callable[..., Any]) -> Every:
 
 
 class Checkpoint:
-    """A callback that saves where the run stands; made by `checkpoint`.
+    """A callback that saves the current state of the run; made by `checkpoint`.
 
     Parameters
     ----------
@@ -78,27 +77,27 @@ class Checkpoint:
             raise FileNotFoundError(f"path must be in a folder that exists, got {path}")
 
     def __call__(self, intermediate_result: OptimizeResult) -> None:
-        """Write the file anew."""
+        """Write the file, replacing the old one."""
         intermediate_result.save(self.path)
 
 
 def checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """A callback that saves the run to a file, to go on from there after a crash.
+    """A callback that saves the run to a file, so that you can resume it after a crash.
 
     Parameters
     ----------
     path : str or path
-        One .npz file, written anew each time; a crash while it is written leaves the one before.
+        An .npz file, replaced each time; a crash during writing leaves the previous one intact.
 
     Returns
     -------
     Checkpoint
-        For `optimize(..., callback=...)`, as a rule within `every(n, ...)`, alone or beside others.
+        For `optimize(..., callback=...)`, usually inside `every(n, ...)`, alone or in a list.
 
     Raises
     ------
     FileNotFoundError
-        There is no such folder.
+        The folder does not exist.
 
     Examples
     --------
@@ -119,7 +118,7 @@ def _callable(callback: Any) -> Callable[..., Any]:
 
 
 class Callbacks:
-    """The callbacks of a run, each with the update count at which it is due.
+    """The callbacks of a run, each with its interval in rounds.
 
     Parameters
     ----------
@@ -135,25 +134,25 @@ class Callbacks:
         self._takes_result = [_takes_result(item.callback) for item in self._callbacks]
 
     def rounds_until_due(self, rounds: int) -> int | None:
-        """How many updates, or epochs, may follow before a callback must be called; None without callbacks."""
+        """The number of updates or epochs until the next callback is due; None without callbacks."""
         if not self._callbacks:
             return None
         return min(item.n - rounds % item.n for item in self._callbacks)
 
     def require_savable(self, method: Any) -> None:
-        """A TypeError if a checkpoint could not hold this method."""
+        """Raise a TypeError if a checkpoint can't save this method."""
         if any(isinstance(item.callback, Checkpoint) for item in self._callbacks):
             require_savable(method)
 
     def warn_if_never_due(self, epochs: int) -> None:
-        """Tell a user who may have counted in updates."""
+        """Warn a user who may have counted updates instead of epochs."""
         for item in self._callbacks:
             if item.n > epochs:
                 unit = "on training runs it counts epochs, not updates"
                 warn(f"every({item.n}, ...) is never called in {epochs} epochs; {unit}")
 
     def call(self, rounds: int, snapshot: Callable[[bool], OptimizeResult]) -> bool:
-        """Call all that are due after so many updates, or epochs; True when one asks to stop."""
+        """Call all callbacks due after this many updates or epochs; True if one asks to stop."""
         stop = False
         for item, takes_result in zip(self._callbacks, self._takes_result, strict=True):
             if rounds % item.n:
@@ -168,7 +167,7 @@ class Callbacks:
 
 
 def _takes_result(callback: Callable[..., Any]) -> bool:
-    """As in scipy: a first parameter named intermediate_result receives the result, any other one x."""
+    """Whether a callback takes the result: as in scipy, if its first parameter is named intermediate_result, else x."""
     try:
         parameters = signature(callback)
     except (TypeError, ValueError):  # builtins without a signature

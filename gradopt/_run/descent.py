@@ -1,4 +1,4 @@
-"""A deterministic run: each update is made from the whole objective."""
+"""A deterministic run: each update uses the whole objective."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from gradopt._run.recorder import Recorder
 from gradopt.methods import Method
 from gradopt.problems import Problem
 
-# The updates that come along with the evaluation of the start, at most and by the seconds they may take.
+# Limits of the updates made together with the evaluation of the start: their number and their seconds.
 _FIRST_UPDATES, _AN_INSTANT = 64, 1e-3
 
-# The kinds of runs that have made an update in this process: their loops have all kernels that they call.
+# The kinds of runs that have made an update in this process: their loops already have all the kernels they call.
 _bound_kinds: set[Any] = set()
 
-# Up to this many parameters their number is part of the type, so that they stay in registers.
+# Up to this number of parameters, the number is part of the type, so that the parameters stay in registers.
 IN_REGISTERS = 4
 
 
 class Limits(NamedTuple):
-    """What limits a deterministic run.
+    """The limits of a deterministic run.
 
     Attributes
     ----------
     tests : StopTests
     max_iter : int
-        Updates at most.
+        Maximum number of updates.
     clipping : Config
-        What is done to gradients before updates.
+        The clipping of gradients before updates.
     box : Box or None
         The bounds on x.
     """
@@ -54,20 +54,20 @@ class Limits(NamedTuple):
 
 
 class Descent(Run):
-    """Allocates what the loop needs once, and calls it in chunks. Chunking does not change a bit of the result.
+    """A deterministic run: allocates the loop's arrays once and calls it in chunks, which do not change the result.
 
     Parameters
     ----------
     problem : Problem
     method : Method
     x : float array (n,)
-        The start; a new array, kept.
+        The start; a new array that the run keeps.
     limits : Limits
     recovers : bool
         Whether `retry` may be called.
     record : {"scalars", "x", None}
     state : State or None
-        Where an earlier run stood, at x.
+        The state of an earlier run at x.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Descent(Run):
         return self._progress.rate
 
     def start(self, unobserved: bool) -> int:
-        """Evaluate the start, and do as many of the first updates as are sure to take no time."""
+        """Evaluate the start, and make the first updates if they are sure to take almost no time."""
         quick = int(_AN_INSTANT / max(self.problem.seconds, 1e-9))
         updates = 0 if self._earlier is not None else max(1, min(_FIRST_UPDATES, quick))
         status = self._advance(1 + min(updates, self._max_iter if unobserved else 0))
@@ -133,7 +133,7 @@ class Descent(Run):
         if self.failed_at_start:
             self._progress = self._progress._replace(best_fun=self._progress.fun)
         if self._earlier is not None and self._progress.fun != self._earlier.fun:
-            # The state comes from another objective, whose lowest value means nothing for this one.
+            # The state comes from another objective, so its lowest value means nothing here.
             self._arrays.best_x[:] = self._arrays.x
             self._progress = self._progress._replace(best_fun=self._progress.fun)
         return status
@@ -151,7 +151,7 @@ class Descent(Run):
         started = time.perf_counter()
         if self.method.has_memory:
             written = (*arrays.slots, arrays.schedule_state)
-            if iterates > 1:  # else x is not left before the update is known to be sound
+            if iterates > 1:  # with one iterate, x changes only after the update is known to be finite
                 written = (*written, arrays.x, arrays.grad, arrays.best_x, arrays.new_x)
             self._take_snapshot(written)
         status = self._call_loop(iterates)
@@ -172,10 +172,10 @@ class Descent(Run):
         return int(status)
 
     def _forget_rejected_update(self) -> None:
-        """Take back what the method remembers of an update whose outcome was not finite.
+        """Undo the method's memory of an update whose result was not finite.
 
-        x and its gradient are those of the last finite iterate, but the slots are one update ahead. Going on from
-        there, with a smaller rate, would count that update twice.
+        x and its gradient belong to the last finite iterate, but the slots are one update ahead. Continuing from there
+        with a smaller rate would count that update twice.
         """
         rejected = self._progress
         if self._go_back_to(rejected.nit):
@@ -208,7 +208,7 @@ class Descent(Run):
         return OptimizeResult(x=arrays.x.copy(), fun=progress.fun, jac=arrays.grad.copy(), nit=progress.nit, **state)
 
     def state(self) -> State:
-        """Where the run stands; not a copy."""
+        """The state of the run; not a copy."""
         arrays, progress = self._arrays, self._progress
         return State(
             method=self.method,

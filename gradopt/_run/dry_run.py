@@ -1,7 +1,7 @@
-"""Kernels of a user's own classes are run once in Python before they are compiled.
+"""A trial run, in Python, of the kernels of users' classes before they are compiled.
 
-There a wrong name, an index beyond an array and a forgotten return show themselves as what they are; the compiler would
-answer with a page, or write elsewhere in memory. Kernels of the package have tests for that.
+In Python, a wrong name, an index out of range or a missing return raises a clear error; the compiler would report it in
+a page of text, or the kernel would write to other memory. The package's own kernels have tests instead.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 from gradopt.methods import Method
 from gradopt.problems import Problem, RowProblem
 
-# Numbers, of x and of all data, up to which a trial takes no time worth mentioning.
+# A trial takes negligible time up to this many numbers in x and all data.
 _SMALL = 1000
 
 _dry_run_done: set[Any] = set()
 
 
 def dry_run_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None:
-    """An error if the kernel of a user's own problem can't be what the loop wants; tried once per class."""
+    """Try the kernel of a user's problem, once per class; raises an error if the loop can't use it."""
     generic = batch_value_and_grad if in_batches else value_and_grad
     kernel = _kernel(problem, generic, x)
     if kernel is None:
@@ -40,7 +40,7 @@ def dry_run_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None
                 value = kernel(lowered, grad, problem.batch_workspace(x.dtype, rows.size), x.copy(), rows)
             else:
                 value = kernel(lowered, grad, problem.workspace(x.dtype), x.copy())
-    except (ArithmeticError, ValueError):  # of the math module, where machine code goes on with NaN or infinity
+    except (ArithmeticError, ValueError):  # from the math module; machine code goes on with NaN or infinity
         return
     name = f"{generic.__name__} of {type(problem).__name__}"
     _require_number(name, value)
@@ -51,7 +51,7 @@ def dry_run_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None
 
 
 def dry_run_method(method: Method, x: NDArray[Any]) -> None:
-    """The same for the kernels of a method, with the calls that `Method.dry_run_calls` names."""
+    """Try the kernels of a user's method, with the calls listed by `Method.dry_run_calls`."""
     for config, generic, arguments in method.dry_run_calls(x):
         kernel = _kernel(config, generic, x)
         if kernel is not None:
@@ -64,7 +64,7 @@ def dry_run_method(method: Method, x: NDArray[Any]) -> None:
 
 
 class remedy_for_kernels:
-    """Within the block, adds to what Numba says of a user's own kernels how to go on."""
+    """A context manager that adds advice to Numba's errors about users' kernels."""
 
     def __init__(self, problem: Any, method: Method) -> None:
         self._configs = problem, method
@@ -82,7 +82,7 @@ class remedy_for_kernels:
 
 
 def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:
-    """The plain Python of a kernel that is to be tried, else None."""
+    """The Python function of a kernel if it should be tried, else None."""
     kind = type(config)
     if (kind, generic) in _dry_run_done:
         return None
@@ -95,12 +95,12 @@ def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:
     _dry_run_done.add((kind, generic))
     try:
         return np.errstate(all="ignore")(generic.source(type(lowered)))
-    except KeyError:  # one that is Python anyhow
+    except KeyError:  # it runs in Python anyway
         return None
 
 
 def _numbers(value: Any) -> int:
-    """How many a lowered configuration holds."""
+    """The count of numbers in a lowered configuration."""
     return sum(map(_numbers, value)) if isinstance(value, tuple) else np.size(value)
 
 

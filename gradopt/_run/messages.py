@@ -1,4 +1,4 @@
-"""How a run ended, in words."""
+"""The message that says how a run ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradopt._run.training import Training
 
 
 def message(status: Status, run: Run, max_time: float) -> str:
-    """What a result says of its end."""
+    """The `message` of a result."""
     source = run.problem.gradient_source
     if status == Status.NON_FINITE and run.failed_at_start:
         return _failure_at_start(run, source)
@@ -23,11 +23,11 @@ def message(status: Status, run: Run, max_time: float) -> str:
         text += " " + run.method.loop.non_finite.format(update=run.nit + 1, rate=run.rate)
     elif status == Status.LINE_SEARCH:
         text += (
-            f" at update {run.nit + 1}: the objective has a kink or a jump there, or rounding hides what is left to"
-            " gain, which a larger gtol or ftol would accept"
+            f" at update {run.nit + 1}: the objective has a kink or a jump there, or rounding hides any further"
+            " decrease, so that a larger gtol or ftol is needed"
         )
         if source is None:
-            text += ", or the gradient is wrong, which gradopt.check_gradient tells"
+            text += ", or the gradient is wrong: check it with gradopt.check_gradient"
     if run.retries:
         attempts = "1 attempt" if run.retries == 1 else f"{run.retries} attempts"
         text += f"; {attempts} after divergence, the last with {run.scale:g} times the rates"

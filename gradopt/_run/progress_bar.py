@@ -7,7 +7,7 @@ from typing import Any
 
 
 class NoBar:
-    """Stands in where no bar is asked for; like the bar, closed at the end of a with block."""
+    """A stand-in without a bar; like `Bar`, it is closed at the end of a with block."""
 
     shows = False
 
@@ -25,12 +25,12 @@ class NoBar:
 
 
 class Bar(NoBar):
-    """A bar with the objective and the learning rate; it moves between two calls of the compiled loop.
+    """A progress bar with the objective and the learning rate, updated between two calls of the compiled loop.
 
     Parameters
     ----------
     total : int or None
-        How many there will be at the most.
+        The maximum number of updates or epochs.
     unit : str
         "update" or "epoch".
     """
@@ -46,15 +46,15 @@ class Bar(NoBar):
         self._bar: Any = tqdm(total=total, unit=unit)
 
     def show(self, done: int, fun: float, rate: float) -> None:
-        """Move to so many updates or epochs done."""
+        """Move the bar to this number of updates or epochs."""
         self._bar.set_postfix(fun=f"{fun:.4g}", rate=f"{rate:.3g}", refresh=False)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Close the bar; it stays visible."""
         self._bar.close()
 
 
 def bar_of(show: bool, total: int, unit: str) -> NoBar:
-    """The bar that is asked for; of a total that is no limit it shows none."""
+    """A bar if `show`, else a stand-in; sys.maxsize means that there is no total to show."""
     return Bar(None if total == sys.maxsize else total, unit) if show else NoBar()

@@ -1,4 +1,4 @@
-"""How the history of a run grows."""
+"""The recorder of a run's history."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _FIRST_CAPACITY = 64  # rows
 
 
 class Recorder:
-    """Grows the columns as the run goes on and lends the loop a view of the next rows.
+    """Columns that grow during the run; the loop gets a view of the next rows to write.
 
     Parameters
     ----------
     record : {"scalars", "x", None}
-        What to keep: the numbers, the iterates too, or nothing.
+        Keep the numbers, the iterates too, or nothing.
     n : int
         The number of parameters.
     dtype : dtype of x
@@ -36,7 +36,7 @@ class Recorder:
         self._retries: list[int] = []
 
     def next_rows(self, count: int) -> Record:
-        """A view of the rows after those that were kept, for the loop to write."""
+        """A view of the rows after the kept ones, for the loop to write."""
         if not self._keeps_scalars:
             return Record(self._scalars[0], self._scalars[1], self._scalars[2], self._x)
         needed = self._rows + count
@@ -57,11 +57,11 @@ class Recorder:
         self._rows += count
 
     def mark_retry(self) -> None:
-        """Take note that the next row is of an earlier iterate again, at the update count of the last one."""
+        """Note that the next row repeats an earlier iterate, at the update count of the last row."""
         self._retries.append(self._rows)
 
     def history(self, with_retries: bool) -> History:
-        """What was kept."""
+        """The history of the kept rows."""
         count = self._rows if self._keeps_scalars else 0
         rows = self._scalars[:, :count].copy()
         nit = np.arange(self._first_nit, self._first_nit + count)

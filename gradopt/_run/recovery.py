@@ -1,4 +1,4 @@
-"""What happens when a run diverges."""
+"""Recovery of a run that diverges."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from gradopt._core.config import Config, config
 
 @config
 class RetryFromBest(Config):
-    """When a run diverges, go back to the best iterate with a lower rate, and on from there.
+    """Recovery by a restart: when a run diverges, go back to the best iterate and go on with a lower rate.
 
     Parameters
     ----------
     factor : float
-        What each attempt multiplies the schedule's rates by, in (0, 1).
+        Each attempt multiplies the schedule's rates by this factor, in (0, 1).
     attempts : int
-        At the most, >= 1.
+        Maximum number of attempts, >= 1.
 
     Raises
     ------
@@ -24,9 +24,9 @@ class RetryFromBest(Config):
 
     Notes
     -----
-    The best iterate is that with the lowest objective, on a training run the best epoch's, or the start. The method
-    begins anew there. The update count goes on and counts what was thrown away, as the evaluations do; the history has
-    a column `retry`, the number of attempts so far.
+    The best iterate is the one with the lowest objective; on a training run, that of the best epoch, or the start. The
+    method restarts there. The counts of updates and evaluations go on and include the discarded ones; the history has a
+    column `retry`, the number of attempts so far.
 
     Examples
     --------

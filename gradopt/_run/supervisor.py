@@ -1,4 +1,4 @@
-"""What happens between two chunks of a run: limits, recovery, the progress bar, callbacks."""
+"""The supervision between two chunks of a run: limits, recovery, the progress bar, callbacks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Supervision(NamedTuple):
     bar : NoBar
     recover : RetryFromBest or None
     deadline : float
-        When to stop, in the seconds of time.perf_counter.
+        The time to stop, in seconds of time.perf_counter.
     """
 
     callbacks: Callbacks
@@ -45,7 +45,7 @@ def supervise(run: Run, supervision: Supervision) -> Status:
 
 
 def _until_stopped(run: Run, supervision: Supervision, status: int) -> int:
-    """Run until a test, a limit or a callback stops it, or until it diverges; returns a `Status`."""
+    """Run until a test, a limit, a callback or divergence stops the run; returns a `Status`."""
     callbacks, bar, _, deadline = supervision
     while status == RUNNING:
         status = run.limit_reached()

@@ -1,4 +1,4 @@
-"""A training run: epochs of batches, validation, the best epoch, and what is needed to go on."""
+"""A training run: epochs of batches, validation, the best epoch, and the state to resume from."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from gradopt.problems.rows import random_order
 class Best(NamedTuple):
     """The best epoch so far."""
 
-    measure: float  # what is monitored, lower is better; infinite before the first epoch
+    measure: float  # the monitored value, lower is better; infinite before the first epoch
     fun: float  # the loss
     x: NDArray[Any]
-    waited: int  # epochs since then
+    waited: int  # epochs since the best one
 
 
 class Facts(NamedTuple):
-    """What a chunk or the end of an epoch replaces."""
+    """The values that a chunk or the end of an epoch replaces."""
 
     position: Position
     order: NDArray[np.int64]
@@ -47,7 +47,7 @@ class Facts(NamedTuple):
 
 
 class TrainingLimits(NamedTuple):
-    """What limits a training run; sys.maxsize and -inf where nothing does."""
+    """The limits of a training run; sys.maxsize and -inf mean no limit."""
 
     epochs: int
     max_iter: int
@@ -56,7 +56,7 @@ class TrainingLimits(NamedTuple):
 
 
 class Training(Run):
-    """Allocates what the training loop needs once, and calls it in chunks that end with the epoch at the latest.
+    """A training run: allocates the arrays of the loop once, and calls it in chunks that end at the latest at an epoch.
 
     Parameters
     ----------
@@ -71,11 +71,11 @@ class Training(Run):
         Whether `retry` may be called.
     record : {"scalars", "x", None}
     state : State or None
-        Where an earlier run stood, at x.
+        The state of an earlier run at x.
     """
 
     problem: RowProblem
-    snapshots_kept: ClassVar[int] = 2  # the loss over all rows may show only after the next chunk that a run diverged
+    snapshots_kept: ClassVar[int] = 2  # the loss over all rows may reveal a divergence only after the next chunk
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Training(Run):
 
     @property
     def _measure(self) -> str:
-        """What is monitored, and of which rows."""
+        """The name of the monitored measure, with its rows."""
         return f"{'epoch' if self._watch.validation is None else 'validation'} {self._watch.monitor}"
 
     @property
@@ -143,7 +143,7 @@ class Training(Run):
 
     @property
     def rate(self) -> float:
-        """The learning rate of the last update, even if that was taken back."""
+        """The learning rate of the last update, even if it was undone."""
         return self._rejected_rate or self._position.rate
 
     def limit_reached(self) -> int:
@@ -151,7 +151,7 @@ class Training(Run):
         return Status.COMPLETED if done else RUNNING
 
     def advance(self, at_most: int | None) -> int:
-        """Do as many updates as fit into a chunk and the epoch; at the end of the epoch, look at it."""
+        """Make the updates that fit into a chunk and the epoch; at the end of the epoch, close it."""
         in_epoch = -(-(self.problem.rows - self._position.row) // self._batch_size)
         count = min(self._chunk_sizes.next(), self._limits.max_iter - self.updates, in_epoch)
         self._take_snapshot(self._written)
@@ -170,7 +170,7 @@ class Training(Run):
 
     @property
     def _written(self) -> tuple[NDArray[Any], ...]:
-        """The arrays that updates change, or the schedule between epochs."""
+        """The arrays that updates, or the schedule between epochs, change."""
         return (self._arrays.x, *self._arrays.slots, self._arrays.schedule_state)
 
     def _call_loop(self, updates: int) -> int:
@@ -191,9 +191,9 @@ class Training(Run):
         return Status.EARLY_STOPPED if patience is not None and self._best.waited >= patience else RUNNING
 
     def confirmed(self, status: int) -> int:
-        """NON_FINITE where the loss over all rows is not finite; the last updates are then taken back until it is.
+        """NON_FINITE if the loss over all rows is not finite; the last updates are then undone until it is.
 
-        The losses of batches were seen before their updates; that of all rows tells of the last one.
+        The loss of a batch is computed before its update; only the loss over all rows reflects the last update.
         """
         if math.isfinite(self._loss()):
             return status
@@ -203,10 +203,10 @@ class Training(Run):
         return Status.NON_FINITE
 
     def _take_back_update(self) -> bool:
-        """Undo the last update, in x and in what the method remembers; False if there is none to undo."""
+        """Undo the last update, in x and in the method's memory; False if there is none to undo."""
         self._rejected_rate = self._position.rate
         undone = self._go_back_to(self.nit - 1)
-        del self._epochs_seen[self.rounds :]  # of an epoch that is not over any more
+        del self._epochs_seen[self.rounds :]  # the epoch may be unfinished again
         return undone
 
     def _facts(self) -> Facts:
@@ -223,8 +223,8 @@ class Training(Run):
             self._evaluations += updates
 
     def retry(self, factor: float) -> int:
-        """Go back to the best epoch's parameters, or the start."""
-        # An epoch's loss is finite long before a run diverges: the best epoch may be worse than the start.
+        """Go back to the best epoch's parameters, or to the start."""
+        # A run may get worse long before its loss is not finite: the best epoch may be worse than the start.
         points = (self._start, self._best.x)
         best = min(points, key=lambda x: np.nan_to_num(self._assessed(x), nan=np.inf))
         self._restart_at(self._arrays.x, best, self._arrays.slots, factor)
@@ -233,7 +233,7 @@ class Training(Run):
         return RUNNING
 
     def _loss(self) -> float:
-        """The loss over all rows at x, computed once for each x."""
+        """The loss over all rows at x, computed once per x."""
         if self._known_loss is None:
             self._known_loss = self._assessed(self._arrays.x)
         return self._known_loss
@@ -250,7 +250,7 @@ class Training(Run):
             self._arrays = self._arrays._replace(order=random_order(self._plan.rng, self.problem.rows))
 
     def _close_epoch(self) -> None:
-        """Look at the epoch that is over, and begin the next one."""
+        """Measure and record the finished epoch, and begin the next one."""
         self._last = self._measured()
         if self._record is not None:
             self._epochs_seen.append(self._last | ({"x": self._arrays.x.copy()} if self._record == "x" else {}))
@@ -278,7 +278,7 @@ class Training(Run):
             row |= {f"val_{name}": value for name, value in self._watch.validation.assess(self._arrays.x).items()}
         return row
 
-    # What the run tells.
+    # Results.
 
     def intermediate(self, with_state: bool) -> OptimizeResult:
         known = {
@@ -308,7 +308,7 @@ class Training(Run):
         )
 
     def state(self, fun: float) -> State:
-        """Where the run stands; not a copy. fun : the objective over all rows, or the epoch's"""
+        """The state of the run; not a copy. fun : the objective over all rows, or that of the epoch"""
         position, arrays, plan = self._position, self._arrays, self._plan
         training = TrainingState(
             batch_size=plan.batch_size,
@@ -339,7 +339,7 @@ class Training(Run):
 
     def _history(self) -> History:
         rows = list(self._epochs_seen)
-        if self._position.row and self._record is not None:  # an epoch that is not over
+        if self._position.row and self._record is not None:  # an unfinished epoch
             rows.append(self._measured() | {"x": self._arrays.x.copy()})
         names = ["nit", "fun", "learning_rate", "grad_norm"] + ["retry"] * self._recovers
         if self._watch.validation is not None:
@@ -355,7 +355,7 @@ class Training(Run):
 
 
 def _position_in(state: State | None) -> Position:
-    """Where a run begins."""
+    """The position at which a run begins."""
     if state is None:
         return Position(0, 0, 0, 0, 0.0, 0.0, 0.0)
     if state.training is None:

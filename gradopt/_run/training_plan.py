@@ -1,4 +1,4 @@
-"""What a training run is to do: how it goes through its rows, and what it looks at after each epoch."""
+"""The plan of a training run: how it goes through its rows, and what it checks after each epoch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MONITORS = ("loss", "accuracy")
 
 @dataclass(frozen=True)
 class Plan:
-    """How a training run goes through its rows.
+    """The way a training run goes through its rows.
 
-    batch_size : int or None for all rows at once
-    shuffle : whether the order is drawn anew for each epoch
-    rng : Generator the orders are drawn from
+    batch_size : int, or None for all rows at once
+    shuffle : whether the rows are shuffled for each epoch
+    rng : the Generator that draws the orders
     """
 
     batch_size: int | None
@@ -30,12 +30,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Watch:
-    """What is looked at after each epoch.
+    """The checks after each epoch.
 
     validation : the same problem with the validation rows, or None
-    monitor : "loss" or "accuracy", of the validation rows if there are some, else of the epoch
-    patience : epochs without improvement after which the run ends, or None
-    restore_best : whether the result is the best epoch, if there are validation rows
+    monitor : "loss" or "accuracy", of the validation rows if given, else of the epoch
+    patience : the number of epochs without improvement after which the run ends, or None
+    restore_best : whether the result is the best epoch, if validation rows are given
     """
 
     validation: RowProblem | None
@@ -45,7 +45,7 @@ class Watch:
 
 
 def plan_of(problem: RowProblem, state: State | None, batch_size: int | None, shuffle: bool, rng: Any) -> Plan:
-    """The plan, of checked settings and of the state where they are not given."""
+    """The plan, from checked settings; the state supplies those that are not given."""
     earlier = None if state is None else state.training
     if earlier is not None and earlier.row:
         changed = batch_size not in (None, earlier.batch_size) or rng is not None or problem.rows != earlier.rows
@@ -64,7 +64,7 @@ def plan_of(problem: RowProblem, state: State | None, batch_size: int | None, sh
 
 
 def watch_of(problem: RowProblem, validation: Any, monitor: str, patience: int | None, restore_best: bool) -> Watch:
-    """The watch, of checked settings."""
+    """The watch, from checked settings."""
     validate.choice("monitor", monitor, MONITORS)
     if validation is None:
         for name, given in (("patience", patience is not None), ("monitor='accuracy'", monitor == "accuracy")):
@@ -85,10 +85,10 @@ def watch_of(problem: RowProblem, validation: Any, monitor: str, patience: int |
 
 
 def generator_of(state: TrainingState) -> np.random.Generator:
-    """The source of random orders as it stood before the current epoch's order was drawn."""
+    """The generator of random orders, in its state before the current epoch's order was drawn."""
     bit_generator = getattr(np.random, state.bit_generator, None)
     if bit_generator is None:
-        raise ValueError(f"the state has a bit generator {state.bit_generator}, which is none of NumPy's; give rng")
+        raise ValueError(f"the state has a bit generator {state.bit_generator}, which NumPy does not have; give rng")
     generator = np.random.Generator(bit_generator())
     generator.bit_generator.state = dict(state.rng_state)
     return generator

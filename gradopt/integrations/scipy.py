@@ -1,4 +1,4 @@
-"""Methods as `scipy.optimize.minimize(method=...)` takes them."""
+"""Methods for `scipy.optimize.minimize(method=...)`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradopt._core import validate
 from gradopt._results.result import OptimizeResult
 from gradopt.methods import Method
 
-# scipy's names of options that are called otherwise here.
+# scipy's names of options that have other names here.
 _RENAMED = {"maxiter": "max_iter", "tol": "gtol"}
 _OPTIONS = ("max_iter", "gtol", "ftol", "xtol", "target", "max_time", "clip_norm", "clip_value", "recover", "progress")
 _OPTIONS += ("record", "state")  # type: ignore[assignment]
@@ -30,21 +30,21 @@ def minimize(
     callback: Any = None,
     **options: Any,
 ) -> OptimizeResult:
-    """Run a method with the arguments that scipy.optimize.minimize hands to a method of one's own.
+    """Run a method with the arguments that scipy.optimize.minimize passes to a custom method.
 
     Parameters
     ----------
     method : Method
         A method of gradopt.
     fun, x0, args, jac, bounds, callback
-        As for `scipy.optimize.minimize`. jac=True is scipy's too, and compiled as fun is; a string as jac does not get
-        here: scipy replaces it by None.
+        As for `scipy.optimize.minimize`. jac=True works as in scipy, and is compiled like fun. A string as jac does not
+        arrive here, because scipy replaces it by None; use the option `differences`.
     hess, hessp, constraints
         Must not be given.
     **options
-        `maxiter`, `disp`, `differences` for one of the strings, and those of `optimize`: gtol, ftol, xtol, target,
-        max_time, clip_norm, clip_value, recover, progress, record, state. scipy's `tol` is the gtol unless that is
-        given.
+        `maxiter`, `disp`, `differences` (one of the strings for jac), and those of `optimize`: gtol, ftol, xtol,
+        target, max_time, clip_norm, clip_value, recover, progress, record, state. scipy's `tol` sets gtol unless gtol
+        is given.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def minimize(
     Raises
     ------
     ValueError
-        An argument that the method can't use is given, or an unknown option.
+        An argument that the method can't use, or an unknown option, is given.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def minimize(
             raise ValueError(f"{name} has no meaning for {type(method).__name__}, got {validate.shown(value)}")
     jac_function = getattr(jac, "__self__", None)
     if jac_function is not None and jac_function is fun and hasattr(fun, "fun"):
-        # With jac=True scipy passes an object that remembers (value, gradient) of the user's function, and its method.
+        # With jac=True, scipy passes an object that caches (value, gradient) of the user's function, and its method.
         fun, jac = fun.fun, True
     show, jac = options.pop("disp", False), options.pop("differences", jac)
     if "tol" in options and "gtol" in options:

@@ -1,4 +1,4 @@
-"""Descent methods: one file a family, the equation above its kernel."""
+"""Descent methods: one file per family, with the equations at the top."""
 
 from gradopt.methods.adadelta import Adadelta
 from gradopt.methods.adagrad import Adagrad

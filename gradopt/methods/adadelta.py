@@ -6,7 +6,7 @@
     u <- rho u + (1 - rho) d**2
     x <- x - rate d
 
-M. D. Zeiler, ADADELTA: an adaptive learning rate method, arXiv 1212.5701, 2012, as torch.optim.Adadelta writes it.
+M. D. Zeiler, ADADELTA: an adaptive learning rate method, arXiv 1212.5701, 2012, in the form of torch.optim.Adadelta.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Adadelta(FirstOrderMethod):
     Parameters
     ----------
     learning_rate : float or Schedule
-        Multiplies the step, >= 0.
+        The factor on the step, >= 0.
     rho : float
-        The share of the moving averages that is kept, in [0, 1].
+        The decay of the moving averages, in [0, 1].
     eps : float
-        Under both roots, >= 0; with 0 nothing ever moves.
+        Added under both roots, >= 0; with 0, x never moves.
     weight_decay : float
         Adds weight_decay * x to the gradient, >= 0.
 
@@ -50,7 +50,7 @@ class Adadelta(FirstOrderMethod):
         u = rho * u + (1 - rho) * d**2
         x = x - rate * d
 
-    Equal to torch.optim.Adadelta and, with its eps and rate, to optax.adadelta.
+    Equal to torch.optim.Adadelta, and to optax.adadelta with its eps and rate.
 
     Examples
     --------

@@ -1,11 +1,11 @@
-"""Adagrad: each parameter has a rate of its own, that falls with the sum of its squared gradients.
+"""Adagrad: each parameter has its own rate, which falls with the sum of its squared gradients.
 
     g <- grad + weight_decay x
     s <- s + g**2                                        s = initial_accumulator_value at first
     x <- x - rate / (1 + lr_decay k) g / (sqrt(s) + eps)
 
 J. Duchi, E. Hazan and Y. Singer, Adaptive subgradient methods for online learning and stochastic optimization, JMLR 12,
-2011, as torch.optim.Adagrad writes it.
+2011, in the form of torch.optim.Adagrad.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Adagrad(FirstOrderMethod):
     learning_rate : float or Schedule
         The step size, >= 0.
     lr_decay : float
-        Divides the rate of update k by 1 + lr_decay k, >= 0.
+        The rate of update k is divided by 1 + lr_decay * k, >= 0.
     weight_decay : float
         Adds weight_decay * x to the gradient, >= 0.
     initial_accumulator_value : float
-        What the sum begins with, >= 0.
+        The initial value of the sum, >= 0.
     eps : float
-        Keeps the divisor from 0, >= 0.
+        Added to the divisor, >= 0.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class Adagrad(FirstOrderMethod):
         s = s + g**2
         x = x - rate / (1 + lr_decay * k) * g / (sqrt(s) + eps)
 
-    Equal to torch.optim.Adagrad. optax.adagrad has eps inside the root, and other defaults.
+    Equal to torch.optim.Adagrad. optax.adagrad has eps inside the root and other defaults.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Adam and its kin: steps from moving averages m of the gradient and v of its square.
+"""Adam and its variants: steps from moving averages m of the gradient and v of its square.
 
     g <- grad + weight_decay x          AdamW instead: x <- (1 - rate weight_decay) x, and g <- grad
     m <- b1 m + (1 - b1) g
@@ -17,7 +17,7 @@ D. P. Kingma and J. Ba, Adam: a method for stochastic optimization, ICLR 2015, a
 S. J. Reddi, S. Kale and S. Kumar, On the convergence of Adam and beyond, ICLR 2018 (AMSGrad); I. Loshchilov and
 F. Hutter, Decoupled weight decay regularization, ICLR 2019 (AdamW); T. Dozat, Incorporating Nesterov momentum into
 Adam, ICLR workshop 2016 (NAdam); L. Liu et al., On the variance of the adaptive learning rate and beyond, ICLR 2020
-(RAdam). All as torch.optim writes them.
+(RAdam). All in the form of torch.optim.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gradopt.schedules import LearningRate
 
 
 class _MomentMethod(FirstOrderMethod):
-    """What the methods of this file have in common."""
+    """Base of the methods of this file."""
 
     betas: tuple[float, float]
     eps: float
@@ -47,13 +47,13 @@ class _MomentMethod(FirstOrderMethod):
 
 
 class _Adam(NamedTuple):
-    """Adam or AdamW, as the kernel of both receives it."""
+    """The lowered form of Adam and AdamW, for the kernel of both."""
 
     learning_rate: Any  # lowered
     betas: Any
     eps: float
-    coupled: float  # the weight decay in the gradient
-    decoupled: float  # that of x itself
+    coupled: float  # weight decay in the gradient
+    decoupled: float  # weight decay of x itself
     amsgrad: bool
 
 
@@ -66,9 +66,9 @@ class Adam(_MomentMethod):
     learning_rate : float or Schedule
         The step size, >= 0; about the length of a step in each parameter.
     betas : (float, float)
-        The shares of the moving averages that are kept, of the gradient and of its square, each in [0, 1).
+        The decays of the moving averages of the gradient and of its square, each in [0, 1).
     eps : float
-        Keeps the divisor from 0, >= 0.
+        Added to the divisor, >= 0.
     weight_decay : float
         Adds weight_decay * x to the gradient, >= 0; `AdamW` decouples it.
     amsgrad : bool
@@ -87,8 +87,8 @@ class Adam(_MomentMethod):
         v = betas[1] * v + (1 - betas[1]) * g**2
         x = x - rate * m / (1 - betas[0]**t) / (sqrt(v / (1 - betas[1]**t)) + eps)
 
-    Equal to torch.optim.Adam. In Keras and scikit-learn the correction of v does not reach eps; optax takes the
-    largest of the corrected v in AMSGrad, torch and we of v itself.
+    Equal to torch.optim.Adam. Keras and scikit-learn add eps before the correction of v. In AMSGrad, torch and gradopt
+    take the largest v, optax the largest corrected v.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class AdamW(_MomentMethod):
     learning_rate, betas, eps, amsgrad
         As for `Adam`.
     weight_decay : float
-        x also moves by -rate * weight_decay * x, >= 0.
+        Decoupled: x also moves by -rate * weight_decay * x, >= 0.
 
     Raises
     ------
@@ -158,7 +158,7 @@ class AdamW(_MomentMethod):
         return super()._lower_with(dtype, coupled=0.0, decoupled=self.weight_decay, **instead)
 
 
-@update.on(Adam)  # and of AdamW, whose lowered form is of the same class
+@update.on(Adam)  # also for AdamW, whose lowered form has the same class
 def _(method, slots, x, grad, rate, k):
     real, t = x.dtype.type, k + 1.0
     b1, c1 = real(method.betas[0]), real(1.0 - method.betas[0])
@@ -178,7 +178,7 @@ def _(method, slots, x, grad, rate, k):
 
 @config
 class Adamax(_MomentMethod):
-    """Adam with the largest recent gradient in place of the root mean square.
+    """Adam with the largest recent gradient instead of the root mean square.
 
     Parameters
     ----------
@@ -234,14 +234,14 @@ def _(method, slots, x, grad, rate, k):
 
 @config
 class NAdam(_MomentMethod):
-    """Adam with Nesterov's momentum.
+    """Adam with Nesterov momentum.
 
     Parameters
     ----------
     learning_rate, betas, eps, weight_decay
         As for `Adam`.
     momentum_decay : float
-        How fast the share of the momentum grows to betas[0], >= 0.
+        How fast the momentum coefficient grows to betas[0], >= 0.
 
     Raises
     ------
@@ -255,7 +255,7 @@ class NAdam(_MomentMethod):
         mu = betas[0] * (1 - 0.5 * 0.96**(t * momentum_decay)), and next likewise for t + 1
         x = x - rate * ((1 - mu) / (1 - P) * g + next / (1 - P * next) * m) / (sqrt(v / (1 - betas[1]**t)) + eps)
 
-    Equal to torch.optim.NAdam, which keeps P in torch's default dtype; we keep it in that of x.
+    Equal to torch.optim.NAdam, but P has the dtype of x, not torch's default dtype.
 
     Examples
     --------
@@ -264,7 +264,7 @@ class NAdam(_MomentMethod):
     True
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square", "momentum_product")  # the last one's first element
+    slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square", "momentum_product")  # P is element 0 of the last one
 
     learning_rate: LearningRate = 0.002
     betas: tuple[float, float] = (0.9, 0.999)
@@ -299,7 +299,7 @@ def _(method, slots, x, grad, rate, k):
 
 @config
 class RAdam(_MomentMethod):
-    """Adam that divides by the mean square only when that is known well enough.
+    """Rectified Adam: divides by the root mean square only when it is known well enough.
 
     Parameters
     ----------
@@ -319,7 +319,7 @@ class RAdam(_MomentMethod):
         s = sqrt((r_t - 4) * (r_t - 2) * r / ((r - 4) * (r - 2) * r_t)) * sqrt(1 - betas[1]**t)
         x = x - rate * m / (1 - betas[0]**t) * (s / (sqrt(v) + eps) if r_t > 5 else 1)
 
-    Equal to torch.optim.RAdam; optax.radam divides from r_t = 5 on.
+    Equal to torch.optim.RAdam; optax.radam divides if r_t >= 5.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What all methods have in common."""
+"""The base classes of the methods."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from gradopt.schedules import LearningRate, PerEpoch, Schedule, as_schedule
 
 @dataclass
 class MethodState:
-    """What a method remembers between two calls of `FirstOrderMethod.step`.
+    """The memory of a method between two calls of `FirstOrderMethod.step`.
 
     Attributes
     ----------
     nit : int
-        Updates done so far; keys the schedule.
+        The number of updates so far; the schedule depends on it.
     slots : tuple of ndarray (n,)
         One array for each name in the method's `slots`.
     """
@@ -37,19 +37,19 @@ class MethodState:
 
 
 class Method(Config):
-    """Base of the methods: a frozen configuration, and the names of what it remembers from update to update in `slots`.
+    """Base of the methods: a frozen configuration, with the names of the arrays it keeps between updates in `slots`.
 
-    An object of a class derived from it also is what scipy.optimize.minimize takes as `method`.
+    scipy.optimize.minimize also takes a method object as its `method`.
     """
 
     loop: ClassVar[Loop]
     slots: ClassVar[tuple[str, ...]] = ()
 
-    # What runs a method for scipy.optimize.minimize(method=...): `integrations.scipy.minimize`, given by the package.
+    # Runs the method for scipy.optimize.minimize(method=...): `integrations.scipy.minimize`, set by the package.
     minimizer: ClassVar[Callable[..., Any]]
 
     def __call__(self, fun: Any, x0: Any, *arguments: Any, **keywords: Any) -> Any:
-        """Minimise fun, as `scipy.optimize.minimize` calls a method that is no string."""
+        """Minimise fun; `scipy.optimize.minimize` calls this for a method that is not a string."""
         return type(self).minimizer(self, fun, x0, *arguments, **keywords)
 
     @property
@@ -59,39 +59,39 @@ class Method(Config):
 
     @property
     def has_memory(self) -> bool:
-        """Whether the slots must be taken back when an update is rejected."""
+        """Whether the slots must be restored when an update is rejected."""
         return False
 
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """What is remembered before the first update: an array for each name in `slots`.
+        """The memory before the first update: an array for each name in `slots`.
 
-        x : float array (n,), of which number and dtype matter
+        x : float array (n,); only its length and dtype matter
         """
         raise NotImplementedError
 
     def fitting_slots(self, slots: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
-        """Copies of the slots of a method of this class with maybe other settings, as this one wants them."""
+        """Copies of the slots of a method of this class, converted to the settings of this one if they differ."""
         return tuple(map(aligned_copy, slots))
 
     def require_kernels(self) -> None:
-        """A TypeError if a kernel that the loop needs is not registered for this class."""
+        """Raise a TypeError if a kernel that the loop needs is not registered for this class."""
         for generic in self.loop.requires:
             self.require(generic)
 
     def dry_run_calls(self, x: NDArray[Any]) -> Iterator[tuple[Config, Any, tuple[Any, ...]]]:
-        """Calls that show whether the kernels of a user's own method work: (configuration, generic, arguments)."""
+        """Calls that test the kernels of a user's method: (configuration, generic, arguments)."""
         return iter(())
 
     def for_descend(self) -> Any:
-        """What `descend` receives: a NamedTuple by whose class `embedded.descended` finds the loop."""
+        """The method for `descend`: a NamedTuple whose class tells `embedded.descended` which loop to run."""
         raise TypeError(f"{type(self).__name__} can't be used inside compiled code: it has no `for_descend`")
 
 
 class FirstOrderMethod(Method):
     """Base of the methods that step by a learning rate.
 
-    A rule has a field `learning_rate`, the names of the arrays (n,) it keeps beside the parameters in `slots`, and a
-    kernel registered with `protocol.update`.
+    Such a method has a field `learning_rate`, the names of the arrays (n,) that it keeps between updates in `slots`,
+    and a kernel registered with `gradopt.extend.update`.
     """
 
     loop: ClassVar[Loop] = FIRST_ORDER
@@ -126,7 +126,7 @@ class FirstOrderMethod(Method):
     def _check_learning_rate(self) -> None:
         if isinstance(self.learning_rate, Schedule):
             as_schedule("learning_rate", self.learning_rate)
-        elif callable(self.learning_rate):  # which is compiled with what it sees now
+        elif callable(self.learning_rate):  # compiled now, with the current values of its globals
             self.__dict__["_function"] = as_schedule("learning_rate", self.learning_rate)
         else:
             self._check("learning_rate", validate.number, 0)
@@ -137,7 +137,7 @@ class FirstOrderMethod(Method):
             validate.number(f"betas[{i}]", beta, 0, 1, below=True)
 
     def init(self, x: NDArray[Any]) -> MethodState:
-        """The state before the first update, for a loop of one's own.
+        """The state before the first update, for your own loop.
 
         Parameters
         ----------
@@ -151,9 +151,9 @@ class FirstOrderMethod(Method):
         Raises
         ------
         TypeError
-            x is not an array that `step` could update.
+            x is not an array that `step` can update.
         ValueError
-            The learning rate is a function of the epoch or of the objective, which `step` does not know.
+            The learning rate depends on the epoch or the objective, which `step` does not know.
 
         Examples
         --------
@@ -176,7 +176,7 @@ class FirstOrderMethod(Method):
         grad : array (n,) of the dtype of x
             The gradient of the objective at x.
         state : MethodState
-            What `init` returned, written.
+            The state from `init`, written.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class FirstOrderMethod(Method):
         (array([0.8, 1.6]), 1)
         """
         if not isinstance(state, MethodState) or len(state.slots) != len(self.slots):
-            raise ValueError(f"state must be what init of {type(self).__name__} returned, got {validate.shown(state)}")
+            raise ValueError(f"state must be the result of {type(self).__name__}.init, got {validate.shown(state)}")
         _check_vector("x", x)
         for name, other in (("grad", grad), *zip(self.slots, state.slots, strict=True)):
             _check_vector(name, other)
@@ -210,11 +210,11 @@ class FirstOrderMethod(Method):
 
 
 class LineSearchMethod(Method):
-    """Base of the methods that choose a direction, and the length of each step by a search along it.
+    """Base of the methods that choose a direction and find the length of each step by a search along it.
 
-    Such a method has kernels registered with `protocol.new_slots`, `direction`, `first_step` and `update_memory`, its
-    first slot is the direction, and its lowered form has the fields `max_line_search`, evaluations in a search at the
-    most, and `curvature`, the constant c2 of the strong Wolfe conditions.
+    Such a method has kernels registered with `new_slots`, `direction`, `first_step` and `update_memory` of
+    `gradopt.extend`. Its first slot is the direction. Its lowered form has the fields `max_line_search`, the maximum
+    number of evaluations in a search, and `curvature`, the constant c2 of the strong Wolfe conditions.
     """
 
     loop: ClassVar[Loop] = LINE_SEARCH
@@ -223,12 +223,12 @@ class LineSearchMethod(Method):
         return Searching.Lowered(self.lower())
 
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        # As plain Python: to compile it for one call would not pay.
+        # In Python: compiling it for a single call does not pay off.
         return new_slots.source(self.Lowered)(self.lower(), x)  # type: ignore[no-any-return]
 
 
 def pair(name: str, value: Any) -> tuple[float, float]:
-    """Two real numbers."""
+    """Check that a value is two real numbers."""
     if not isinstance(value, (tuple, list, np.ndarray)) or np.size(value) != 2:
         raise ValueError(f"{name} must be two numbers, got {validate.shown(value)}")
     first, second = value
@@ -241,13 +241,13 @@ def _check_vector(name: str, value: Any) -> None:
 
 
 def _kinds(base: type[Method]) -> list[type[Method]]:
-    """All methods that can be made, of the package and of users."""
+    """All concrete method classes, of the package and of users."""
     kinds = [kind for cls in base.__subclasses__() for kind in (cls, *_kinds(cls))]
     return [kind for kind in kinds if "Lowered" in kind.__dict__]
 
 
 def as_method(method: Any) -> Method:
-    """A method as it is; a string such as "sgd", in any case, as that method with its defaults."""
+    """The given method, or, for a name such as "sgd" in upper or lower case, that method with its defaults."""
     if isinstance(method, Method):
         return method
     if isinstance(method, str):

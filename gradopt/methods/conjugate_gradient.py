@@ -8,8 +8,8 @@
     hestenes-stiefel  beta = max(0, grad'y / last d'y)
     dai-yuan          beta = grad'grad / last d'y
 
-beta is 0, a restart, where abs(grad'last grad) >= 0.2 grad'grad: the gradients are far from orthogonal (M. Powell,
-Restart procedures for the conjugate gradient method, Math. Program. 12, 1977); and where d would not point downhill.
+beta is 0 (a restart) if abs(grad'last grad) >= 0.2 grad'grad, that is, if the gradients are far from orthogonal (M.
+Powell, Restart procedures for the conjugate gradient method, Math. Program. 12, 1977), or if d does not point downhill.
 
 R. Fletcher and C. Reeves, Comput. J. 7 (1964); E. Polak and G. Ribiere, 1969, with the max of J. Gilbert and J.
 Nocedal, SIAM J. Optim. 2 (1992); M. Hestenes and E. Stiefel, J. Res. NBS 49 (1952); Y. Dai and Y. Yuan, SIAM J. Optim.
@@ -36,25 +36,25 @@ _RESTART = 0.2
 
 @config
 class NonlinearCG(LineSearchMethod):
-    """Nonlinear conjugate gradients with a line search by the strong Wolfe conditions.
+    """Nonlinear conjugate gradients with a strong Wolfe line search.
 
     Parameters
     ----------
     beta : {"polak-ribiere+", "fletcher-reeves", "hestenes-stiefel", "dai-yuan"}
-        The weight of the last direction in the next one.
+        The rule for the weight of the last direction in the next one.
     max_line_search : int
-        Evaluations of the objective in a line search at the most, >= 2.
+        Maximum number of evaluations in a line search, >= 2.
 
     Raises
     ------
     TypeError, ValueError
-        A parameter is none of the above.
+        A parameter is not one of the above.
 
     Notes
     -----
-    Takes one array of the length of x, where `LBFGS` takes twenty, and as a rule more evaluations.
+    Needs one array of the length of x (`LBFGS` needs about twenty), and usually more evaluations than `LBFGS`.
 
-    Counterpart: scipy's CG, which has the first rule.
+    Counterpart: scipy's CG, which uses the first rule.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def _(method, slots, box, x, grad, restart):
 
 @first_step.on(NonlinearCG)
 def _(method, slots, slope):
-    # As large a change to first order as that of the last step, or a step of length 1.
+    # To first order, the same change of the objective as in the last step; or a step of length 1.
     return slots[1][1] / slope if slots[1][1] < 0.0 else 1.0 / math.sqrt(-slope)
 
 
@@ -111,7 +111,7 @@ def _(method, slots, x, grad, last_x, last_grad):
 
 @kernel(late_bound=True)
 def _choose_beta(last, rule, d, x, grad, last_x, last_grad) -> None:
-    """Write beta, and how the last step would have changed a linear objective, to `last`.
+    """Write to `last`: beta, and the change of the objective in the last step if it were linear.
 
     last : float64 array (2,), written
     rule : position in _RULES

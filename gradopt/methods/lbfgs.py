@@ -1,13 +1,13 @@
-"""L-BFGS: a quasi-Newton direction from the last steps and what they did to the gradient.
+"""L-BFGS: a quasi-Newton direction from the last steps and the changes of the gradient in them.
 
     s = x - last x,  y = grad - last grad          of the last `memory` updates
     H = (s'y / y'y) I                              of the newest pair
     H <- (I - s y'/s'y) H (I - y s'/s'y) + s s'/s'y    for each pair, oldest first
-    d = -H grad                                    by the two-loop recursion, without making H
+    d = -H grad                                    by the two-loop recursion, without forming H
 
 J. Nocedal, Updating quasi-Newton matrices with limited storage, Math. Comp. 35 (1980); D. Liu and J. Nocedal, On the
-limited memory BFGS method for large scale optimization, Math. Program. 45 (1989). Within bounds, H is that of the free
-parameters, made of the parts of the pairs that concern them.
+limited memory BFGS method for large scale optimization, Math. Program. 45 (1989). Within bounds, H covers only the free
+parameters and is built from their parts of the pairs.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from gradopt._numerics.vectors import epsilon, norm
 from gradopt.methods.base import LineSearchMethod
 
 _TINY = 1e-300
-_PASSES = 4  # to find the parameters that bounds hold
+_PASSES = 4  # maximum number, to find the parameters held by bounds
 
 
 @config
 class LBFGS(LineSearchMethod):
-    """Limited-memory BFGS with a line search by the strong Wolfe conditions.
+    """Limited-memory BFGS with a strong Wolfe line search.
 
     Parameters
     ----------
     memory : int
-        How many updates the curvature is estimated from, >= 1. Takes 2 * memory arrays of the length of x.
+        The number of updates that the curvature is estimated from, >= 1. Needs 2 * memory arrays of the length of x.
     max_line_search : int
-        Evaluations of the objective in a line search at the most, >= 2.
+        Maximum number of evaluations in a line search, >= 2.
 
     Raises
     ------
@@ -51,8 +51,8 @@ class LBFGS(LineSearchMethod):
 
     Notes
     -----
-    The first step tried has length 1; later ones are the quasi-Newton step. Ends with LINE_SEARCH where not even the
-    direction of steepest descent has an acceptable step. With `bounds`, steps are projected into them.
+    The first trial step has length 1; later ones are quasi-Newton steps. The run ends with LINE_SEARCH if even the
+    direction of steepest descent has no acceptable step. With `bounds`, steps are projected into them.
 
     Counterparts: scipy's L-BFGS-B, torch.optim.LBFGS(line_search_fn="strong_wolfe").
 
@@ -120,12 +120,12 @@ def _(method, slots, box, x, grad, restart):
 
 @kernel(late_bound=True)
 def _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad) -> None:
-    """Put -H grad into d.
+    """Write -H grad to d.
 
     d : float array (n,), C order, written
     steps, changes : float arrays (memory, n), C order, s and y, read
-    curvatures : float64 array (3, memory), 1 / s'y and s'y / y'y, with a box written; weights, written
-    pairs : int64 array (2,), how many there are, and the row after that of the newest; read
+    curvatures : float64 array (3, memory): 1 / s'y and s'y / y'y, written if there is a box; weights, written
+    pairs : int64 array (2,), the number of pairs, and the row after the newest; read
     last_length : float64 array (1,), the length of the last step, read
     box : Box or None, read
     grad : float array (n,), C order, read
@@ -144,7 +144,7 @@ def _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad) -> 
             free_add(box, d, -weights[i], changes[i])
             if scale == 0.0:
                 scale = curvatures[1, i]
-    if scale == 0.0:  # nothing is known of the curvature: a step as long as the last one
+    if scale == 0.0:  # the curvature is unknown: take a step as long as the last one
         scale = last_length[0] / max(norm(None, d), _TINY)
     scale = d.dtype.type(scale)
     for j in range(d.size):
@@ -158,9 +158,9 @@ def _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad) -> 
 
 @kernel(inline=True)
 def _measure(box, curvatures, i, step, change):
-    """Write what pair i says of the curvature over the free parameters; returns s's and whether it says anything.
+    """Write the curvature of pair i over the free parameters; returns s's and whether the pair is usable.
 
-    Only where s'y is positive, and not by rounding alone, H is positive definite.
+    H is positive definite only if s'y is positive, and not by rounding alone.
     """
     step_change, change_change = free_inner(box, step, change), free_inner(box, change, change)
     step_step = free_inner(box, step, step)
@@ -183,7 +183,7 @@ def _(method, slots, x, grad, last_x, last_grad):
 
 @kernel(late_bound=True)
 def _keep_pair(steps, changes, curvatures, pairs, x, grad, last_x, last_grad):
-    """Put the newest pair in the place of the oldest; returns the length of the step.
+    """Replace the oldest pair by the newest one; returns the length of the step.
 
     The arrays are those of `_two_loops`, written.
     """
@@ -196,6 +196,6 @@ def _keep_pair(steps, changes, curvatures, pairs, x, grad, last_x, last_grad):
     step_step, tells = _measure(None, curvatures, i, step, change)
     if tells:
         pairs[0], pairs[1] = min(pairs[0] + 1, memory), (i + 1) % memory
-    elif pairs[0] == memory:  # its place was that of the oldest pair
+    elif pairs[0] == memory:  # it has overwritten the oldest pair
         pairs[0] = memory - 1
     return math.sqrt(step_step)

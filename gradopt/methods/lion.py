@@ -4,7 +4,7 @@
     x <- x - rate (sign(c) + weight_decay x)
     m <- betas[1] m + (1 - betas[1]) grad
 
-X. Chen et al., Symbolic discovery of optimization algorithms, arXiv 2302.06675, 2023, as optax.lion writes it.
+X. Chen et al., Symbolic discovery of optimization algorithms, arXiv 2302.06675, 2023, in the form of optax.lion.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from gradopt.schedules import LearningRate
 
 @config
 class Lion(FirstOrderMethod):
-    """Lion: steps of equal length in every parameter, by the sign of a momentum.
+    """Lion: steps of equal length in every parameter, with the sign of a momentum.
 
     Parameters
     ----------
     learning_rate : float or Schedule
-        The length of a step in each parameter, >= 0; a tenth of what Adam would need, as a rule.
+        The length of a step in each parameter, >= 0; usually a tenth of a good rate for Adam.
     betas : (float, float)
-        The shares of the momentum that are kept, for the step and for the momentum itself, each in [0, 1).
+        The decays of the momentum, for the step and for the momentum itself, each in [0, 1).
     weight_decay : float
         Decoupled: x also moves by -rate * weight_decay * x, >= 0.
 
@@ -44,7 +44,7 @@ class Lion(FirstOrderMethod):
         x = x - rate * (sign(c) + weight_decay * x)
         m = betas[1] * m + (1 - betas[1]) * g
 
-    Equal to optax.lion; torch has none.
+    Equal to optax.lion; torch has no counterpart.
 
     Examples
     --------

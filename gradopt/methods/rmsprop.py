@@ -8,7 +8,7 @@
     x <- x - rate b, or rate d without momentum
 
 G. Hinton, Neural networks for machine learning, lecture 6e, 2012; centered: A. Graves, Generating sequences with
-recurrent neural networks, arXiv 1308.0850, 2013; as torch.optim.RMSprop writes it.
+recurrent neural networks, arXiv 1308.0850, 2013; in the form of torch.optim.RMSprop.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from gradopt.schedules import LearningRate
 
 @config
 class RMSprop(FirstOrderMethod):
-    """RMSprop: gradients divided by their recent size.
+    """RMSprop: gradients divided by their recent root mean square.
 
     Parameters
     ----------
     learning_rate : float or Schedule
         The step size, >= 0.
     alpha : float
-        The share of the moving averages that is kept, in [0, 1].
+        The decay of the moving averages, in [0, 1].
     eps : float
-        Keeps the divisor from 0, >= 0.
+        Added to the divisor, >= 0.
     weight_decay : float
         Adds weight_decay * x to the gradient, >= 0.
     momentum : float
         The share of the last step that is kept, in [0, 1).
     centered : bool
-        Divide by the estimated standard deviation, and not by the root of the mean square.
+        Divide by the estimated standard deviation instead of the root mean square.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class RMSprop(FirstOrderMethod):
         b = momentum * b + d                                   # with momentum
         x = x - rate * (b if momentum else d)
 
-    Equal to torch.optim.RMSprop. optax.rmsprop has eps inside the root unless told otherwise, and other defaults.
+    Equal to torch.optim.RMSprop. optax.rmsprop has eps inside the root by default, and other defaults.
 
     Examples
     --------

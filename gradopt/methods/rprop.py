@@ -1,13 +1,13 @@
 """Rprop: steps that grow while a parameter's gradient keeps its sign, and shrink when it changes.
 
-    s <- sign(grad p), with p the gradient before
+    s <- sign(grad p), with p the previous gradient
     h <- h etas[1] if s > 0, h etas[0] if s < 0; then clipped to step_sizes; h = learning_rate at first
     g <- 0 if s < 0 else grad
     x <- x - sign(g) h
     p <- g
 
 M. Riedmiller and H. Braun, A direct adaptive method for faster backpropagation learning: the RPROP algorithm, ICNN
-1993, as torch.optim.Rprop writes it. For whole objectives, not for batches, whose gradients change sign by chance.
+1993, in the form of torch.optim.Rprop. For whole objectives, not for batches: their gradients change sign by chance.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from gradopt.methods.base import FirstOrderMethod, pair
 
 @config
 class Rprop(FirstOrderMethod):
-    """Rprop: steps by the sign of the gradient, of a length that adapts to each parameter.
+    """Rprop: steps against the sign of the gradient, with an adaptive length for each parameter.
 
     Parameters
     ----------
     learning_rate : float
-        The first step, >= 0; no schedule.
+        The length of the first step, >= 0; not a schedule.
     etas : (float, float)
-        What a step is multiplied by when the sign of its gradient changes, in (0, 1), and when it stays, > 1.
+        The factors on the step when the sign of its gradient changes, in (0, 1), and when it stays, > 1.
     step_sizes : (float, float)
         The smallest and the largest step, 0 < smallest <= largest.
 
@@ -40,7 +40,7 @@ class Rprop(FirstOrderMethod):
 
     Notes
     -----
-    Equal to torch.optim.Rprop. Not for batches: it takes a change of sign for a minimum that was passed.
+    Equal to torch.optim.Rprop. Not suitable for batches: it treats a change of sign as a minimum that was passed.
 
     Examples
     --------

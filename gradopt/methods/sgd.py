@@ -3,14 +3,14 @@
     g <- grad + weight_decay x
     b <- g                               at the first update
     b <- momentum b + (1 - dampening) g  later
-    d <- g + momentum b                  with Nesterov's momentum
+    d <- g + momentum b                  with Nesterov momentum
     d <- b                               else; g where momentum = 0
     x <- x - rate d
 
 B. T. Polyak, Some methods of speeding up the convergence of iteration methods, 1964; Y. Nesterov, 1983, in the form of
 I. Sutskever, J. Martens, G. Dahl and G. Hinton, On the importance of initialization and momentum in deep learning,
-ICML 2013, as torch.optim.SGD writes it. The rate multiplies the buffer: Keras and scikit-learn have it inside, which
-differs as soon as the rate changes.
+ICML 2013, in the form of torch.optim.SGD. The rate multiplies the buffer; Keras and scikit-learn have it inside, which
+makes a difference as soon as the rate changes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class SGD(FirstOrderMethod):
     momentum : float
         The share of the last step that is kept, in [0, 1).
     dampening : float
-        The gradient enters the momentum with weight 1 - dampening, in [0, 1]; not at the first update.
+        The gradient enters the momentum with weight 1 - dampening, in [0, 1]; at the first update with weight 1.
     nesterov : bool
-        Nesterov's momentum; needs momentum > 0 and dampening = 0.
+        Nesterov momentum; needs momentum > 0 and dampening = 0.
     weight_decay : float
         Adds weight_decay * x to the gradient, >= 0.
 
@@ -53,7 +53,7 @@ class SGD(FirstOrderMethod):
         b = momentum * b + (1 - dampening) * g
         x = x - rate * (g + momentum * b if nesterov else b)
 
-    Equal to torch.optim.SGD; to optax.sgd where dampening = 0. The default rate is 0.01, torch's 0.001.
+    Equal to torch.optim.SGD, and to optax.sgd if dampening = 0. The default rate is 0.01, in torch 0.001.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def _(method, slots, x, grad, rate, k):
     real = x.dtype.type
     rate, momentum, weight_decay = real(rate), real(method.momentum), real(method.weight_decay)
     (buffer,) = slots
-    if momentum + weight_decay == 0.0:  # one test for two numbers >= 0, at every step
+    if momentum + weight_decay == 0.0:  # one test per step for two numbers >= 0
         for j in range(x.size):
             x[j] -= rate * grad[j]
     elif momentum == 0.0:

@@ -1,8 +1,8 @@
-"""Pictures of runs, problems and schedules, drawn by matplotlib, which is imported when the first one is.
+"""Plots of runs, problems and schedules with matplotlib, which is imported at the first plot.
 
 history    objective, gradient norm and rate of runs
-path       the way of runs over one or two parameters
-landscape  the objective along two directions, of any number of parameters
+path       the path of runs over one or two parameters
+landscape  the objective along two directions, for any number of parameters
 fit        data and model, at several moments of a run
 schedule   the rates of a schedule
 """

@@ -1,4 +1,4 @@
-"""What all pictures need: matplotlib, axes to draw on, and runs to draw."""
+"""Common parts of the plots: matplotlib, axes to draw on, and runs to draw."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradopt._results.result import OptimizeResult
 
 
 def pyplot() -> Any:
-    """matplotlib.pyplot, or an ImportError that says how to get it."""
+    """matplotlib.pyplot; raises an ImportError that says how to install it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError:
@@ -22,7 +22,7 @@ def pyplot() -> Any:
 
 
 def axes_or_new(ax: Any) -> Any:
-    """The axes that are given, or those of a new figure."""
+    """The given axes, or those of a new figure."""
     if ax is None:
         return pyplot().figure(layout="constrained").add_subplot()
     if not hasattr(ax, "plot"):
@@ -31,17 +31,17 @@ def axes_or_new(ax: Any) -> Any:
 
 
 def with_labels(results: Sequence[Any], labels: Sequence[str] | None) -> list[tuple[Any, str | None]]:
-    """Results and what to call them."""
+    """Results with their labels."""
     for result in results:
         if not isinstance(result, OptimizeResult) or "history" not in result:
-            hint = "; give them one by one" if isinstance(result, (list, tuple)) else ""
-            raise TypeError(f"results must be what optimize returns, got {validate.shown(result)}{hint}")
+            hint = "; pass them one by one" if isinstance(result, (list, tuple)) else ""
+            raise TypeError(f"results must be OptimizeResult objects from optimize, got {validate.shown(result)}{hint}")
     if not results:
         raise TypeError("a result must be given")
     if labels is None:
         return [(result, f"run {i + 1}" if len(results) > 1 else None) for i, result in enumerate(results)]
     if len(labels) != len(results):
-        raise ValueError(f"labels must be as many as results, {len(results)}, got {len(labels)}")
+        raise ValueError(f"labels must have one label per result, {len(results)}, got {len(labels)}")
     return list(zip(results, labels, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Pictures of curves: histories, fits, schedules."""
+"""Plots of curves: histories, fits, schedules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradopt.plot.canvas import axes_or_new, iterates, pyplot, spreads, with_lab
 from gradopt.problems import CurveFit, PolynomialFit, Regressor
 from gradopt.schedules.base import inner_schedule
 
-# Column of a history, column beside it from validation rows, title.
+# Column of a history, corresponding column of the validation rows, title.
 _PANELS = (
     ("fun", "val_fun", "objective"),
     ("grad_norm", None, "gradient norm"),
@@ -23,28 +23,28 @@ _PANELS = (
 
 
 def history(*results: Any, labels: Sequence[str] | None = None, figure: Any = None) -> Any:
-    """Draw what runs recorded: objective, gradient norm and learning rate over the updates, or epochs of training runs.
+    """Draw the history of runs: objective, gradient norm and learning rate over updates, or epochs of training runs.
 
     Parameters
     ----------
     *results : OptimizeResult
-        One or more runs. Of training runs validation stands beside training, dashed.
+        One or more runs. For training runs, validation is drawn as a dashed line.
     labels : sequence of str, optional
-        What to call them.
+        The names of the runs.
     figure : matplotlib Figure or SubFigure, optional
-        Where to draw; a new figure unless given.
+        The figure to draw in. Default a new one.
 
     Returns
     -------
     Figure
-        With a panel for each quantity. Scales are logarithmic where numbers are positive and span two decades.
+        With a panel for each quantity. Scales are logarithmic if the numbers are positive and span two decades.
 
     Raises
     ------
     ImportError
         matplotlib is not installed.
     TypeError, ValueError
-        A result is none, or recorded nothing.
+        A result is not an OptimizeResult, or recorded nothing.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def history(*results: Any, labels: Sequence[str] | None = None, figure: Any = No
 
 
 def _epochs(result: Any) -> NDArray[np.float64]:
-    """The epochs that were over at each row of a training run's history; the last one may be in progress."""
+    """The completed epochs at each row of a training run's history; the last epoch may be in progress."""
     training, rows = result.state.training, len(result.history)
     whole = np.arange(rows) - rows + training.epoch + 1.0
     return np.append(whole[1:], training.epoch + training.row / training.rows) if training.row else whole
@@ -95,13 +95,13 @@ def schedule(schedule: Any, n: int, ax: Any = None, label: str | None = None) ->
     Parameters
     ----------
     schedule : float, Schedule or callable
-        As a method takes it, a pure function of the update count k.
+        As for a method; a pure function of the update count k.
     n : int
-        How many, >= 1.
+        The number of updates, >= 1.
     ax : matplotlib Axes, optional
-        Where to draw; those of a new figure unless given.
+        The axes to draw in. Default those of a new figure.
     label : str, optional
-        For the legend.
+        The label for the legend.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def schedule(schedule: Any, n: int, ax: Any = None, label: str | None = None) ->
     ImportError
         matplotlib is not installed.
     TypeError, ValueError
-        It is no schedule, or one that depends on the run, as ReduceOnPlateau does.
+        schedule is not a schedule, or depends on the run, as ReduceOnPlateau does.
 
     Examples
     --------
@@ -130,18 +130,18 @@ def schedule(schedule: Any, n: int, ax: Any = None, label: str | None = None) ->
 
 
 def fit(problem: Any, result: Any, ax: Any = None, moments: int = 4) -> Any:
-    """Draw data and the model at several moments of a run.
+    """Draw the data, and the model at several moments of a run.
 
     Parameters
     ----------
     problem : PolynomialFit, CurveFit or Regressor
-        With one t, or one input and one output.
+        With one-dimensional t, or one input and one output.
     result : OptimizeResult
-        With record="x", to see more than the end.
+        Run with record="x" to see more than the end.
     ax : matplotlib Axes, optional
-        Where to draw; those of a new figure unless given.
+        The axes to draw in. Default those of a new figure.
     moments : int
-        How many curves, >= 1: the last one, the first, and others at growing distances between.
+        The number of curves, >= 1: the last one, the first, and others between them at growing distances.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def fit(problem: Any, result: Any, ax: Any = None, moments: int = 4) -> Any:
     ImportError
         matplotlib is not installed.
     TypeError, ValueError
-        The problem is no fit of one variable, or an argument is wrong.
+        The problem is not a fit of one variable, or an argument is wrong.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def fit(problem: Any, result: Any, ax: Any = None, moments: int = 4) -> Any:
 
 
 def _points(problem: Any) -> tuple[NDArray[Any], NDArray[Any], Callable[[Any, Any], NDArray[Any]]]:
-    """Data and model(x, t) of a fit of one variable."""
+    """The data t and y, and model(x, t), of a fit of one variable."""
     if isinstance(problem, PolynomialFit):
         return problem.t, problem.y, lambda x, t: np.asarray(np.polyval(x, t))
     if isinstance(problem, CurveFit) and problem.t.ndim == 1:

@@ -1,4 +1,4 @@
-"""Pictures of objectives over one or two directions."""
+"""Plots of objectives over one or two directions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradopt._core import validate
 from gradopt.plot.canvas import axes_or_new, iterates, spreads, with_labels
 from gradopt.problems import Problem
 
-_POINTS = 81  # of a grid, along each axis
+_POINTS = 81  # grid points along each axis
 _ARROWS = 15
 
 
@@ -24,22 +24,22 @@ def path(
     quiver: bool = False,
     window: Any = None,
 ) -> Any:
-    """Draw the way of runs: over contours for two parameters, on the curve of the objective for one.
+    """Draw the path of runs: over contours for two parameters, on the curve of the objective for one.
 
     Parameters
     ----------
     problem : Problem
-        Of one or two parameters.
+        A problem with one or two parameters.
     *results : OptimizeResult
         Runs with record="x".
     ax : matplotlib Axes, optional
-        Where to draw; those of a new figure unless given.
+        The axes to draw in. Default those of a new figure.
     labels : sequence of str, optional
-        What to call the runs.
+        The names of the runs.
     quiver : bool
-        Draw the directions of steepest descent too.
+        Also draw the directions of steepest descent.
     window : sequence of (low, high), optional
-        What to show, for each parameter; unless given what the runs saw, and the minimizer where it is known.
+        The range to show for each parameter. Default the range of the runs, and the minimizer if known.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def path(
     ImportError
         matplotlib is not installed.
     TypeError, ValueError
-        The problem has more than two parameters, see `landscape`; a run recorded no iterates.
+        The problem has more than two parameters (see `landscape`), or a run recorded no iterates.
 
     Examples
     --------
@@ -95,22 +95,22 @@ def path(
 def landscape(
     problem: Problem, x: Any, ax: Any = None, directions: Any = None, span: float | None = None, rng: Any = 0
 ) -> Any:
-    """Draw the objective around a point, along two directions; along one where there is but one parameter.
+    """Draw the objective around a point, along two directions, or along one if there is only one parameter.
 
     Parameters
     ----------
     problem : Problem
-        Of any number of parameters.
+        A problem with any number of parameters.
     x : array_like (n,)
-        The point in the middle, such as a result's x.
+        The point in the middle, such as the x of a result.
     ax : matplotlib Axes, optional
-        Where to draw; those of a new figure unless given.
+        The axes to draw in. Default those of a new figure.
     directions : array_like (1, n) or (2, n), optional
-        Along which; unless given two random ones, orthogonal and of length 1.
+        The directions. Default two random ones, orthogonal and of length 1.
     span : float, optional
-        How far to go to each side, in units of the directions, > 0; unless given half the norm of x, or 1 at 0.
+        The distance to each side, in units of the directions, > 0. Default half the norm of x, or 1 if x is 0.
     rng : None, int or numpy.random.Generator
-        The source of random directions.
+        Source of the random directions.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def landscape(
 
     Notes
     -----
-    A slice through many dimensions shows little of them: what looks like a bowl may be a valley or a saddle elsewhere.
+    A slice through many dimensions shows little of them: a bowl in the slice may be a valley or a saddle elsewhere.
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, such as what gradopt.trace makes, got {validate.shown(problem)}")
@@ -163,7 +163,7 @@ def landscape(
 
 
 def _window(window: Any, seen: NDArray[Any], problem: Problem) -> list[tuple[float, float]]:
-    """What to show along each axis."""
+    """The range to show along each axis."""
     n = seen.shape[1]
     if window is not None:
         sides = validate.array("window", window, 2)
@@ -195,7 +195,7 @@ def _contours(
     above = heights.compressed() - low
     if high <= low:
         levels: Any = 2
-    elif spreads(above[above > 0]):  # a valley: lines that get closer to its bottom
+    elif spreads(above[above > 0]):  # a valley: more lines near its bottom
         levels = low + np.append(0.0, np.geomspace(1e-4, 1.0, 14)) * (high - low)
     else:
         levels = np.linspace(low, high, 14)

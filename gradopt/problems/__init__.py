@@ -1,4 +1,4 @@
-"""Problems to minimise: one file a problem, its source and known minimum beside it."""
+"""Problems to minimise: one file per problem, with its source and known minimum."""
 
 from gradopt.problems.base import Problem
 from gradopt.problems.classics.double_well import DoubleWell

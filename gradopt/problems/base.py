@@ -1,4 +1,4 @@
-"""What all problems have in common."""
+"""The base class of the problems."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ class Problem(Config):
     """Base of the problems: an objective f of n parameters, with its gradient.
 
     A problem is a frozen configuration with the properties below and a kernel registered with
-    `protocol.value_and_grad`.
+    `gradopt.extend.value_and_grad`.
 
     Attributes
     ----------
     n : int
         The number of parameters.
     x0 : ndarray (n,) or None
-        Where a run starts unless told otherwise, in the dtype of the problem's data.
+        The default start of a run, in the dtype of the problem's data.
     minimizer : ndarray (n,) or None
-        A global minimizer, where known.
+        A global minimizer, if known.
     minimum : float or None
-        The objective there.
+        The objective at the minimizer.
     """
 
     @property
     def n(self) -> int:
-        raise TypeError(f"{type(self).__name__} does not say its number of parameters n")
+        raise TypeError(f"{type(self).__name__} does not define its number of parameters n")
 
     @property
     def x0(self) -> NDArray[Any] | None:
@@ -48,38 +48,38 @@ class Problem(Config):
 
     @property
     def gradient_source(self) -> str | None:
-        """How the gradient is found, where it is not given."""
+        """The way the gradient is found, if it is not given."""
         return None
 
     @property
     def interpreted(self) -> bool:
-        """Whether it can't be compiled, and the loop must be Python."""
+        """Whether the problem can't be compiled, so that the loop must run in Python."""
         return False
 
     @property
     def inlined(self) -> bool:
-        """Whether its kernel becomes part of the loop, which then holds few parameters in registers."""
+        """Whether the kernel is inlined in the loop, which then keeps a small number of parameters in registers."""
         return True
 
     @property
     def seconds(self) -> float:
-        """What an evaluation takes at most, where that is known."""
+        """The maximum time of an evaluation; infinite if unknown."""
         return 1e-6 if self.inlined and self.n <= 4 else np.inf
 
     def calls(self, evaluations: int) -> tuple[int, int]:
-        """How often value and gradient were evaluated in a run with so many evaluations of both."""
+        """The numbers of value and gradient evaluations in a run that evaluated both together this many times."""
         return evaluations, evaluations
 
     def start(self, rng: Any = None) -> NDArray[Any] | None:
-        """Where a run starts unless told otherwise; drawn from rng where the problem has no fixed `x0`."""
+        """The default start of a run; drawn from rng if the problem has no fixed `x0`."""
         return self.x0
 
     def parameter_name(self, i: int) -> str:
-        """What parameter i is called."""
+        """The name of parameter i."""
         return f"x[{i}]"
 
     def workspace(self, dtype: Any) -> Any:
-        """Arrays that the kernel may write: allocated once a run. A tuple of none here."""
+        """Arrays that the kernel may write, allocated once per run. By default an empty tuple."""
         return ()
 
     def value(self, x: Any) -> float:
@@ -96,7 +96,7 @@ class Problem(Config):
         Parameters
         ----------
         x : array_like (n,)
-            Parameters; float32 is computed in float32, all else in float64.
+            Parameters; float32 is computed in float32, everything else in float64.
 
         Returns
         -------
@@ -118,7 +118,7 @@ class Problem(Config):
         return float(value_and_grad(self.lower(x.dtype), grad, self.workspace(x.dtype), x)), grad
 
     def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
-        """A copy of x as float32 or float64 array (n,), or a ValueError that calls it `name`."""
+        """A copy of x as a float32 or float64 array (n,); raises a ValueError that calls it `name`."""
         result = validate.array(name, x, 1, finite=finite)
         if result.size != self.n:
             raise ValueError(f"{name} must have {self.n} elements for {self}, got {result.size}")

@@ -1,4 +1,4 @@
-"""What problems have in common whose objective is a mean over rows of data."""
+"""The base class of problems whose objective is a mean over rows of data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gradopt.problems.base import Problem
 
 
 class RowProblem(Problem):
-    """Base of the problems with rows, which can be trained in batches.
+    """Base of the problems with rows of data, which can be trained in batches.
 
-    Beside what a `Problem` has, it says its number of `rows` and has a kernel registered with
-    `protocol.batch_value_and_grad`.
+    In addition to a `Problem`, it has the number of `rows` and a kernel registered with
+    `gradopt.extend.batch_value_and_grad`.
 
     Attributes
     ----------
@@ -30,23 +30,23 @@ class RowProblem(Problem):
 
     @property
     def rows(self) -> int:
-        raise TypeError(f"{type(self).__name__} does not say its number of rows")
+        raise TypeError(f"{type(self).__name__} does not define its number of rows")
 
     def batch_workspace(self, dtype: Any, rows: int) -> Any:
-        """Arrays that the kernel may write, for batches of up to so many rows, which may be more than the data has."""
+        """Arrays that the kernel may write, for batches of up to `rows` rows, which may be more than the data has."""
         return self.workspace(dtype)
 
     def faulty_row(self, rows: NDArray[np.int64]) -> int | None:
-        """The first of these rows whose data are not finite, for data that could not be looked at before."""
+        """The first of these rows whose data are not finite, for data that was not checked in advance; else None."""
         return None
 
     def assess(self, x: NDArray[Any]) -> dict[str, float]:
-        """What `measures` names, over all rows: the objective as `fun`, and maybe more, such as `accuracy`."""
+        """The `measures` over all rows: the objective as `fun`, and possibly others, such as `accuracy`."""
         return {"fun": self.value(x)}
 
     def with_data(self, *data: Any) -> RowProblem:
         """The same problem with other data, such as (X, y)."""
-        raise TypeError(f"{type(self).__name__} does not say how to take other data")
+        raise TypeError(f"{type(self).__name__} does not define with_data")
 
     def value_and_grad(self, x: Any, rows: Any = None) -> tuple[float, NDArray[Any]]:
         """The objective and its gradient at x, over all rows or some.
@@ -54,7 +54,7 @@ class RowProblem(Problem):
         Parameters
         ----------
         x : array_like (n,)
-            Parameters; float32 is computed in float32, all else in float64.
+            Parameters; float32 is computed in float32, everything else in float64.
         rows : integer array_like (m,), optional
             The rows of a batch, each in [0, rows).
 
@@ -65,7 +65,7 @@ class RowProblem(Problem):
         Raises
         ------
         TypeError, ValueError
-            x is not a one-dimensional real array of n numbers; rows are not integers, out of range, or none.
+            x is not a one-dimensional real array of n numbers; rows is empty, out of range, or not integers.
 
         Examples
         --------
@@ -88,20 +88,20 @@ class RowProblem(Problem):
         return float(value), grad
 
     def require_finite(self, rows: NDArray[np.int64]) -> None:
-        """A ValueError that names the first of these rows whose data are not finite, if there is one."""
+        """Raise a ValueError that names the first of these rows whose data are not finite, if there is one."""
         faulty = self.faulty_row(rows)
         if faulty is not None:
             raise ValueError(f"the data must be finite, got NaN or infinity in row {faulty} of {self}")
 
     def batches(self, batch_size: int, rng: Any = None) -> Iterator[NDArray[np.int64]]:
-        """The rows of an epoch's batches: each row once, in random order, the last batch maybe shorter.
+        """The rows of an epoch's batches: each row once, in random order; the last batch may be smaller.
 
         Parameters
         ----------
         batch_size : int
-            Rows of a batch, in [1, rows].
+            Rows per batch, in [1, rows].
         rng : None, int or numpy.random.Generator
-            The source of the order, as numpy.random.default_rng takes it.
+            Source of the order, as for numpy.random.default_rng.
 
         Yields
         ------
@@ -124,7 +124,7 @@ class RowProblem(Problem):
         return (order[start : start + batch_size] for start in range(0, self.rows, batch_size))
 
     def checked_batch_size(self, batch_size: Any) -> int:
-        """The integer, in [1, rows], or an error."""
+        """The batch size as an integer in [1, rows]; raises an error if it is not."""
         size = validate.integer("batch_size", batch_size, 1)
         if size > self.rows:
             raise ValueError(f"batch_size must be at most the {self.rows} rows of the data, got {size}")
@@ -133,9 +133,7 @@ class RowProblem(Problem):
     def _checked_rows(self, rows: Any) -> NDArray[np.int64]:
         given = np.asarray(rows)
         if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
-            raise ValueError(
-                f"rows must be a one-dimensional array of integers, at least one, got {validate.shown(rows)}"
-            )
+            raise ValueError(f"rows must be a non-empty one-dimensional array of integers, got {validate.shown(rows)}")
         if given.min() < 0 or given.max() >= self.rows:
             raise ValueError(f"rows must be in [0, {self.rows}), got {given.min()} to {given.max()}")
         return np.ascontiguousarray(given, np.int64)
@@ -144,8 +142,8 @@ class RowProblem(Problem):
 def random_order(rng: np.random.Generator, rows: int) -> NDArray[np.int64]:
     """The numbers 0, 1, ... below `rows` in random order.
 
-    As `rng.permutation` does it, from one double a row: the orders of small networks' epochs then take a tenth of the
-    time of training, and not a third.
+    Like `rng.permutation`, but from one double per row: for small networks, drawing the orders then takes a tenth of
+    the training time instead of a third.
     """
     order = np.arange(rows)
     _shuffle(order, rng.random(rows))

@@ -1,7 +1,7 @@
 """Learning-rate schedules: functions of the update count k, which starts at 0.
 
-Each is a class and the kernel under it. `schedule(k)` evaluates the kernel from Python; the descent loop evaluates the
-same kernel in machine code.
+Each schedule is a class with its kernel below it. `schedule(k)` evaluates the kernel from Python; the descent loop
+evaluates the same kernel in machine code.
 """
 
 from gradopt.schedules.base import Constant, FunctionOfCount, LearningRate, Schedule, as_schedule

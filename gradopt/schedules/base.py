@@ -1,4 +1,4 @@
-"""What schedules have in common, the constant one, and a user's own function as one."""
+"""The base class of the schedules, the constant schedule, and a user's function as a schedule."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from gradopt._core.protocol import rate, rates
 class Schedule(Config):
     """Base of the schedules.
 
-    A schedule is a frozen configuration with a kernel registered with `protocol.rate`. `pure` says whether it is a
-    function of the update count alone.
+    A schedule is a frozen configuration with a kernel registered with `gradopt.extend.rate`. `pure` says whether it is
+    a function of the update count alone.
     """
 
     pure: ClassVar[bool] = True
 
     @property
     def _lowered_class(self) -> Any:
-        return type(self.lower())  # that of another class where this one is made of others
+        return type(self.lower())  # a composed schedule may lower to another class
 
     def __call__(self, k: Any) -> float | NDArray[np.float64]:
         """The learning rate of update k.
@@ -65,12 +65,12 @@ class Schedule(Config):
         return out if counts.ndim else float(out)
 
 
-# What a method takes as its learning rate: a number, a schedule, or a function of the update count.
+# The learning rate of a method: a number, a schedule, or a function of the update count.
 LearningRate: TypeAlias = Schedule | float | Callable[[int], float]
 
 
 def as_schedule(name: str, value: Any) -> Schedule:
-    """A schedule as it is, a number as a `Constant`, a function as a `FunctionOfCount`; `name` is for the error."""
+    """The given schedule, a number as a `Constant`, a function as a `FunctionOfCount`; errors call the value `name`."""
     if isinstance(value, Schedule):
         if value.pure:
             value.require(rate)
@@ -79,7 +79,7 @@ def as_schedule(name: str, value: Any) -> Schedule:
 
 
 def inner_schedule(name: str, value: Any) -> Schedule:
-    """The same for a schedule within another one, which must be a pure function of the update count."""
+    """Like `as_schedule`, for a schedule inside another one: it must be a pure function of the update count."""
     schedule = as_schedule(name, value)
     if not schedule.pure:
         raise ValueError(f"{name} must be a pure function of the update count, got {schedule}")
@@ -114,7 +114,7 @@ def _(schedule, k):
 
 
 class FunctionOfCount(Schedule):
-    """A user's own function of the update count, compiled by Numba.
+    """A user's function of the update count, compiled by Numba.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class FunctionOfCount(Schedule):
     Raises
     ------
     TypeError, ValueError
-        function(0) is no real number, or Numba can't compile the function to one that always returns a real number.
+        function(0) is not a real number, or Numba can't compile the function so that it always returns a real number.
     """
 
     class Lowered(NamedTuple):

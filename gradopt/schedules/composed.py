@@ -1,4 +1,4 @@
-"""Schedules put together of others: in pieces, one after the other, by epoch."""
+"""Composed schedules: in pieces, one after the other, by epoch."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class PiecewiseConstant(Schedule):
     Parameters
     ----------
     values : sequence of float
-        The rates, each >= 0; one more than there are boundaries.
+        The rates, each >= 0; one more than boundaries.
     boundaries : sequence of int
         The update counts at which the next value begins, increasing, each >= 1.
 
     Notes
     -----
-    A value begins at its boundary, as in torch's MultiStepLR and optax.piecewise_constant_schedule; keras's
-    PiecewiseConstantDecay begins it one update later.
+    A value begins at its boundary, as in torch's MultiStepLR and optax.piecewise_constant_schedule; in Keras's
+    PiecewiseConstantDecay, it begins one update later.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class PiecewiseConstant(Schedule):
         self._check("boundaries", _increasing)
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
-                f"values must be one more than boundaries, got {len(self.values)} values"
+                f"values must have one item more than boundaries, got {len(self.values)} values"
                 f" and {len(self.boundaries)} boundaries"
             )
 
@@ -84,16 +84,16 @@ class Warmup(Schedule):
     Parameters
     ----------
     schedule : Schedule, float or function of k
-        What follows the ramp; a float stays constant.
+        The schedule after the ramp; a float is constant.
     steps : int
         The length of the ramp in updates, >= 1.
     start_factor : float
-        Where the ramp begins, as a share of schedule(0), in [0, 1].
+        The start of the ramp, as a share of schedule(0), in [0, 1].
 
     Notes
     -----
     Equal to torch's SequentialLR of a LinearLR and another scheduler, and to optax.join_schedules of a linear_schedule
-    and another.
+    and another schedule.
 
     Examples
     --------
@@ -132,7 +132,7 @@ class Join(Schedule):
     schedules : sequence of Schedule, float or function of k
         At least one.
     boundaries : sequence of int
-        The update counts at which the second and each later one begins, increasing, each >= 1.
+        The update counts at which the second and each later schedule begins, increasing, each >= 1.
 
     Notes
     -----
@@ -156,7 +156,7 @@ class Join(Schedule):
         self._check("boundaries", _increasing)
         if len(schedules) != len(self.boundaries) + 1:
             raise ValueError(
-                f"schedules must be one more than boundaries, got {len(schedules)} schedules"
+                f"schedules must have one item more than boundaries, got {len(schedules)} schedules"
                 f" and {len(self.boundaries)} boundaries"
             )
 
@@ -170,7 +170,7 @@ class Join(Schedule):
 
 
 class _Pair:
-    """One schedule for so many updates, then another: what a `Join` is for kernels."""
+    """The kernel form of a `Join`: one schedule for `length` updates, then another."""
 
     class Lowered(NamedTuple):
         first: Any
@@ -187,7 +187,7 @@ def _(schedule, k):
 
 @config
 class PerEpoch(Schedule):
-    """A schedule that is given the number of the epoch, and not of the update; made by `per_epoch`."""
+    """A schedule whose k is the number of the epoch, not of the update; made by `per_epoch`."""
 
     pure = False
 
@@ -201,12 +201,12 @@ class PerEpoch(Schedule):
 
 
 def per_epoch(schedule: Schedule) -> PerEpoch:
-    """A schedule as a function of the epoch, counted from 0, on training runs.
+    """Turn a schedule into a function of the epoch, counted from 0, for training runs.
 
     Parameters
     ----------
     schedule : Schedule or callable
-        Any other one, or a function; its k is then the epoch.
+        Any other schedule, or a function; its k is then the epoch.
 
     Returns
     -------
@@ -216,11 +216,11 @@ def per_epoch(schedule: Schedule) -> PerEpoch:
     Raises
     ------
     TypeError
-        schedule is no schedule, or one by epoch already.
+        schedule is not a schedule, or is not a pure function of the update count, such as one by epoch already.
 
     Notes
     -----
-    As torch's schedulers are, when they are stepped once an epoch.
+    Equivalent to stepping torch's schedulers once per epoch.
 
     Examples
     --------

@@ -25,7 +25,7 @@ class CosineWarmRestarts(Schedule):
     period : int
         The length of the first period in updates, >= 1.
     multiplier : int
-        What each period's length multiplies by, >= 1.
+        The factor from the length of one period to the next, >= 1.
     final : float
         The rate that each period approaches, >= 0.
 
@@ -68,26 +68,26 @@ def _(schedule, k):
 
 @config
 class OneCycle(Schedule):
-    """A rise to `maximum` and a fall far below where it began, both half cosines; then held.
+    """A rise to `maximum`, then a fall far below the first rate, both half cosines; then the rate is constant.
 
     Parameters
     ----------
     maximum : float
         The highest rate, >= 0.
     steps : int
-        Updates in all, >= 1.
+        The total number of updates, >= 1.
     pct_start : float
-        The share of them in which the rate rises, in [0, 1].
+        The share of the updates in which the rate rises, in [0, 1].
     div_factor : float
         The first rate is maximum / div_factor, > 0.
     final_div_factor : float
-        The last rate is that divided by final_div_factor, > 0.
+        The last rate is the first rate / final_div_factor, > 0.
 
     Notes
     -----
     L. N. Smith and N. Topin, Super-convergence: very fast training of neural networks using large learning rates, 2017.
     Equal to torch's OneCycleLR with its phases: the maximum at k = pct_start * steps - 1, the end at k = steps - 1. The
-    momentum stays as it is. torch raises an error after the end.
+    momentum does not change. torch raises an error after the end.
 
     Examples
     --------
@@ -136,16 +136,16 @@ class Cyclic(Schedule):
     steps_up : int
         Updates from low to high, >= 1.
     steps_down : int, optional
-        Updates from high to low, >= 1; as many as up unless given.
+        Updates from high to low, >= 1. Default steps_up.
     mode : {"triangular", "triangular2", "exp_range"}
-        Whether the height stays, halves with each cycle, or is multiplied by gamma**k.
+        The height is constant, halves with each cycle, or is multiplied by gamma**k.
     gamma : float
         For "exp_range", in (0, 1].
 
     Notes
     -----
-    L. N. Smith, Cyclical learning rates for training neural networks, WACV 2017. Equal to torch's CyclicLR; the
-    momentum stays as it is.
+    L. N. Smith, Cyclical learning rates for training neural networks, WACV 2017. Equal to torch's CyclicLR, except that
+    the momentum does not change.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Schedules that fall."""
+"""Schedules that decay."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class ExponentialDecay(Schedule):
     rate : float
         The factor over `steps` updates, > 0.
     steps : int
-        Updates over which the rate falls by the factor, >= 1.
+        The number of updates over which the rate is multiplied by the factor, >= 1.
     staircase : bool
         Keep the rate constant between multiples of `steps`.
 
     Notes
     -----
-    Equal to keras.optimizers.schedules.ExponentialDecay and optax.exponential_decay; with steps=1 to torch's
+    Equal to keras.optimizers.schedules.ExponentialDecay and optax.exponential_decay, and with steps=1 to torch's
     ExponentialLR.
 
     Examples
@@ -104,7 +104,7 @@ class StepDecay(Schedule):
     every : int
         Updates between two drops, >= 1.
     factor : float
-        What each drop multiplies the rate by, > 0.
+        The factor on the rate at each drop, > 0.
 
     Notes
     -----
@@ -141,9 +141,9 @@ class PolynomialDecay(Schedule):
     initial, final : float
         The first and the last rate, >= 0.
     steps : int
-        The update count at which `final` is reached and from which it is held, >= 1.
+        The update count from which the rate is `final`, >= 1.
     power : float
-        1 falls in a line, more than 1 first fast and then slowly; > 0.
+        1 is a linear fall, more than 1 falls fast at first and then slowly; > 0.
 
     Notes
     -----
@@ -184,12 +184,12 @@ class CosineDecay(Schedule):
     initial, final : float
         The first and the last rate, >= 0.
     steps : int
-        The update count at which `final` is reached and from which it is held, >= 1.
+        The update count from which the rate is `final`, >= 1.
 
     Notes
     -----
-    One half-period of SGDR (Loshchilov and Hutter, 2017). Equal to optax.cosine_decay_schedule with
-    alpha = final / initial, and to torch's CosineAnnealingLR up to its T_max, after which torch rises again.
+    One period of SGDR (Loshchilov and Hutter, 2017), a half cosine. Equal to optax.cosine_decay_schedule with
+    alpha = final / initial, and to torch's CosineAnnealingLR up to its T_max, after which torch's rate rises again.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The schedule that looks at the objective."""
+"""The schedule that depends on the objective."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gradopt._core.config import config
 from gradopt._core.protocol import current_rate, observe
 from gradopt.schedules.base import Schedule
 
-# What the schedule's state holds, in this order: how often it looked, the best value, how many were bad since, how many
-# more to wait after a reduction, and the rate.
+# The elements of the schedule's state: the number of checks, the best value, the number of bad values since, the checks
+# left to wait after a reduction, and the rate.
 _LOOKS, _BEST, _BAD, _WAIT, _RATE = range(5)
-_LEAST_DROP = 1e-8  # a smaller one is not made, as in torch
+_LEAST_DROP = 1e-8  # smaller reductions are not made, as in torch
 
 
 @config
@@ -26,24 +26,23 @@ class ReduceOnPlateau(Schedule):
     initial : float
         The first rate, >= 0.
     factor : float
-        What a reduction multiplies the rate by, in (0, 1).
+        The factor on the rate at a reduction, in (0, 1).
     patience : int
-        Looks without improvement that are put up with, >= 0; the next one reduces.
+        Number of checks without improvement to tolerate, >= 0; the next one reduces the rate.
     threshold : float
-        An improvement is a value below best * (1 - threshold); in [0, 1).
+        A value below best * (1 - threshold) is an improvement; in [0, 1).
     cooldown : int
-        Looks after a reduction that do not count as bad, >= 0.
+        Number of checks after a reduction that do not count as bad, >= 0.
     minimum : float
         The lowest rate, >= 0.
     every : int
-        Updates between two looks, >= 1; on training runs it looks once an epoch, at the loss of the validation rows if
-        there are some.
+        Updates between two checks, >= 1. Training runs check once per epoch, with the validation loss if there is one.
 
     Notes
     -----
-    Equal to torch's ReduceLROnPlateau with mode "min" and a relative threshold. The value is the objective after the
-    update; NaN counts as bad. Has a state, which resumed runs go on from; it is no function of k, and can't be part of
-    other schedules.
+    Equal to torch's ReduceLROnPlateau with mode "min" and a relative threshold. The checked value is the objective
+    after the update; NaN counts as bad. Resumed runs go on from the state of the schedule. It is not a function of k,
+    so it can't be part of other schedules.
 
     Examples
     --------
@@ -75,7 +74,7 @@ class ReduceOnPlateau(Schedule):
 
     def __call__(self, k: Any) -> Any:
         """Not possible: the rate depends on the objective."""
-        raise TypeError("ReduceOnPlateau is no function of the update count: its rate depends on the objective")
+        raise TypeError("ReduceOnPlateau is not a function of the update count: its rate depends on the objective")
 
 
 @current_rate.on(ReduceOnPlateau)

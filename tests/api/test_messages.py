@@ -40,17 +40,17 @@ def with_a_jump(x):
     ("call", "remedy"),
     [
         (lambda: optimize(lambda x: x[0] ** 2, 0.0), r"write \[0.0\]"),
-        (lambda: optimize(lambda x: (x - 1.0) ** 2, [0.0]), "take np.sum or an element of it"),
+        (lambda: optimize(lambda x: (x - 1.0) ** 2, [0.0]), "use np.sum or one element"),
         (lambda: problems.Rosenbrock().value(optimize(problems.Rosenbrock(), max_iter=0)), "pass its x"),
-        (lambda: problems.Classifier(NETWORK, X, np.ones(12)), r"take y.astype\(int\)"),
+        (lambda: problems.Classifier(NETWORK, X, np.ones(12)), r"use y.astype\(int\)"),
         (lambda: problems.Classifier(NETWORK, X, ["a", "b"] * 6), r"numpy.unique\(y, return_inverse=True\)"),
         (lambda: problems.Classifier(NETWORK, X, np.eye(12, 2, dtype=int)), r"y.argmax\(axis=1\)"),
         (lambda: optimize(problems.Rosenbrock(), np.ma.array([1.0, 2.0], mask=[0, 1])), "x0 .* masked elements"),
         (lambda: optimize(problems.Rosenbrock(), gtol=10**400), "gtol must be finite"),
         (lambda: Adam(betas={0.9, 0.99}), "betas must be two numbers"),
         (lambda: Adam(betas=np.array(0.9)), "betas must be two numbers"),
-        (lambda: Adam().step(X[0], X[1], SGD().init(X[0])), "state must be what init of Adam returned"),
-        (lambda: SGD().step(X[0], X[1], None), "state must be what init of SGD returned, got None"),
+        (lambda: Adam().step(X[0], X[1], SGD().init(X[0])), "state must be the result of Adam.init"),
+        (lambda: SGD().step(X[0], X[1], None), "state must be the result of SGD.init, got None"),
         (lambda: SGD(ReduceOnPlateau(0.1)).init(X[0]), "learning_rate must be a pure function of the update count"),
         (lambda: StepDecay(0.1, 5)(2**63), r"k must be < 2\*\*63"),
         (lambda: compiled(problems.Rosenbrock(), "banana"), "dtype must be float32 or float64, got 'banana'"),
@@ -68,7 +68,7 @@ def test_forgotten_arguments():
 
 
 def test_a_python_file_is_no_saved_result():
-    with pytest.raises(ValueError, match="no saved result$"):
+    with pytest.raises(ValueError, match="not a saved result$"):
         load(__file__)
 
 

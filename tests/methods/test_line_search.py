@@ -257,7 +257,7 @@ def test_settings_are_checked(make, message):
 
 def test_not_for_batches():
     fit = problems.PolynomialFit(np.arange(5.0), np.arange(5.0))
-    with pytest.raises(ValueError, match="method must be a first-order one with batches"):
+    with pytest.raises(ValueError, match="method must be a first-order method that takes batches"):
         optimize(fit, method=LBFGS(), batch_size=2)
     assert not hasattr(LBFGS(), "init")
     assert not hasattr(LBFGS(), "step")

@@ -244,7 +244,7 @@ HOSTILE = [
         ValueError,
         "array of integers",
     ),
-    (lambda: problems.Classifier(NET, ROWS, LABELS).value_and_grad(np.zeros(17), []), ValueError, "at least one"),
+    (lambda: problems.Classifier(NET, ROWS, LABELS).value_and_grad(np.zeros(17), []), ValueError, "non-empty"),
 ]
 
 

@@ -76,7 +76,7 @@ class TestHistory:
         ("results", "labels", "message"),
         [
             ((), None, "a result must be given"),
-            ((3,), None, "results must be what optimize returns, got 3"),
+            ((3,), None, "results must be OptimizeResult objects from optimize, got 3"),
             ((None, None), ["a"], "results must be"),
         ],
     )
@@ -89,7 +89,7 @@ class TestHistory:
             gradopt.plot.history(optimize(VALLEY, [2.0, 2.0], record=None))
 
     def test_too_few_labels(self, run):
-        with pytest.raises(ValueError, match="labels must be as many as results, 2, got 1"):
+        with pytest.raises(ValueError, match="labels must have one label per result, 2, got 1"):
             gradopt.plot.history(run, run, labels=["one"])
 
 

@@ -85,7 +85,7 @@ def test_float32():
 @compiled_only
 def test_interpreted_where_it_cant_be_compiled_with_one_warning():
     counting = PythonProblem()
-    with pytest.warns(RuntimeWarning, match="runs interpreted, it could not be compiled") as caught:
+    with pytest.warns(RuntimeWarning, match="runs interpreted, because it could not be compiled") as caught:
         result = run(counting)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -139,7 +139,7 @@ def test_nan_at_any_place_is_never_success(at, where, bad):
         (fun, "3-points", TypeError, "jac must be .* got .3-points."),
         (lambda x: x, jac, TypeError, r"fun must return a real number, got array\(\[0., 0.\]\)"),
         (lambda x: None, jac, TypeError, "fun must return a real number, got None"),
-        (fun_and_jac, None, TypeError, r"got \(.*; if that is \(value, gradient\), say jac=True"),
+        (fun_and_jac, None, TypeError, r"got \(.*; if this is \(value, gradient\), pass jac=True"),
         (lambda x: 1j, jac, TypeError, "fun must return a real number, got 1j"),
         (lambda x: "low", jac, TypeError, "fun must return a real number, got 'low'"),
         (fun, lambda x: None, TypeError, "what jac returns must be an array of real numbers, got None"),

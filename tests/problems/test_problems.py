@@ -117,7 +117,7 @@ def test_are_values():
         (lambda: problems.Rosenbrock(a=np.nan), ValueError, "a must be a finite number, got nan"),
         (lambda: problems.Quadratic([[1.0, 2.0]]), ValueError, r"A must be square, got shape \(1, 2\)"),
         (lambda: problems.Quadratic([1.0, 2.0]), ValueError, "A must be a real, finite, two-dimensional array"),
-        (lambda: problems.Quadratic(A, [1.0]), ValueError, "b must have 3 elements as A has rows, got 1"),
+        (lambda: problems.Quadratic(A, [1.0]), ValueError, "b must have 3 elements, one for each row of A, got 1"),
         (lambda: problems.Quadratic([[np.inf]]), ValueError, r"A must be .*, got inf at \[0, 0\]"),
         (lambda: problems.Quadratic([["x"]]), ValueError, "A must be"),
         (lambda: problems.PolynomialFit([1, 2], [1]), ValueError, "t and y must have the same length, got 2 and 1"),

@@ -98,7 +98,7 @@ def test_a_diverged_run_can_be_taken_up_with_a_smaller_rate():
     ("problem", "arguments", "error", "message"),
     [
         (problems.Rosenbrock(n=3), {}, ValueError, "state.x must have 3 elements for Rosenbrock.*, got 2"),
-        (problems.Rosenbrock(), {"x0": [1.0, 1.0]}, ValueError, "x0 can't be given beside a state"),
+        (problems.Rosenbrock(), {"x0": [1.0, 1.0]}, ValueError, "x0 can't be given together with a state"),
         (problems.Rosenbrock(), {"method": "adam"}, ValueError, "method must be SGD, as in the state"),
     ],
 )

@@ -32,7 +32,7 @@ class TestArguments:
         [
             ((np.zeros((2, 3)), np.ones(2)), "takes 3 arguments"),
             ((np.zeros((4, 3)), np.ones(2), 0.1), r"args\[0\] must have the shape \(2, 3\)"),
-            ((np.zeros((2, 3)), np.ones(2), 0.2), r"args\[2\] is part of the tape"),
+            ((np.zeros((2, 3)), np.ones(2), 0.2), r"args\[2\] is not an array and is part of the tape"),
             ((np.zeros((2, 3)), np.array(["a", "b"]), 0.1), r"args\[1\] must be an array of real numbers"),
         ],
     )

@@ -13,10 +13,10 @@ from gradopt.problems.base import Problem
 
 @config
 class DoubleWell(Problem):
-    """f(x) = (x**2 - 1)**2 + tilt x, of one parameter.
+    """f(x) = (x**2 - 1)**2 + tilt x, with one parameter.
 
-    The wells lie near -1 and 1, the barrier near 0. For tilt > 0 the left one is the lower. The one near 1 (near -1 for
-    tilt < 0) is a local minimum as long as abs(tilt) < 8 / sqrt(27), about 1.54.
+    The wells lie near -1 and 1, the barrier near 0. For tilt > 0 the left well is the lower one. The well near 1 (near
+    -1 for tilt < 0) is a local minimum if abs(tilt) < 8 / sqrt(27), about 1.54.
 
     Parameters
     ----------
@@ -47,14 +47,14 @@ class DoubleWell(Problem):
 
     @property
     def x0(self) -> NDArray[np.float64]:
-        """On the outer slope of the well that is not the lower one."""
+        """A point on the outer slope of the higher well."""
         return np.array([-2.0 if self.tilt < 0 else 2.0])
 
     @property
     def minimizer(self) -> NDArray[np.float64]:
-        """The largest root, by size, of f'(x) = 4 x**3 - 4 x + tilt, on the side that the tilt lowers."""
+        """The root of f'(x) = 4 x**3 - 4 x + tilt with the largest absolute value, on the side that the tilt lowers."""
         x = -np.copysign(1.0 + np.cbrt(abs(self.tilt)), self.tilt)
-        for _ in range(100):  # Newton's method from outside of the root: monotone, so it can't miss
+        for _ in range(100):  # Newton's method from outside the root converges monotonically
             step = (4.0 * x**3 - 4.0 * x + self.tilt) / (12.0 * x**2 - 4.0)
             x -= step
             if abs(step) <= 1e-16 * abs(x):

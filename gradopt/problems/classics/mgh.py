@@ -1,8 +1,8 @@
 """Test problems 1 to 18 of J. More, B. Garbow and K. Hillstrom, Testing unconstrained optimization software, ACM TOMS 7
 (1981): sums of squares, each with its standard start.
 
-A problem is a function residual(i, x, d), which returns residual number i at x and writes its derivatives to d. Numbers
-of equations and parameters in the paper count from 1, here from 0.
+A problem is a function residual(i, x, d), which returns residual i at x and writes its derivatives to d. The paper
+numbers equations and parameters from 1, this file from 0.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class MGH(Problem):
     Parameters
     ----------
     number : int
-        That of the paper, in [1, 18]: Rosenbrock, Freudenstein and Roth, Powell badly scaled, Brown badly scaled,
+        The number in the paper, in [1, 18]: Rosenbrock, Freudenstein and Roth, Powell badly scaled, Brown badly scaled,
         Beale, Jennrich and Sampson, helical valley, Bard, Gaussian, Meyer, Gulf, Box, Powell singular, Wood, Kowalik
         and Osborne, Brown and Dennis, Osborne 1, Biggs EXP6.
 
@@ -55,8 +55,8 @@ class MGH(Problem):
 
     Notes
     -----
-    `name` and `residuals` say more. The start is the paper's, and the minimum the lowest one known; problems 2 and 18
-    have a `local_minimum` beside it, which most methods find. `minimizer` is known where the minimum is 0.
+    `name` and `residuals` describe the problem. The start is that of the paper, the minimum the lowest known one;
+    problems 2 and 18 also have a `local_minimum`, which most methods find. `minimizer` is known if the minimum is 0.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class MGH(Problem):
 
     @property
     def name(self) -> str:
-        """What the problem is called."""
+        """The name of the problem."""
         return _SET[self.number].name
 
     @property

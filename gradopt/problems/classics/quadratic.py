@@ -19,15 +19,15 @@ from gradopt.problems.base import Problem
 class Quadratic(Problem):
     """f(x) = 1/2 x'Ax - b'x + c.
 
-    Where A is positive definite the minimum is at the solution of Ax = b.
+    If A is positive definite, the minimum is at the solution of Ax = b.
 
     Parameters
     ----------
     A : array_like (n, n) or float
-        A number is a 1-by-1 matrix: Quadratic(2.0) is x**2. Of a matrix that is not symmetric, f has only the symmetric
-        part, and that is kept.
+        A number is a 1-by-1 matrix: Quadratic(2.0) is x**2. Only the symmetric part of A is kept, because f depends on
+        nothing else.
     b : array_like (n,) or float, optional
-        Zeros unless given.
+        Default zeros.
     c : float
         Added to f.
 
@@ -49,7 +49,7 @@ class Quadratic(Problem):
             raise ValueError(f"A must be square, got shape {A.shape}")
         b = np.zeros(len(A), A.dtype) if self.b is None else validate.array("b", np.atleast_1d(self.b), 1, A.dtype)
         if b.size != len(A):
-            raise ValueError(f"b must have {len(A)} elements as A has rows, got {b.size}")
+            raise ValueError(f"b must have {len(A)} elements, one for each row of A, got {b.size}")
         object.__setattr__(self, "A", A / 2 + A.T / 2)
         object.__setattr__(self, "b", b)
         self._check("c", validate.number)
@@ -67,7 +67,7 @@ class Quadratic(Problem):
 
     @cached_property
     def minimizer(self) -> NDArray[np.float64] | None:
-        """The solution of Ax = b; None where A is not positive definite to working precision."""
+        """The solution of Ax = b; None if A is not positive definite to working precision."""
         A = self.A.astype(np.float64)
         try:
             np.linalg.cholesky(A)

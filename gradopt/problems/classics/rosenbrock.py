@@ -20,14 +20,14 @@ class Rosenbrock(Problem):
     """f(x) = sum over i < n - 1 of b (x[i+1] - x[i]**2)**2 + (a - x[i])**2.
 
     A narrow curved valley: easy to enter, slow to follow. With n = 2 the minimum is 0 at (a, a**2); with a = 1 it is 0
-    at (1, ..., 1) for every n. From n = 4 on there is a local minimum beside it.
+    at (1, ..., 1) for every n. For n >= 4 there is also a local minimum.
 
     Parameters
     ----------
     a : float
-        Where the valley's lowest point lies.
+        The position of the valley's lowest point.
     b : float
-        How steep the walls are, >= 0.
+        The steepness of the walls, >= 0.
     n : int
         The number of parameters, >= 2.
 

@@ -1,4 +1,4 @@
-"""Fitting a model of one's own to points."""
+"""Fits of a user's model to points."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ class CurveFit(RowProblem):
     Parameters
     ----------
     model : callable
-        model(t, params) -> float: the prediction at one point. t is a number, or a row where t below is
-        two-dimensional, params a float64 array (n,) that must not be written. Plain Python or `@njit`; it must compile.
+        model(t, params) -> float: the prediction at one point. t is a number, or a row if t below is two-dimensional;
+        params is a float64 array (n,) that the model must not write. Plain Python or `@njit`; it must compile.
     t : array_like (m,) or (m, k)
-        Where the values were taken; t float32 and y float32 stay so, all else becomes float64.
+        The points; if t and y are both float32 they stay float32, otherwise they become float64.
     y : array_like (m,)
-        The values.
+        The values at the points.
     loss : {"mse", "mae", "rmse", "half_squared_error", "huber"}
-        As of `PolynomialFit`.
+        As for `PolynomialFit`.
 
     Raises
     ------
     TypeError, ValueError
-        t and y differ in length, are empty or not finite; model is no function, can't be compiled, or does not return a
-        real number; loss is none of the above.
+        t and y differ in length, are empty or not finite; model is not a function, can't be compiled, or does not
+        return a real number; loss is not one of the above.
 
     Notes
     -----
     With r the residual at a point and l the loss, df/dx[j] is the mean of l'(r) dmodel/dx[j]. The derivatives of the
-    model are central differences, with steps of 6e-6 max(1, abs(x[j])), so that the cost is 2 n + 1 calls of the model
-    a point. The number of parameters is that of the start, which must be given.
+    model are central differences with steps of 6e-6 max(1, abs(x[j])), which take 2 n + 1 calls of the model per point.
+    The start, which must be given, sets the number of parameters.
 
-    Counterpart: scipy.optimize.curve_fit, with the arguments of the model in another form.
+    Counterpart: scipy.optimize.curve_fit, whose model takes its arguments in another form.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class CurveFit(RowProblem):
         x : array_like (n,)
             The parameters.
         t : array_like (m,) or (m, k), optional
-            Where; at the points of the data unless given.
+            The points to evaluate at. Default the points of the data.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Fitting a polynomial to points."""
+"""Fits of a polynomial to points."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from gradopt.problems.rows import RowProblem
 
 
 class _Work(NamedTuple):
-    """What the kernels write."""
+    """The arrays that the kernels write."""
 
     sums: NDArray[np.float64]  # (n,)
     t: NDArray[Any]  # the points of a batch
     y: NDArray[Any]
 
 
-# Up to this degree the number of parameters is part of the type: the sums of the loop over the data stay in registers.
+# Up to this degree, the number of parameters is part of the type, so that the sums over the data stay in registers.
 _UNROLLED_DEGREE = 3
 
 
@@ -37,22 +37,23 @@ class PolynomialFit(RowProblem):
     Parameters
     ----------
     t, y : array_like (m,)
-        The points; t float32 and y float32 stay so, all else becomes float64.
+        The points; if both are float32 they stay float32, otherwise they become float64.
     degree : int
         The degree, >= 0. The parameters are degree + 1 coefficients, highest power first, as in numpy.polyfit.
     loss : {"mse", "mae", "rmse", "half_squared_error", "huber"}
-        The mean over the points of r**2, abs(r), r**2 (of which the root is taken), r**2 / 2, and Huber's loss with
-        delta = 1. Derivatives at kinks are 0: of abs(r) at r = 0, and of the root where all residuals are 0.
+        With r the residual, the mean over the points of r**2, of abs(r), of r**2 (then its square root), of r**2 / 2,
+        or of the Huber loss with delta = 1. The derivative of abs(r) at r = 0 is 0, and so is that of the root if all
+        residuals are 0.
 
     Raises
     ------
     TypeError, ValueError
-        t and y differ in length, are empty or not finite; degree or loss are none of the above.
+        t and y differ in length, are empty or not finite; degree or loss is not one of the above.
 
     Notes
     -----
     With r the residual at a point and l the loss, df/dx[i] is the mean of l'(r) t**(degree - i). `minimizer` is known
-    for the squared losses, where t has more than `degree` different values: linear least squares.
+    for the squared losses if t has more than `degree` different values; it comes from linear least squares.
 
     Examples
     --------
@@ -117,7 +118,7 @@ class PolynomialFit(RowProblem):
     def minimizer(self) -> NDArray[np.float64] | None:
         if self.loss not in ("mse", "rmse", "half_squared_error") or len(np.unique(self.t)) <= self.degree:
             return None
-        # In powers of the centred and scaled t the columns are far from dependent; convert() expands them again.
+        # The powers of the centred and scaled t are well conditioned; convert() expands them again.
         fit = np.polynomial.Polynomial.fit(self.t.astype(np.float64), self.y.astype(np.float64), self.degree)
         coefficients = np.zeros(self.n)
         found = fit.convert().coef
@@ -153,9 +154,9 @@ def _value_and_grad(problem, grad, sums, t, y, x):
 
 @summation
 def _sums(problem, sums, t, y, x):
-    """sums[i] = sum over the points of l'(r) t**(n - 1 - i); returns the sum of l(r).
+    """Write sums[i] = sum over the points of l'(r) t**(n - 1 - i); returns the sum of l(r).
 
-    problem : compiled PolynomialFit
+    problem : lowered PolynomialFit
     sums : float64 array (n,), written
     t, y : float arrays (m,), C order, read
     x : float array (n,), read

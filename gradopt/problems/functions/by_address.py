@@ -1,4 +1,4 @@
-"""Problems that the loop calls by an address, so that one compiled loop serves all of them."""
+"""Problems that the loop calls by address, so that one compiled loop serves all of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 
 
 class ProblemByAddress(Config):
-    """Of a problem, only where its kernels and their data lie.
+    """A problem as the addresses of its kernels and their data.
 
     The kernels are evaluate(data, grad, work, x) -> float64 and evaluate_rows(data, grad, work, x, rows) -> float64, as
-    `protocol.value_and_grad` and `protocol.batch_value_and_grad` describe, with an address in place of the problem.
+    in `protocol.value_and_grad` and `protocol.batch_value_and_grad`, with an address instead of the problem.
     """
 
     class Lowered(NamedTuple):
@@ -50,7 +50,7 @@ def _(problem, grad, work, x, rows):
 
 
 class PythonProblem(Config):
-    """A problem in Python, for loops in Python: the same functions without the data's address."""
+    """A problem for loops in Python: the same functions without the address of the data."""
 
     class Lowered(NamedTuple):
         evaluate: Callable[..., float]

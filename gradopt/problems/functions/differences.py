@@ -1,9 +1,9 @@
-"""Functions with gradients, as the loop evaluates them, made of a user's functions.
+"""Functions with gradients for the loop, made from a user's functions.
 
-Each maker returns evaluate(data, grad, work, x) -> f(x), which writes the gradient: plain Python that runs as it is, or
-compiled. `unpack(data)` gives the user's further arguments and what else the maker says.
+Each maker returns evaluate(data, grad, work, x) -> f(x), which writes the gradient: a Python function that runs as it
+is or compiled. `unpack(data)` returns the user's other arguments and what the maker lists.
 
-    work : float array (n,), written; the copy of x that the user's function is given
+    work : float array (n,), written; the copy of x passed to the user's function
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 
 from gradopt._numerics.vectors import copy, epsilon
 
-# The steps, relative to max(1, abs(x)), that balance rounding against what is cut off (as in scipy).
+# The steps, relative to max(1, abs(x)), that balance rounding and truncation errors (as in scipy).
 _TWO_POINT, _THREE_POINT = 1 / 2, 1 / 3  # powers of the dtype's eps
 
 
 def given(fun: Any, jac: Any, unpack: Any) -> Callable[..., Any]:
-    """By a function for the gradient; unpack(data) = (args,)."""
+    """The gradient from a function for it; unpack(data) = (args,)."""
 
     def evaluate(data, grad, work, x):
         (args,) = unpack(data)
@@ -37,7 +37,7 @@ def given(fun: Any, jac: Any, unpack: Any) -> Callable[..., Any]:
 
 
 def together(fun: Any, unpack: Any) -> Callable[..., Any]:
-    """By a function that returns (value, gradient); unpack(data) = (args,)."""
+    """The gradient from a function that returns (value, gradient); unpack(data) = (args,)."""
 
     def evaluate(data, grad, work, x):
         (args,) = unpack(data)
@@ -52,7 +52,7 @@ def together(fun: Any, unpack: Any) -> Callable[..., Any]:
 
 
 def two_point(fun: Any, unpack: Any) -> Callable[..., Any]:
-    """By forward differences, or backward where x is at its upper bound; unpack(data) = (args, low, high)."""
+    """The gradient by forward differences, or backward next to an upper bound; unpack(data) = (args, low, high)."""
 
     def evaluate(data, grad, work, x):
         args, low, high = unpack(data)
@@ -73,7 +73,10 @@ def two_point(fun: Any, unpack: Any) -> Callable[..., Any]:
 
 
 def three_point(fun: Any, unpack: Any) -> Callable[..., Any]:
-    """By central differences, or one-sided ones of the same order next to a bound; unpack(data) = (args, low, high)."""
+    """The gradient by central differences, or one-sided ones of the same order next to a bound.
+
+    unpack(data) = (args, low, high)
+    """
 
     def evaluate(data, grad, work, x):
         args, low, high = unpack(data)
@@ -104,7 +107,7 @@ def three_point(fun: Any, unpack: Any) -> Callable[..., Any]:
 
 
 def complex_step(fun: Any, complex_fun: Any, unpack: Any) -> Callable[..., Any]:
-    """By a step along the imaginary axis; unpack(data) = (args, a complex array (n,) to be written).
+    """The gradient by the complex step; unpack(data) = (args, a complex array (n,), written).
 
     f'(x) is the imaginary part of f(x + ih) over h, without a difference and its rounding: W. Squire and G. Trapp, SIAM
     Review 40 (1998).

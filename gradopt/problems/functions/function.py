@@ -1,4 +1,4 @@
-"""A user's own function as a problem: its gradient given, or by differences; compiled, or run by the interpreter."""
+"""A user's function as a problem: with a given gradient or by differences, compiled or interpreted."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ _MAKERS: dict[str, Callable[..., Any]] = {
 }
 _DEFAULT = "3-point"
 
-# How far the complex step may be from differences, relative to the gradient, beside what rounding hides.
+# The allowed difference between the complex step and differences, relative to the gradient, in addition to rounding.
 _DISAGREEMENT = 1e-3
 
 
-# Functions with what they were traced for -> why they can't be.
+# Functions that can't be traced, with their arguments -> the reason.
 _untraceable: dict[Any, str] = {}
 
-# What is known of functions, with the way to their gradients and the types of their data -> where the evaluator lies.
+# Identities of functions, the source of their gradients and the types of their data -> the address of the evaluator.
 _addresses: dict[Any, int] = {}
 
 
 @functools.cache
 def _nothing() -> TupleInMemory:
-    """The data of functions without any."""
+    """The data of functions that have none."""
     return TupleInMemory(((),))
 
 
 class FirstCall(NamedTuple):
-    """The plain Python call at the start, which shows a wrong result or an exception as it is."""
+    """The first call of a function, in Python at x0, so that a wrong result or an exception is reported clearly."""
 
     value: Any  # the objective, or (objective, gradient) with jac=True
     seconds: float
 
 
 def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> Problem:
-    """The problem for a callable: its trace if possible, unless another gradient is asked for.
+    """A callable as a problem: its trace, if it can be traced and no other gradient is requested, else a `Function`.
 
-    The parameters are those of `Function`; jac may also be "trace", which raises TraceError if that is not possible.
+    The parameters are those of `Function`; jac may also be "trace", which raises TraceError if tracing fails.
     """
     insists = isinstance(jac, str) and jac == "trace"
     jac, args = None if insists else jac, args if isinstance(args, tuple) else (args,)
@@ -73,7 +73,7 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
                 tracing = traced(fun, args, x0, first.value, calls=1, inside=inside)
                 if insists or tracing.slope_at_start:
                     return tracing.problem
-                reason = "at x0 its gradient would be NaN or infinite"  # elsewhere it may not
+                reason = "at x0 its gradient would be NaN or infinite"  # may be finite elsewhere
             except TraceError as error:
                 if insists:
                     raise
@@ -82,7 +82,7 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
 
 
 def _case(fun: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> Any:
-    """What decides whether a function can be traced."""
+    """A key for whether a function can be traced."""
     kinds = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else identity(a) for a in args)
     return identity(fun), x0.size, kinds
 
@@ -98,13 +98,13 @@ def first_call(fun: Any, jac: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> F
         answers = [part(x0.copy(), *args) for part in _python_parts(fun, jac)[: 1 + callable(jac)]]
     except TypeError as error:
         if args == () and "missing" in str(error):
-            error.add_note("Further arguments of the function belong in args=(...).")
+            error.add_note("Pass the other arguments of the function in args=(...).")
         raise
     return FirstCall(answers[0], time.perf_counter() - started)
 
 
 def _python_parts(fun: Any, jac: Any) -> tuple[Any, ...]:
-    """The user's functions in plain Python, with a check of what they return."""
+    """The user's functions in Python, with checks of their results."""
 
     def value(x: Any, *args: Any) -> float:
         return _real(fun(x, *args))
@@ -126,10 +126,10 @@ def _python_parts(fun: Any, jac: Any) -> tuple[Any, ...]:
 
 
 class Function(Problem):
-    """A callable, as `optimize` takes it.
+    """A callable as a problem.
 
-    It is called once in Python, so that a wrong result or an exception shows itself as it is, and is compiled with
-    bounds checks when a loop wants it. What Numba can't compile runs interpreted, with one warning.
+    It is called once in Python, so that a wrong result or an exception is reported clearly, and is compiled with bounds
+    checks when a loop needs it. A function that Numba can't compile runs interpreted, with one warning.
 
     Parameters
     ----------
@@ -138,15 +138,15 @@ class Function(Problem):
     jac : callable, True, "2-point", "3-point", "cs" or None
         jac(x, *args) -> array (n,), or how to find the gradient.
     args : tuple
-        Further arguments.
+        The other arguments.
     x0 : float array (n,)
         The start.
     box : Box or None
-        Outside of which the function is not evaluated.
+        The bounds; the function is not evaluated outside them.
     first : FirstCall, optional
         The first call, if it has been made.
     why_not_traced : str, optional
-        Why the function is not traced, for the message.
+        The reason why the function is not traced, for the message.
     """
 
     Lowered = ProblemByAddress.Lowered
@@ -165,7 +165,7 @@ class Function(Problem):
         self.args = args if isinstance(args, tuple) else (args,)
         first = first or first_call(fun, jac, self.args, x0)
         self.jac: Any = _DEFAULT if jac is None else jac
-        if isinstance(self.jac, str):  # only differences look at bounds
+        if isinstance(self.jac, str):  # only differences need the bounds
             infinite = np.full_like(x0, np.inf)
             self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
         self._why_not_traced, self._seconds, self._calls_before = why_not_traced, first.seconds, 1
@@ -185,7 +185,7 @@ class Function(Problem):
     @property
     def gradient_source(self) -> str | None:
         source = _SOURCES.get(self.jac) if isinstance(self.jac, str) else None
-        return source if self._why_not_traced is None else f"{source}, as it can't be traced: {self._why_not_traced}"
+        return source if self._why_not_traced is None else f"{source}, since it can't be traced: {self._why_not_traced}"
 
     @property
     def interpreted(self) -> bool:
@@ -211,7 +211,7 @@ class Function(Problem):
         return {"2-point": 1 + movable, "3-point": 1 + 2 * movable, "cs": 1 + self.n}[self.jac]
 
     def workspace(self, dtype: Any) -> Any:
-        """The copy of x that the function is given."""
+        """The copy of x passed to the function."""
         return np.empty(self.n, dtype)
 
     def lower(self, dtype: Any = np.float64) -> Any:
@@ -232,8 +232,8 @@ class Function(Problem):
     def _called(self) -> Any:
         try:
             data = self._data()
-            self._in_memory = _nothing() if data == ((),) else TupleInMemory(data)  # to be kept as long as that
-        except Exception as error:  # Numba's have no common base
+            self._in_memory = _nothing() if data == ((),) else TupleInMemory(data)  # the lowered form needs it alive
+        except Exception as error:  # Numba's errors have no common base
             raise NotCompilable(str(error)) from None
         jac = self.jac if isinstance(self.jac, (str, bool)) else identity(self.jac)
         key = identity(self.fun), jac, self._in_memory.type, self._x0.dtype
@@ -252,13 +252,13 @@ class Function(Problem):
 
     @property
     def _maker(self) -> Any:
-        """What makes an evaluator of the parts."""
+        """The maker of the evaluator, from `differences`."""
         if isinstance(self.jac, str):
             return _MAKERS[self.jac]
         return differences.together if self.jac is True else differences.given
 
     def _data(self) -> tuple[Any, ...]:
-        """What the evaluator unpacks."""
+        """The data that the evaluator unpacks."""
         if self.jac == "cs":
             return self.args, np.empty(self.n, np.result_type(self._x0, np.complex64))
         return (self.args, self._low, self._high) if isinstance(self.jac, str) else (self.args,)
@@ -287,7 +287,7 @@ class Function(Problem):
         return self._in_python()(grad, np.empty_like(x), x), grad
 
     def _check_complex_step(self) -> None:
-        """A ValueError where the complex step and differences disagree at the start."""
+        """Raise a ValueError if the complex step and differences disagree at the start."""
         x, movable = self._x0, self._low < self._high
         by_step, by_differences = np.zeros_like(x), np.zeros_like(x)
         try:
@@ -307,8 +307,8 @@ class Function(Problem):
             i = int(np.argmax(wrong))
             raise ValueError(
                 f"jac='cs' gives a wrong derivative by x[{i}] at x0: {by_step[i]:.6g}, by differences"
-                f" {by_differences[i]:.6g}; abs, max, comparisons or a power in the function are not what they are for"
-                " real numbers. Use jac='3-point'"
+                f" {by_differences[i]:.6g}; abs, max, comparisons or a power in the function behave differently for"
+                " complex numbers. Use jac='3-point'"
             )
 
 
@@ -316,20 +316,20 @@ _warned: set[Any] = set()
 
 
 def _warn_that_it_is_interpreted(function: Callable[..., Any], reason: NotCompilable) -> None:
-    """A RuntimeWarning for the code that called the package; once per function and reason."""
+    """Issue a RuntimeWarning at the user's line, once per function and reason."""
     key = identity(function), str(reason)
     if key not in _warned:
         _warned.add(key)
         name = name_of(function)
-        warn(f"{name} runs interpreted, it could not be compiled: {str(reason).removeprefix(f'{name}: ')}")
+        warn(f"{name} runs interpreted, because it could not be compiled: {str(reason).removeprefix(f'{name}: ')}")
 
 
 def _real(value: Any) -> float:
     pair = isinstance(value, tuple) and len(value) == 2
     number = np.asarray(None if pair else value)
     if number.ndim or number.dtype.kind not in "iuf":
-        hint = "; take np.sum or an element of it" if number.ndim and number.dtype != object else ""
-        hint = "; if that is (value, gradient), say jac=True" if pair else hint
+        hint = "; use np.sum or one element" if number.ndim and number.dtype != object else ""
+        hint = "; if this is (value, gradient), pass jac=True" if pair else hint
         raise TypeError(f"fun must return a real number, got {validate.shown(value)}{hint}")
     return float(number)
 

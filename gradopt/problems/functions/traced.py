@@ -1,4 +1,4 @@
-"""A function of NumPy arrays, written down as a tape: exact gradients, and nothing to compile."""
+"""A NumPy function recorded as a tape: exact gradients, and nothing to compile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gradopt.problems.functions.by_address import ProblemByAddress, PythonProble
 
 
 class Traced(Problem):
-    """What `gradopt.trace` makes of a function: a problem with an exact gradient, run without compiling it.
+    """A traced function: the problem that `gradopt.trace` returns, with an exact gradient and without compiling.
 
     Attributes
     ----------
@@ -27,17 +27,17 @@ class Traced(Problem):
     n : int
         The number of parameters.
     x0 : ndarray (n,)
-        The start that was given to `trace`.
+        The start passed to `trace`.
 
     Notes
     -----
     The gradient is exact to rounding: reverse mode, at about two to four times the cost of the function. Slopes at
-    kinks: abs has 0 at 0; maximum, minimum and clip share it evenly at a tie, max and min among all that are largest;
-    sign, floor, ceil, rint and comparisons have none; the norm and the standard deviation have 0 where all they are
-    made of is 0. So np.maximum(x, 0) has slope 1/2 at 0.
+    kinks: abs has slope 0 at 0; maximum, minimum and clip split the slope evenly at a tie, max and min among all tied
+    elements; sign, floor, ceil, rint and comparisons have slope 0; the norm has slope 0 at 0, and the standard
+    deviation where all deviations are 0. For example, np.maximum(x, 0) has slope 1/2 at 0.
 
-    All is computed in the precision of x. What the function takes from outside, such as a global array, is part of the
-    tape as it was when the function was traced; arrays in `args` can be replaced by `with_args`.
+    Everything is computed in the precision of x. Values from outside the function, such as a global array, are part of
+    the tape as they were when the function was traced; `with_args` can replace arrays in `args`.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class Traced(Problem):
         return self.tape.workspace(np.dtype(dtype), self._values)
 
     def _program(self, dtype: Any) -> Any:
-        """What the machine is given; made once."""
+        """The program for the machine, made once per dtype."""
         if dtype not in self._programs:
             self._programs[dtype] = self.tape.program(dtype, self._values)
         return self._programs[dtype]
@@ -113,8 +113,7 @@ class Traced(Problem):
         Parameters
         ----------
         *args
-            As many as were given to `trace`; arrays of the same shapes, of True and False or of numbers as they were;
-            all else equal to what it was.
+            As many as for `trace`: arrays of the same shapes, booleans or numbers as before; everything else unchanged.
 
         Returns
         -------
@@ -123,9 +122,8 @@ class Traced(Problem):
         Raises
         ------
         TypeError, ValueError
-            Another number of arguments, another shape, truth for numbers; another value of what is no array, or of an
-            array that the function took indices or branches from: such things are part of the tape. Trace again for
-            these.
+            The number of arguments or a shape differs, or booleans replace numbers; or a value that is part of the tape
+            differs: an argument that is not an array, or an array that supplied indices or branches. Trace again then.
 
         Examples
         --------
@@ -141,7 +139,7 @@ class Traced(Problem):
             if not is_leaf(old):
                 if not _equal(old, new):
                     raise ValueError(
-                        f"args[{i}] is part of the tape as {validate.shown(old)}, and no array; trace again"
+                        f"args[{i}] is not an array and is part of the tape as {validate.shown(old)}; trace again"
                     )
                 continue
             array = leaf(i, new)
@@ -150,12 +148,12 @@ class Traced(Problem):
             if old.dtype.kind == "f" and array.dtype.kind in "iu":
                 array = array.astype(old.dtype)  # the tape was written for real numbers
             if (array.dtype.kind == "b") != (old.dtype.kind == "b"):
-                kinds = "truth", "numbers"
+                kinds = "booleans", "numbers"
                 wanted, got = kinds if old.dtype.kind == "b" else kinds[::-1]
                 raise ValueError(f"args[{i}] must be an array of {wanted}, as in trace, got one of {got}; trace again")
             if i in self._frozen and not _equal(old, array):
                 raise ValueError(
-                    f"args[{i}] gave the function indices, branches or numbers that are part of the tape; trace again"
+                    f"args[{i}] supplied indices, branches or numbers that are part of the tape; trace again"
                 )
             arrays[i] = array
         values = self.tape.values(arrays)
@@ -163,7 +161,7 @@ class Traced(Problem):
         return Traced(self.tape, self._x0, args, self._frozen, self._name, values)
 
     def described(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Facts for json, and arrays by name, from which `made` makes it again; no code."""
+        """Facts for JSON and arrays by name, from which `made` builds the problem again; no code."""
         arguments = {i: np.asarray(argument) for i, argument in enumerate(self._args) if is_leaf(argument)}
         facts, arrays = archive.described(self.tape.result, arguments)
         others = [None if is_leaf(a) else _plain(a) for a in self._args]
@@ -172,7 +170,7 @@ class Traced(Problem):
 
     @staticmethod
     def made(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Traced:
-        """What `described` took apart."""
+        """The problem from the output of `described`."""
         args = tuple(arrays.get(f"argument.{i}", other) for i, other in enumerate(facts["args"]))
         result = archive.made(facts, arrays)
         x0 = validate.array("x0", arrays["x0"], 1)
@@ -183,12 +181,12 @@ class Traced(Problem):
 
 @functools.cache
 def _evaluate(dtype: Any) -> int:
-    """Where the machine code of `machine.evaluate` lies."""
+    """The address of the machine code of `machine.evaluate`."""
     return address_of(machine.evaluate, argument_types(dtype))
 
 
 def _plain(argument: Any) -> Any:
-    """An argument that is no array, for json: what is neither number nor string equals nothing when it is back."""
+    """A non-array argument for JSON; one that is not a number, string or None will not equal anything when loaded."""
     argument = argument.item() if isinstance(argument, np.generic) else argument
     return argument if isinstance(argument, (bool, int, float, str, type(None))) else {"other": repr(argument)}
 

@@ -1,4 +1,4 @@
-"""How a function becomes a traced problem: called with stand-ins for its arrays, twice, and compared with its tape."""
+"""Tracing: a function is called twice with stand-ins for its arrays, and then compared with its tape."""
 
 from __future__ import annotations
 
@@ -20,53 +20,54 @@ from gradopt._tape.record.traced_array import Trace, TracedArray, node_of
 from gradopt._tape.tape import Tape
 from gradopt.problems.functions.traced import Traced, is_leaf, leaf
 
-# Operations of a trace at the most: some seconds of it.
+# Maximum number of operations in a trace, which takes some seconds.
 _LIMIT = 200_000
 
-# How far the tape may be from the function, relative, before it is taken for another function.
+# The allowed relative difference between the tape and the function.
 _TOLERANCE = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-2}
 
 
 class Tracing(NamedTuple):
-    """What came of tracing a function."""
+    """The result of tracing a function."""
 
     problem: Traced
     slope_at_start: bool  # whether the gradient is finite at x0 if the objective is
 
 
 def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
-    """Write down what a function of NumPy arrays does, as a problem with an exact gradient.
+    """Record the operations of a NumPy function, as a problem with an exact gradient.
 
-    The function is called with stand-ins for its arrays, which note the operations. These are run, with their
-    derivatives, by a machine that was compiled before: no compiler runs.
+    The function is called with stand-ins for its arrays, which record the operations. A machine that is already
+    compiled runs them and their derivatives, so no compiler runs.
 
     Parameters
     ----------
     fun : callable
-        fun(x, *args) -> float: plain Python that computes with NumPy, or an `@njit` function, of which the Python code
-        is traced. Loops are unrolled.
+        fun(x, *args) -> float: plain Python that computes with NumPy, or an `@njit` function, whose Python code is
+        traced. Loops are unrolled.
     x0 : array_like (n,)
-        The start. Its length is that of x from then on, and its dtype, float32 or float64, that of the problem.
+        The start. It sets the length of x, and the dtype of the problem (float32 or float64).
     args : tuple
-        Further arguments. `with_args` can replace the arrays in it; all else becomes part of the tape.
+        The other arguments. `with_args` can replace the arrays in it; everything else becomes part of the tape.
 
     Returns
     -------
     Traced
-        A problem as any other.
+        A problem like any other.
 
     Raises
     ------
     TraceError
-        The function does something with what depends on x that is no array operation: a branch, float(x), math.sin(x),
-        assignment into an array; or it calls a function that is not known here, returns no single number, gives
-        something else at each call, or has more than 200 000 operations. The message says which line, and what to do.
+        The function uses a value that depends on x in something other than an array operation: a branch, float(x),
+        math.sin(x), assignment into an array; or it calls an unsupported function, does not return a single number,
+        does something else at each call, or has more than 200 000 operations. The message says which line, and what to
+        do.
 
     Notes
     -----
-    What can be traced: arithmetic with broadcasting, comparisons in np.where, the elementary functions of NumPy, expit
+    These can be traced: arithmetic with broadcasting, comparisons in np.where, the elementary functions of NumPy, expit
     and erf of scipy.special; sum, mean, prod, max, min, var, std, cumsum, diff, norm; dot, @, outer, einsum, tensordot;
-    indexing by all that does not depend on x, and what moves elements, such as reshape, concatenate, stack.
+    indexing by values that do not depend on x, and functions that move elements, such as reshape, concatenate, stack.
 
     Counterparts: jax.make_jaxpr, casadi.Function.
 
@@ -96,10 +97,10 @@ def traced(
     calls: int = 0,
     inside: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
 ) -> Tracing:
-    """The same for checked arguments.
+    """Trace a function with checked arguments.
 
-    value : of the function at x0
-    calls : of the function that were made to know that
+    value : the function's value at x0
+    calls : the number of calls of the function made to get it
     inside : moves a point to where the function may be evaluated
     """
     name = getattr(fun, "__name__", repr(fun))
@@ -109,16 +110,14 @@ def traced(
     second, _ = _traced(fun, x0.size, taken, copies)
     if not first.graph.same_as(second.graph):
         raise TraceError(
-            f"{name} does not do the same at each call: random numbers, or side effects. Draw them before, and pass"
-            " them in args"
+            f"{name} does something else at each call: random numbers or side effects. Draw random numbers beforehand"
+            " and pass them in args"
         )
     second.graph.dissolve()
     try:
         tape = Tape(result)
     except Exception as error:
-        raise TraceError(
-            f"no gradient could be made of the trace of {name}: {type(error).__name__}: {error}"
-        ) from error
+        raise TraceError(f"the trace of {name} could not be differentiated: {type(error).__name__}: {error}") from error
     points = [(x0, value), *_second_point(fun, args, x0, inside)]
     problem = Traced(tape, x0, taken, frozenset(first.frozen), name, calls_before=calls + len(points) - 1)
     scale = max((abs(wanted) for _, wanted in points if np.isfinite(wanted)), default=0.0)
@@ -129,8 +128,8 @@ def traced(
             slope_at_start = bool(np.isfinite(grad).all()) or not np.isfinite(ours)
         if not _agrees(ours, wanted, scale, x0.dtype):
             raise TraceError(
-                f"{name} is {wanted:.10g} where its trace gives {ours:.10g}: it treats arrays otherwise than their"
-                " stand-ins, or changes arrays in place"
+                f"{name} is {wanted:.10g} but its trace gives {ours:.10g}: it treats stand-ins for arrays differently"
+                " from arrays, or changes arrays in place"
             )
     return Tracing(problem, slope_at_start)
 
@@ -138,8 +137,8 @@ def traced(
 def _second_point(
     fun: Callable[..., Any], args: tuple[Any, ...], x0: NDArray[Any], inside: Callable[[Any], Any] | None
 ) -> list[tuple[NDArray[Any], float]]:
-    """A point near x0 and the function there, if it is defined there: at x0 much may be 0 that is not elsewhere."""
-    # The step is small enough for where the function is defined.
+    """A point near x0 and the function there, if defined: many values may be 0 only at x0."""
+    # The step is small, because the function may not be defined far from x0.
     other = x0 + (0.01 * np.maximum(1.0, np.abs(x0)) * (1.0 + 0.5 * np.sin(np.arange(x0.size)))).astype(x0.dtype)
     try:
         other = other if inside is None else inside(other)
@@ -166,13 +165,13 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
         reason = refusal()
         if reason is None and isinstance(error, NumbaError):
             where = where_raised(error)
-            reason = TraceError(f"{where}: a function that Numba compiled can't be traced; leave its @njit out")
+            reason = TraceError(f"{where}: a function that Numba compiled can't be traced; remove its @njit")
         if reason is None:
-            hint = "; np.stack in place of np.array takes plain numbers too" if "no callable" in str(error) else ""
+            hint = "; use np.stack instead of np.array, it takes numbers too" if "no callable" in str(error) else ""
             reason = TraceError(f"{where_raised(error)}: {type(error).__name__}: {error}{hint}")
         raise reason from (None if reason is error else error)
     reason = refusal()
-    if reason is not None:  # which the function has caught
+    if reason is not None:  # the function has caught the error
         raise reason
     if result.shape != ():
         raise TraceError(f"fun must return a number, got an array of shape {result.shape}")
@@ -188,7 +187,7 @@ def _plain_value(fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]
 
 
 def _agrees(a: float, b: float, scale: float, dtype: Any) -> bool:
-    """Whether two values are the same, to rounding; scale : of values elsewhere, where these cancel."""
+    """Whether two values are equal to rounding; scale : the size of values elsewhere, in case these cancel."""
     if a == b or (a != a and b != b):
         return True
     tolerance = _TOLERANCE[dtype]

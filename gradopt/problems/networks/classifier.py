@@ -1,4 +1,4 @@
-"""Training a network to tell classes apart."""
+"""Classification by a network."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gradopt.problems.networks.supervised import Data, Supervised
 
 @config
 class Classifier(Supervised):
-    """Train a network to tell classes apart: the mean over rows of the cross-entropy of its softmax outputs.
+    """Classification by a network: the mean over rows of the cross-entropy of its softmax outputs.
 
     Parameters
     ----------
     network : Network
-        One raw output for each class (activation "identity" in the last layer, as a rule); or a single one, the logit
-        of label 1 against label 0.
+        With one raw output per class (activation "identity" in the last layer, usually), or with a single output, the
+        logit of label 1 against label 0.
     X : array_like (rows, n_in)
-        The inputs, finite. A numpy.memmap of any real dtype is read batch by batch; its rows are looked at when they
-        are used. Other arrays are copied; float32 stays so, all else becomes float64.
+        The inputs, finite. A numpy.memmap of any real dtype is read batch by batch, and its rows are checked when they
+        are used. Other arrays are copied; float32 stays float32, everything else becomes float64.
     y : integer array_like (rows,)
-        The labels, each in [0, n_out), or 0 and 1 for a single output.
+        The labels, each in [0, n_out), or 0 and 1 for a single output. They must have an integer dtype.
 
     Raises
     ------
@@ -36,8 +36,8 @@ class Classifier(Supervised):
 
     Notes
     -----
-    With z the outputs of a row, the loss is log sum exp(z) - z[label], and with a single output
-    log(1 + exp(z)) - label z, the mean taken over rows. Counterparts: torch's CrossEntropyLoss and BCEWithLogitsLoss.
+    With z the outputs of a row, the loss is the mean over rows of log sum exp(z) - z[label], or, with a single output,
+    of log(1 + exp(z)) - label z. Counterparts: torch's CrossEntropyLoss and BCEWithLogitsLoss.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class Classifier(Supervised):
         Raises
         ------
         ValueError
-            A shape is wrong, or X not finite.
+            A shape is wrong, or X is not finite.
 
         Examples
         --------
@@ -117,7 +117,7 @@ class Classifier(Supervised):
         return _classes(self.network.forward(theta, X))
 
     def score(self, theta: Any, X: Any, y: Any) -> float:
-        """The accuracy: the share of rows whose label is predicted.
+        """The accuracy: the share of rows whose label is predicted correctly.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ def _classes(outputs: NDArray[Any]) -> NDArray[np.int64]:
 
 def _remedy(labels: NDArray[Any]) -> str:
     if labels.ndim == 2:
-        return "; take y.argmax(axis=1) of rows with a one, y.ravel() of a column"
+        return "; use y.argmax(axis=1) for one-hot rows, y.ravel() for a column"
     if labels.dtype.kind == "f":
-        return "; take y.astype(int)"
-    return "; take numpy.unique(y, return_inverse=True)[1]" if labels.dtype.kind in "OUS" else ""
+        return "; use y.astype(int)"
+    return "; use numpy.unique(y, return_inverse=True)[1]" if labels.dtype.kind in "OUS" else ""

@@ -1,4 +1,4 @@
-"""Fitting a network's outputs to numbers."""
+"""Regression by a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REGRESSION_LOSSES = ("mse", "mae", "rmse", "half_squared_error", "huber", "bina
 
 @config
 class Regressor(Supervised):
-    """Fit a network's outputs to numbers.
+    """Regression by a network: fits its outputs to numbers.
 
     Parameters
     ----------
@@ -27,17 +27,17 @@ class Regressor(Supervised):
     X : array_like (rows, n_in)
         As for `Classifier`.
     y : array_like (rows, n_out), or (rows,) for a single output
-        The targets, finite; a numpy.memmap as for X.
+        The targets, finite; they can be a numpy.memmap, like X.
     loss : {"mse", "mae", "rmse", "half_squared_error", "huber", "binary_cross_entropy"}
-        Of the residual r = output - y: the mean over all numbers of r**2, of abs(r) (slope 0 at r = 0), the root of the
-        first, the mean over rows of the sum of r**2 / 2, the mean of Huber's loss with delta = 1. Or the mean
-        cross-entropy of the sigmoid of the outputs with targets in [0, 1].
+        With the residual r = output - y: the mean over all numbers of r**2; of abs(r) (slope 0 at r = 0); the root of
+        the first; the mean over rows of the sum of r**2 / 2; the mean Huber loss with delta = 1. Or the mean
+        cross-entropy of the sigmoid of the outputs, with targets in [0, 1].
 
     Raises
     ------
     TypeError, ValueError
-        X and y do not fit each other or the network, are empty or not finite; loss is none of the above; targets of
-        binary_cross_entropy are out of [0, 1].
+        X and y do not fit each other or the network, are empty or not finite; loss is not one of the above; targets for
+        binary_cross_entropy are outside [0, 1].
 
     Examples
     --------
@@ -97,7 +97,7 @@ class Regressor(Supervised):
         Raises
         ------
         ValueError
-            A shape is wrong, or X not finite.
+            A shape is wrong, or X is not finite.
 
         Examples
         --------
@@ -110,7 +110,7 @@ class Regressor(Supervised):
         return outputs[:, 0] if self.network.n_out == 1 else outputs
 
     def score(self, theta: Any, X: Any, y: Any) -> float:
-        """The coefficient of determination R**2: 1 - sum (prediction - y)**2 / sum (y - mean)**2, mean over outputs.
+        """The coefficient of determination R**2 = 1 - sum (prediction - y)**2 / sum (y - mean)**2, mean over outputs.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Regressor(Supervised):
 
         Returns
         -------
-        float, at most 1; of constant y 1 where it is predicted, else 0
+        float, at most 1; for a constant y, 1 if it is predicted exactly, else 0
 
         Raises
         ------

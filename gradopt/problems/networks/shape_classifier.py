@@ -23,16 +23,17 @@ def shape_classifier() -> Regressor:
     Returns
     -------
     Regressor
-        Of one relu neuron, with half the squared error. Its `x0` are the weights 1/200, -3000/11600000 and 1/5800; a
-        sample is of class 1 where its output is above 0.5, and 0 else.
+        A problem with one relu neuron and half the squared error. Its `x0` is the weights 1/200, -3000/11600000 and
+        1/5800; a sample is of class 1 if its output is above 0.5, else of class 0.
 
     Notes
     -----
     The samples (100, 2000, 100), (200, 0, 0) and (0, 2000, 3000) have classes 0, 1 and 1. In rational numbers the
-    first and the third have pre-activation 0, and with relu'(0) = 1 the third lets the neuron learn: at rate 1e-7, one
-    epoch sample by sample in the given order leaves the weights as they are on the first two, then adds 2e-4 to the
-    second weight and 3e-4 to the third. In float64 those two sums round to just below 0, where relu is flat. So the
-    second weight is the neighbour of -3000/11600000 toward 0, with which they are >= 0 in any order of summation.
+    first and the third have pre-activation 0, and the neuron learns from the third because relu'(0) = 1: one epoch at
+    rate 1e-7, sample by sample in the given order, does not change the weights at the first two samples, then adds 2e-4
+    to the second weight and 3e-4 to the third. In float64 the two pre-activations round to just below 0, where relu is
+    flat. So the second weight is the next float64 after -3000/11600000 toward 0, which makes them >= 0 in any order of
+    summation.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What classification and regression by a network have in common: their data, and their kernels."""
+"""The base of classification and regression by a network: their data and their kernels."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 from gradopt._losses.output import output_loss
 from gradopt._losses.residual import from_mean
 from gradopt._network import Network
-from gradopt._network.passes import BLOCK_ROWS, Scratch, Shape, backward, forward, inputs_of, outputs_of, scratch
+from gradopt._network.inputs import inputs_of
+from gradopt._network.passes import BLOCK_ROWS, Scratch, Shape, backward, forward, outputs_of, scratch
 from gradopt.problems.rows import RowProblem
 
 
 class Data(NamedTuple):
-    """What the kernels of this file receive for a problem."""
+    """The lowered form of a problem, for the kernels of this file."""
 
     shape: Shape
     X: NDArray[Any]  # real (m, n_in)
     y: NDArray[Any]  # int64 (m,), or real (m, n_out)
-    known_finite: bool  # X; of a memory map it is not known
+    known_finite: bool  # whether X is known to be finite; not so for a memory map
     loss: Any
-    numbers: int  # of a row, over which the mean of the loss is taken
+    numbers: int  # how many per row the mean of the loss is taken over
 
 
 class _Work(NamedTuple):
-    """What they write."""
+    """The arrays that they write."""
 
     passes: Scratch
     every_row: NDArray[np.int64]  # (m,) 0, 1, ...
@@ -40,7 +41,7 @@ class _Work(NamedTuple):
 class Supervised(RowProblem):
     """Base of the problems that train a network: its `network`, its data `X`, `y`, and a loss of its outputs.
 
-    A memory-mapped X (numpy.memmap) is read batch by batch and never copied whole; other arrays are copied.
+    A memory-mapped X (numpy.memmap) is read batch by batch and never copied as a whole; other arrays are copied.
     """
 
     Lowered = Data
@@ -66,14 +67,14 @@ class Supervised(RowProblem):
 
     def _loss(self) -> Any:
         """The loss of the outputs."""
-        raise TypeError(f"{type(self).__name__} does not say its loss")
+        raise TypeError(f"{type(self).__name__} does not define its loss")
 
     def _data_y(self) -> NDArray[Any]:
-        """The data y as `output_loss` wants them."""
+        """The data y in the form for `output_loss`."""
         return self.y  # type: ignore[no-any-return]
 
     def __eq__(self, other: object) -> bool:
-        return self is other  # data may be larger than memory
+        return self is other  # the data may be larger than memory
 
     def __hash__(self) -> int:
         return id(self)
@@ -106,7 +107,7 @@ class Supervised(RowProblem):
 
     @property
     def dtype(self) -> Any:
-        """float32 where the data are, else float64."""
+        """float32 if the data are float32, else float64."""
         return np.float32 if self.X.dtype == np.float32 else np.float64
 
     def start(self, rng: Any = None) -> NDArray[Any]:
@@ -123,7 +124,7 @@ class Supervised(RowProblem):
         return _Work(passes, np.arange(self.rows))
 
     def faulty_row(self, rows: NDArray[np.int64]) -> int | None:
-        # Only memory-mapped data can be at fault: all else was looked at before, and was copied.
+        # Only memory-mapped data can be faulty: everything else was checked and copied before.
         for array in (self.X, self.y):
             if isinstance(array, np.memmap):
                 for row in rows:
@@ -163,7 +164,7 @@ _READABLE = [np.dtype(code) for code in "bBhHiIlLqQfd"]
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    # One type for compiled code, whether the user's memory map is writeable or not.
+    # The same type for compiled code, whether or not the user's memory map is writeable.
     view = np.asarray(array).view(np.ndarray)
     view.flags.writeable = False
     return view
