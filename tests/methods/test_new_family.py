@@ -38,7 +38,7 @@ def test_its_limits_are_those_of_its_record():
         with pytest.raises(ValueError, match=f"{next(iter(setting))} "):
             optimize(BOWL, np.zeros(3), method=CoordinateSearch(), **setting)
     fit = problems.PolynomialFit([0.0, 1.0, 2.0], [1.0, 3.0, 5.0], degree=1)
-    with pytest.raises(ValueError, match="with batches"):
+    with pytest.raises(ValueError, match="method that takes batches"):
         optimize(fit, [0.0, 0.0], method=CoordinateSearch(), batch_size=2)
     with pytest.raises(TypeError, match="can't be used inside compiled code"):
         gradopt.compiled(CoordinateSearch())

@@ -25,7 +25,7 @@ class TestInARun:
             return x[0] ** 2 if x[0] > 0 else x[0] ** 4
 
         result = optimize(f, [1.0])
-        assert "3-point differences, as it can't be traced: line" in result.message
+        assert "3-point differences, since it can't be traced: line" in result.message
         assert "np.where" in result.message
         with pytest.raises(TraceError, match="np.where"):
             optimize(f, [1.0], jac="trace")
