@@ -249,6 +249,12 @@ def _kinds(base: type[Method]) -> list[type[Method]]:
 def as_method(method: Any) -> Method:
     """The given method, or, for a name such as "sgd" in upper or lower case, that method with its defaults."""
     if isinstance(method, Method):
+        if not isinstance(getattr(method, "loop", None), Loop):
+            name = type(method).__name__
+            raise TypeError(
+                f"{name} has no loop: set `loop` in its class to a gradopt.extend.Loop, or derive it from"
+                " FirstOrderMethod or LineSearchMethod"
+            )
         return method
     if isinstance(method, str):
         names = {cls.__name__.lower(): cls for cls in _kinds(Method)}

@@ -5,6 +5,7 @@ import pytest
 
 import gradopt
 from gradopt import Status, optimize, problems
+from gradopt.extend import Method, config
 
 from coordinate_search import CoordinateSearch
 from marks import compiled_only
@@ -64,3 +65,12 @@ def test_a_state_goes_on_and_is_saved(tmp_path):
     np.testing.assert_array_equal(further.x, whole.x)
     assert further.nit == 20
     assert further.state.method == CoordinateSearch(0.3)
+
+
+def test_a_method_without_a_loop_is_named():
+    @config
+    class Loopless(Method):
+        rate: float = 0.1
+
+    with pytest.raises(TypeError, match="Loopless has no loop: set `loop` in its class to a gradopt.extend.Loop"):
+        optimize(BOWL, np.zeros(3), method=Loopless())
