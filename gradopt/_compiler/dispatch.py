@@ -60,7 +60,7 @@ def generic(
             if "Lowered" not in getattr(config, "__dict__", {}):
                 name = getattr(config, "__name__", repr(config))
                 raise TypeError(
-                    f"{name} is no class that could have a kernel: it must be decorated with gradopt.config.config"
+                    f"{name} is not a class that can have a kernel: it must be decorated with @gradopt.extend.config"
                 )
             if config.Lowered in implementations:  # compiled loops may already contain the old one
                 raise ValueError(f"{config.__name__} has its {stub.__name__} already; define the class again too")

@@ -7,8 +7,7 @@ from numba import njit, prange, typeof
 import gradopt
 from gradopt import SGD, Adam, InverseTimeDecay, Network, ReduceOnPlateau, Status, optimize, problems
 from gradopt._compiler.disk_cache import is_of_this_package
-from gradopt._core.config import config
-from gradopt._core.protocol import value_and_grad
+from gradopt.extend import config, value_and_grad
 
 from marks import compiled_only
 

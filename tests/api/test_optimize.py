@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 import gradopt
 from gradopt import SGD, Adam, InverseTimeDecay, OptimizeResult, Status, optimize, problems
-from gradopt._core.config import config
-from gradopt._core.protocol import value_and_grad
+from gradopt.extend import config, value_and_grad
 
 from marks import compiled_only, named
 
@@ -312,7 +311,7 @@ def test_a_class_without_a_kernel_is_told_so():
 
     with pytest.raises(TypeError, match=r"Flat has no kernel: register one with @value_and_grad.on\(Flat\)"):
         optimize(Flat(), [1.0], method=SGD())
-    with pytest.raises(TypeError, match="must be decorated with gradopt.config.config"):
+    with pytest.raises(TypeError, match="must be decorated with @gradopt.extend.config"):
         value_and_grad.on(type("Bare", (problems.Problem,), {}))(print)
     with pytest.raises(ValueError, match="Rosenbrock has its value_and_grad already"):
         value_and_grad.on(problems.Rosenbrock)(print)

@@ -75,7 +75,7 @@ def test_an_edited_kernel_is_noticed_by_the_cached_loop(tmp_path):
     first, again = (python(SOLVE, tmp_path, **here) for _ in range(2))
     assert first[2] == "0"
     assert again == [*first[:2], "1"]  # from the disk cache
-    kernel = copy / "problems" / "rosenbrock.py"
+    kernel = copy / "problems" / "classics" / "rosenbrock.py"
     source = kernel.read_text()
     edited = source.replace("return f\n", "return f + 1000.0\n")
     assert edited != source
@@ -180,8 +180,8 @@ def test_users_functions_leave_no_file_in_the_cache(tmp_path):
 
 OWN_PROBLEM = """
 import gradopt
-from gradopt._core.config import config
-from gradopt._core.protocol import value_and_grad
+from gradopt.extend import config
+from gradopt.extend import value_and_grad
 
 @config
 class Line(gradopt.problems.Problem):

@@ -9,8 +9,7 @@ from numba.core.errors import NumbaError
 import gradopt
 from gradopt import LBFGS, SGD, PiecewiseConstant, Status, Warmup, check_gradient, descend, optimize, problems
 from gradopt._compiler import COMPILING
-from gradopt._core.config import config
-from gradopt._core.protocol import rate, update, value_and_grad
+from gradopt.extend import config, rate, update, value_and_grad
 from gradopt.methods import FirstOrderMethod
 from gradopt.schedules import Schedule
 
@@ -105,7 +104,7 @@ def test_a_problem_without_a_kernel_is_named():
         with pytest.raises(TypeError, match="Unfinished has no kernel: register one with @value_and_grad.on"):
             use(Unfinished())
     for what in (Unfinished(), "Unfinished"):
-        with pytest.raises(TypeError, match="no class that could have a kernel"):
+        with pytest.raises(TypeError, match="not a class that can have a kernel"):
             value_and_grad.on(what)(no_return)
 
 

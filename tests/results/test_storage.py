@@ -29,8 +29,8 @@ from gradopt import (
 )
 from gradopt._compiler import COMPILING
 from gradopt._core.config import Config, config
-from gradopt._core.protocol import rate, update
 from gradopt._results import storage
+from gradopt.extend import rate, update
 from gradopt.methods import FirstOrderMethod, Method
 from gradopt.schedules import Schedule
 

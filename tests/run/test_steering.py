@@ -5,7 +5,7 @@ import pytest
 
 from gradopt import SGD, Network, RetryFromBest, Status, optimize, problems
 from gradopt._core import protocol
-from gradopt._core.config import config
+from gradopt.extend import config
 from gradopt.schedules import Schedule
 
 RNG = np.random.default_rng(4)

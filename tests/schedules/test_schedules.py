@@ -23,7 +23,7 @@ from gradopt import (
     per_epoch,
     problems,
 )
-from gradopt._core.protocol import current_rate, observe
+from gradopt.extend import current_rate, observe
 
 import naive
 from marks import compiled_only
