@@ -1,4 +1,9 @@
-"""The supervision between two chunks of a run: limits, recovery, the progress bar, callbacks."""
+"""The supervision between two chunks of a run: limits, recovery, the progress bar, callbacks.
+
+Ctrl-C comes through here: a chunk is compiled code, which no signal interrupts, and takes about 25 ms
+(`chunk_sizes.py`); Python raises KeyboardInterrupt when it returns. Only while a kernel may be compiled is it held back
+(`Run` in `base.py`, `interrupts_held_back` of the compiler).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +27,7 @@ class Supervision(NamedTuple):
     bar : NoBar
     recover : RetryFromBest or None
     deadline : float
-        The time to stop, in seconds of time.perf_counter.
+        When `max_time` is over, in the seconds of time.perf_counter.
     """
 
     callbacks: Callbacks
