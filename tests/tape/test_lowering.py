@@ -287,6 +287,15 @@ class TestStages:
         DryMachine(assembly, 4).run()
         assert sum(stage[3] for stage in assembly.stages if stage[0] == p.CLEAR) == cleared + 1  # and the sum
 
+    def test_two_parts_for_one_element_are_added(self):
+        def f(graph, x):
+            return part(x, 0) * part(x, 1) + graph.reshaped(graph("exp", part(x, slice(0, 1))), ())
+
+        assembly = lowered(f, 2)
+        assert (p.CLEAR, 0, p.GRAD, 2, p.COMBINE_ADD) in assembly.stages
+        assert instructions(assembly)[op.ADD_TO] == 3
+        assert instructions(assembly)[op.PUT] == 0
+
     @pytest.mark.parametrize("how", HOW)
     def test_accumulators_begin_with_the_neutral_element(self, how):
         assembly = lowered(lambda g, x: g.accumulated([(Geometry(0, (0,)), x)], (), how), 5)
@@ -379,6 +388,7 @@ class TestPieces:
             registers.append(len(assembly.layout._registers))
         assert registers[0] == registers[1]
 
+    @pytest.mark.slow
     @given(
         st.lists(st.tuples(st.sampled_from(sorted(STEPS)), *[st.integers(0, 100)] * 2), min_size=1, max_size=15),
         st.integers(4, 40),
