@@ -187,6 +187,13 @@ class TestValues:
         others = [1, 1.0, True, None, "a", "1.0", 1j, np.float64(1.0), 2.0]
         assert sum(identity(other) == key for other in others) == 1
 
+    def test_a_number_of_a_class_of_its_own_is_another_one(self):
+        class Rate(float):
+            pass
+
+        assert repr(Rate(2.0)) == repr(2.0)
+        assert identity(Rate(2.0)) == identity(Rate(2.0)) != identity(2.0)
+
     @pytest.mark.parametrize("make", [list, dict, object, lambda: np.zeros(2), lambda: (1, [])])
     def test_all_else_counts_by_identity(self, make):
         one, other = make(), make()

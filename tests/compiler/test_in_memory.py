@@ -140,7 +140,8 @@ def variants():
     frozen = np.zeros(3)
     frozen.flags.writeable = False
     unaligned = np.zeros(17, np.uint8)[1:].view(np.float64)
-    arrays = [*ARRAYS.values(), frozen, unaligned, np.zeros((3, 3)), np.zeros((3, 3), order="F"), np.zeros((1, 3))]
+    matrices = [np.zeros((3, 3)), np.zeros((3, 3), order="F"), np.zeros((6, 6))[::2, ::2]]
+    arrays = [*ARRAYS.values(), *matrices, frozen, unaligned]
     values = [1.0, 1, True, None, 1j, np.float64(1.0), np.float32(1.0), np.int8(1), (), (1.0,), (1.0, 1.0), ((1.0,),)]
     values += [(1.0, 1), (1.0, None), (None,), [1.0], "a"]
     return [*values, *arrays, *[(array, 1.0) for array in arrays], *[(array, (array, 2)) for array in arrays]]
