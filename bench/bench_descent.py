@@ -9,13 +9,13 @@ from numba import njit
 from gradopt import SGD, Constant, InverseTimeDecay, OptimizeResult, optimize, problems
 from gradopt._compiler import summation
 from gradopt._loops.clipping import NoClipping
-from gradopt._loops.first_order import RUNNING, Progress, StopTests
-from gradopt._run.descent import Descent
+from gradopt._loops.types import RUNNING, Progress, StopTests
+from gradopt._run.descent import Descent, Limits
 
 STEPS = 100_000
 RATE, A, B = 1e-3, 1.0, 100.0
 START = np.array([-1.2, 1.0])
-NO_TESTS = StopTests(0.0, -1.0, -1.0, -np.inf)
+NO_LIMITS = Limits(StopTests(0.0, -1.0, -1.0, -np.inf), 2**60, NoClipping(), None)
 
 
 def hand_fused(x, rate, b, steps, funs, rates, norms, best):
@@ -42,17 +42,17 @@ def hand_fused(x, rate, b, steps, funs, rates, norms, best):
 
 def our_loop(problem, method, x0, steps):
     """The compiled loop alone, on arrays that are allocated already."""
-    descent = Descent(problem, method, x0.copy(), NO_TESTS, NoClipping(), False, "scalars", None)
-    descent.start(at_most=0)
-    rows = descent._recorder.next_rows(steps)
-    for column in rows:
+    descent = Descent(problem, method, x0.copy(), NO_LIMITS, False, "scalars", None)
+    descent.start(unobserved=False)
+    descent._rows = descent._recorder.next_rows(steps)
+    for column in descent._rows:
         column.fill(0.0)
     begin = Progress(0, 0, 1, descent.fun, descent.fun, descent.rate)
 
     def run():
         descent._arrays.x[:] = x0
         descent._progress = begin
-        assert descent._call_loop(rows, steps) == RUNNING
+        assert descent._call_loop(steps) == RUNNING
         return descent._arrays.x
 
     return run

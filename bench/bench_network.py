@@ -10,9 +10,9 @@ from numba import njit
 from gradopt import SGD, Network, optimize, problems
 from gradopt._compiler import flushed_subnormals
 from gradopt._core.protocol import value_and_grad
-from gradopt._loops.batches import RUNNING
 from gradopt._loops.clipping import NoClipping
-from gradopt._run.training import Training
+from gradopt._loops.types import RUNNING
+from gradopt._run.training import Training, TrainingLimits
 from gradopt._run.training_plan import Plan, Watch
 
 RATE, MOMENTUM = 0.05, 0.9
@@ -42,7 +42,7 @@ def our_epochs(sizes, activation, X, y, batch_size, epochs=1):
         start.copy(),
         Plan(batch_size, True, np.random.default_rng(0)),
         Watch(None, "loss", None, True),
-        NoClipping(),
+        TrainingLimits(2**60, 2**60, -np.inf, NoClipping()),
         False,
         None,
         None,
@@ -51,11 +51,9 @@ def our_epochs(sizes, activation, X, y, batch_size, epochs=1):
     def run():
         training._arrays.x[:] = start
         training._arrays.slots[0][:] = 0.0
-        goal = training.epochs + epochs
-        while training.epochs < goal:
-            assert training.advance(2**60) == RUNNING
-            if training.epoch_is_over:
-                training.close_epoch()
+        goal = training.rounds + epochs
+        while training.rounds < goal:
+            assert training.advance(None) == RUNNING
         return training.fun
 
     return run

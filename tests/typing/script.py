@@ -10,7 +10,8 @@ from gradopt import LBFGS, SGD, Adam, InverseTimeDecay, Network, OptimizeResult,
 
 
 def misfit(x: NDArray[np.float64], t: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    return float(np.mean((x[0] * np.exp(-x[1] * t) - y) ** 2))
+    squares: NDArray[np.float64] = (x[0] * np.exp(-x[1] * t) - y) ** 2
+    return np.sum(squares)
 
 
 def report(intermediate_result: OptimizeResult) -> None:
