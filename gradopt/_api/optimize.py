@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numba.core.errors import NumbaError
 from numpy.typing import ArrayLike
 from scipy.optimize import Bounds
 
 from gradopt._api.request import checked_request, deterministic_run, forbid, forbid_training_settings, training_run
-from gradopt._compiler.compile_timer import CompileTimer
+from gradopt._compiler.compile_time import compile_seconds
 from gradopt._core.status import Status
 from gradopt._results.result import OptimizeResult
 from gradopt._results.state import State
 from gradopt._run.base import Run
 from gradopt._run.callbacks import Callback
-from gradopt._run.dry_run import remedy_for_kernels
+from gradopt._run.dry_run import add_remedy
 from gradopt._run.messages import message
 from gradopt._run.progress_bar import bar_of
 from gradopt._run.recovery import RetryFromBest
@@ -179,7 +180,7 @@ def optimize(
     >>> print(result.x.round(4), result.message)
     [ 2. -1.] the gradient is within gtol of zero; gradient by reverse mode over its trace
     """
-    started = time.perf_counter()
+    started, compiled_before = time.perf_counter(), compile_seconds()
     request = checked_request(
         problem,
         x0,
@@ -198,7 +199,7 @@ def optimize(
         progress=progress,
         record=record,
     )
-    with CompileTimer() as timer, remedy_for_kernels(problem, request.method):
+    try:
         run: Run
         if request.trains:
             forbid("a training run", gtol=gtol, ftol=ftol, xtol=xtol, bounds=bounds)
@@ -209,15 +210,18 @@ def optimize(
         with bar_of(request.progress, *run.total) as bar:
             deadline = started + request.max_time
             status = supervise(run, Supervision(request.callbacks, bar, request.recover, deadline))
-        return finished(run, status, request.max_time, timer)
+    except NumbaError as error:
+        add_remedy(error, problem, request.method)
+        raise
+    return finished(run, status, request.max_time, compile_seconds() - compiled_before)
 
 
-def finished(run: Run, status: Status, max_time: float, timer: CompileTimer) -> OptimizeResult:
+def finished(run: Run, status: Status, max_time: float, compile_time: float) -> OptimizeResult:
     """The result of a run that has ended."""
     result = run.result()
     result.status, result.success = status, status.success
     result.message = message(status, run, max_time)
-    result.compile_time = timer.seconds
+    result.compile_time = compile_time
     if isinstance(run.problem, Traced):
         result.problem = run.problem
     return result

@@ -159,16 +159,18 @@ def forbid_training_settings(shuffle: bool, monitor: str, restore_best: bool, **
     """Raise a ValueError for the first training-only setting that is not at its default."""
     validate.flag("shuffle", shuffle), validate.flag("restore_best", restore_best)
     validate.choice("monitor", monitor, MONITORS)
-    settings |= {"monitor": None if monitor == "loss" else monitor}
-    settings |= {"shuffle": None if shuffle else shuffle, "restore_best": None if restore_best else restore_best}
+    if not (shuffle and restore_best and monitor == "loss"):
+        flags = {"monitor": monitor != "loss", "shuffle": not shuffle, "restore_best": not restore_best}
+        settings |= {name: True for name, changed in flags.items() if changed}
     forbid("a run without batch_size or epochs", **settings)
 
 
 def _forbid_rng(request: Request, rng: Any) -> None:
     """Raise a ValueError if an rng is given but nothing would be drawn from it."""
+    if rng is None:
+        return
     problem = request.problem
-    draws = isinstance(problem, Problem) and problem.x0 is None and request.x0 is None and request.state is None
-    if rng is not None and not draws:
+    if not (isinstance(problem, Problem) and problem.x0 is None and request.x0 is None and request.state is None):
         raise ValueError("rng has no meaning for a run in which nothing is drawn")
 
 

@@ -93,7 +93,7 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
         raise ValueError(f"{wanted}, got {shown(value)} of shape {given.shape}{hint}")
     if given.size == 0:
         raise ValueError(f"{wanted} with at least one element, got shape {given.shape}")
-    if type(value) is not np.ndarray and np.ma.is_masked(value):
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{wanted}, got one with masked elements")
     if dtype is None:
         dtype = np.float32 if given.dtype == np.float32 else np.float64

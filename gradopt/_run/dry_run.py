@@ -56,29 +56,20 @@ def dry_run_method(method: Method, x: NDArray[Any]) -> None:
         kernel = _kernel(config, generic, x)
         if kernel is not None:
             name = f"{generic.__name__} of {type(config).__name__}"
-            result = kernel(config.lower(), *arguments)
+            result = kernel(config.lower(), *arguments())
             if generic.__annotations__["return"] == "float":
                 _require_number(name, result)
             elif result is not None:
                 raise TypeError(f"{name} must write x in place and return nothing, got {validate.shown(result)}")
 
 
-class remedy_for_kernels:
-    """A context manager that adds advice to Numba's errors about users' kernels."""
-
-    def __init__(self, problem: Any, method: Method) -> None:
-        self._configs = problem, method
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, NumbaError):
-            kinds = [type(config) for config in self._configs if isinstance(config, Config)]
-            own = [kind.__name__ for kind in kinds if not is_ours(kind)]
-            if own:
-                what = " or ".join(own)
-                error.add_note(f"A kernel of {what} could not be compiled. NUMBA_DISABLE_JIT=1 runs it in Python.")
+def add_remedy(error: NumbaError, problem: Any, method: Method) -> None:
+    """Add advice to an error of Numba's if it may be about users' kernels."""
+    kinds = [type(config) for config in (problem, method) if isinstance(config, Config)]
+    own = [kind.__name__ for kind in kinds if not is_ours(kind)]
+    if own:
+        what = " or ".join(own)
+        error.add_note(f"A kernel of {what} could not be compiled. NUMBA_DISABLE_JIT=1 runs it in Python.")
 
 
 def _kernel(config: Any, generic: Any, x: NDArray[Any]) -> Any:

@@ -29,8 +29,8 @@ class Recorder:
     def __init__(self, record: str | None, n: int, dtype: Any, first_nit: int) -> None:
         self._keeps_scalars = record is not None
         self._keeps_x = record == "x"
-        self._scalars = np.empty((3, 0))
-        self._x = np.empty((0, n), dtype)
+        self._scalars = np.empty((3, _FIRST_CAPACITY if self._keeps_scalars else 0))
+        self._x = np.empty((_FIRST_CAPACITY if self._keeps_x else 0, n), dtype)
         self._first_nit = first_nit
         self._rows = 0
         self._retries: list[int] = []
@@ -42,7 +42,7 @@ class Recorder:
         needed = self._rows + count
         capacity = self._scalars.shape[1]
         if needed > capacity:
-            capacity = max(needed, 2 * capacity, _FIRST_CAPACITY)
+            capacity = max(needed, 2 * capacity)
             self._scalars, scalars = np.empty((3, capacity)), self._scalars
             if self._rows:
                 self._scalars[:, : self._rows] = scalars[:, : self._rows]

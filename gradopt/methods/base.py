@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,24 @@ class MethodState:
 
     nit: int
     slots: tuple[NDArray[Any], ...]
+
+
+class DryRunCall(NamedTuple):
+    """A call of a kernel in Python, before it is compiled.
+
+    Attributes
+    ----------
+    config : Config
+        Its lowered form is the first argument.
+    generic : generic function
+        The kernel registered for the configuration is called.
+    arguments : callable
+        Returns a tuple of the other arguments.
+    """
+
+    config: Config
+    generic: Any
+    arguments: Callable[[], tuple[Any, ...]]
 
 
 class Method(Config):
@@ -78,8 +96,8 @@ class Method(Config):
         for generic in self.loop.requires:
             self.require(generic)
 
-    def dry_run_calls(self, x: NDArray[Any]) -> Iterator[tuple[Config, Any, tuple[Any, ...]]]:
-        """Calls that test the kernels of a user's method: (configuration, generic, arguments)."""
+    def dry_run_calls(self, x: NDArray[Any]) -> Iterator[DryRunCall]:
+        """Calls that test the kernels of a user's method, once per class."""
         return iter(())
 
     def for_descend(self) -> Any:
@@ -109,10 +127,10 @@ class FirstOrderMethod(Method):
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         return tuple(aligned_zeros(x.size, x.dtype) for _ in self.slots)
 
-    def dry_run_calls(self, x: NDArray[Any]) -> Iterator[tuple[Config, Any, tuple[Any, ...]]]:
+    def dry_run_calls(self, x: NDArray[Any]) -> Iterator[DryRunCall]:
         if isinstance(self.learning_rate, Schedule) and self.learning_rate.pure:
-            yield self.learning_rate, rate, (0,)
-        yield self, update, (self.new_slots(x), x.copy(), np.ones_like(x), 0.001, 0)
+            yield DryRunCall(self.learning_rate, rate, lambda: (0,))
+        yield DryRunCall(self, update, lambda: (self.new_slots(x), x.copy(), np.ones_like(x), 0.001, 0))
 
     def for_descend(self) -> Any:
         if not getattr(self.learning_rate, "pure", True):
