@@ -8,7 +8,7 @@ import pytest
 from numba import njit
 
 from gradopt import SGD, Network, optimize, problems
-from gradopt._compiler import flushed_subnormals
+from gradopt._compiler import flushing
 from gradopt._core.protocol import value_and_grad
 from gradopt._loops.clipping import NoClipping
 from gradopt._loops.types import RUNNING
@@ -319,8 +319,7 @@ def one_gradient(repeats):
         return value
 
     def run():
-        with flushed_subnormals():
-            return repeated(twin, grad, work, x)
+        return flushing(repeated, (twin, grad, work, x))
 
     return run, X, y
 

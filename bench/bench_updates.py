@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from gradopt import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
-from gradopt._compiler import flushed_subnormals
+from gradopt._compiler import flushing
 from gradopt._core.aligned import aligned_copy
 from gradopt._core.protocol import update
 
@@ -46,8 +46,7 @@ def our_update(method):
         slot[:] = 0.01
 
     def run():
-        with flushed_subnormals():
-            update(twin, state.slots, x, grad, 1e-6, 1000)
+        flushing(update, (twin, state.slots, x, grad, 1e-6, 1000))
 
     return run
 

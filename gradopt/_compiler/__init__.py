@@ -26,7 +26,7 @@ from gradopt._compiler.kernel import (
     noinline,
     summation,
 )
-from gradopt._compiler.subnormals import flushed_subnormals, flushing
+from gradopt._compiler.subnormals import flushing
 from gradopt._compiler.tile import TILE_ROWS, VECTOR_BYTES, tile
 
 __all__ = [
@@ -45,7 +45,6 @@ __all__ = [
     "copied",
     "copy_back",
     "elementwise",
-    "flushed_subnormals",
     "flushing",
     "generic",
     "in_place",

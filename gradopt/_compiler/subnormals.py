@@ -22,17 +22,13 @@ _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO = 0x8040  # bits 15 and 6 of MXCSR
 _SUPPORTED = platform.machine().lower() in ("x86_64", "amd64")
 
 
-def _begin(builder: Any) -> Any:
-    """Set the two bits; returns the previous mode, for `_end`."""
+def _load_mode(builder: Any) -> Any:
     if not _SUPPORTED:
         return ir.Constant(ir.IntType(32), 0)
-    mode = _through_memory(builder, "llvm.x86.sse.stmxcsr", ir.Constant(ir.IntType(32), 0))
-    flushing = builder.or_(mode, ir.Constant(ir.IntType(32), _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO))
-    _through_memory(builder, "llvm.x86.sse.ldmxcsr", flushing)
-    return mode
+    return _through_memory(builder, "llvm.x86.sse.stmxcsr", ir.Constant(ir.IntType(32), 0))
 
 
-def _end(builder: Any, mode: Any) -> None:
+def _store_mode(builder: Any, mode: Any) -> None:
     if _SUPPORTED:
         _through_memory(builder, "llvm.x86.sse.ldmxcsr", mode)
 
@@ -47,9 +43,9 @@ def _through_memory(builder: Any, name: str, value: Any) -> Any:
 
 
 @intrinsic
-def _flush(typing_context: Any) -> Any:
+def _mode(typing_context: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _begin(builder)
+        return _load_mode(builder)
 
     return types.uint32(), codegen
 
@@ -57,42 +53,39 @@ def _flush(typing_context: Any) -> Any:
 @intrinsic
 def _set_mode(typing_context: Any, mode: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _end(builder, arguments[0])
+        _store_mode(builder, arguments[0])
         return context.get_dummy_value()
 
     return types.void(types.uint32), codegen
 
 
 @kernel
-def _start_flushing():
-    """Begin to treat subnormal numbers as 0 in this thread; returns the previous mode, for `_restore`."""
-    return _flush()
+def _current_mode():
+    """The floating-point mode of this thread."""
+    return _mode()
 
 
 @kernel
 def _restore(mode):
-    """Restore a mode."""
+    """Set the floating-point mode of this thread."""
     _set_mode(types.uint32(mode))
 
 
-class flushed_subnormals:
-    """Within the block, this thread treats subnormal numbers as 0; on x86-64 only, no effect elsewhere.
-
-    The caller's mode is restored at the end of the block, also after an exception.
-    """
-
-    def __enter__(self) -> None:
-        self._mode = _start_flushing() if COMPILING else None
-
-    def __exit__(self, *exception: object) -> None:
-        if COMPILING:
-            _restore(self._mode)
-
-
 def flushing(function: Any, arguments: tuple[Any, ...]) -> Any:
-    """Call a kernel as function(*arguments) within such a block; for compiled code."""
-    with flushed_subnormals():
+    """Call a function as function(*arguments), while this thread treats subnormal numbers as 0; also in compiled code.
+
+    On x86-64 only, no effect elsewhere. The caller's mode is restored after an exception too, Ctrl-C included: Python
+    raises KeyboardInterrupt after a call or at the beginning of a function of Python's own, and none of these is
+    between the block and the call that restores the mode. A context manager could not promise that.
+    """
+    if not COMPILING:
         return function(*arguments)
+    mode = _current_mode()
+    try:
+        _restore(mode | _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO)
+        return function(*arguments)
+    finally:
+        _restore(mode)
 
 
 @type_callable(flushing)
@@ -107,10 +100,11 @@ def _lower_flushing(context: Any, builder: Any, signature: Any, values: Any) -> 
     compiled = signature.args[0].dispatcher.inside().overloads[kinds]
     context.active_code_library.add_linking_library(compiled.library)
     function = context.declare_function(builder.module, compiled.fndesc)
-    mode = _begin(builder)
+    mode = _load_mode(builder)
+    _store_mode(builder, builder.or_(mode, ir.Constant(ir.IntType(32), _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO)))
     arguments = cgutils.unpack_tuple(builder, values[1])
     status, result = context.call_conv.call_function(builder, function, result_type, kinds, arguments)
-    _end(builder, mode)
+    _store_mode(builder, mode)
     with cgutils.if_unlikely(builder, status.is_error):
         context.call_conv.return_status_propagate(builder, status)
     return result

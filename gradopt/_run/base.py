@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._compiler import COMPILING, flushed_subnormals, interrupts_held_back
+from gradopt._compiler import COMPILING, flushing, interrupts_held_back
 from gradopt._loops.types import RUNNING, Steering
 from gradopt._results.result import OptimizeResult
 from gradopt._run.chunk_sizes import ChunkSizes
@@ -133,6 +133,11 @@ class Run:
         """Go back to the best point, with rates multiplied by a factor."""
         raise NotImplementedError
 
+    def _call(self, loop: Any, arguments: tuple[Any, ...]) -> Any:
+        """Call a loop as loop(*arguments)."""
+        with self._patience():
+            return self._arithmetic(loop, arguments)
+
     # Going back.
 
     def _facts(self) -> Any:
@@ -174,10 +179,18 @@ class Run:
         self.retries += 1
 
 
-def _arithmetic(interpreted: bool) -> Callable[[], AbstractContextManager[Any]]:
-    """The floating-point mode of a loop."""
-    if not COMPILING:  # machine code does not warn either
-        return lambda: np.errstate(all="ignore")
-    if interpreted:  # a user's Python code runs in the usual mode
-        return nullcontext
-    return flushed_subnormals
+def _arithmetic(interpreted: bool) -> Callable[[Any, tuple[Any, ...]], Any]:
+    """How a loop is called: in which floating-point mode."""
+    if not COMPILING:
+        return _in_silence
+    return _as_it_is if interpreted else flushing  # a user's Python code runs in the usual mode
+
+
+def _as_it_is(function: Any, arguments: tuple[Any, ...]) -> Any:
+    return function(*arguments)
+
+
+def _in_silence(function: Any, arguments: tuple[Any, ...]) -> Any:
+    """Call a loop in Python, as silent as machine code is."""
+    with np.errstate(all="ignore"):
+        return function(*arguments)

@@ -164,10 +164,8 @@ class Descent(Run):
         return status
 
     def _call_loop(self, iterates: int) -> int:
-        with self._arithmetic(), self._patience():
-            status, *progress = self._loop(
-                *self._lowered, self._steering, self._arrays, self._progress, self._tests, self._rows, iterates
-            )
+        what = self._steering, self._arrays, self._progress, self._tests, self._rows, iterates
+        status, *progress = self._call(self._loop, (*self._lowered, *what))
         self._progress = Progress(*progress)
         return int(status)
 

@@ -175,11 +175,8 @@ class Training(Run):
 
     def _call_loop(self, updates: int) -> int:
         self._known_loss = None
-        by_epoch = self.method.by_epoch
-        with self._arithmetic(), self._patience():
-            status, *position = self.method.loop.batches(
-                *self._lowered, self._steering, self._arrays, self._position, self._batch_size, by_epoch, updates
-            )
+        what = self._steering, self._arrays, self._position, self._batch_size, self.method.by_epoch, updates
+        status, *position = self._call(self.method.loop.batches, (*self._lowered, *what))
         self._patience = nullcontext
         self._position = Position(*position)
         return int(status)

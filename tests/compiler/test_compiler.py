@@ -18,7 +18,7 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 
 import gradopt
-from gradopt._compiler import borrowed, copy_back, flushed_subnormals, interrupts_held_back, kernel, on_stack
+from gradopt._compiler import borrowed, copy_back, flushing, interrupts_held_back, kernel, on_stack, subnormals
 from gradopt._compiler.disk_cache import CacheFiles, StampedCache
 
 from marks import compiled_only
@@ -249,16 +249,39 @@ class TestSubnormals:
     def tiny(x):
         return x * 0.5
 
-    def test_are_flushed_within_the_block_only(self):
+    def test_are_flushed_within_the_call_only(self):
         smallest = np.float64(2.3e-308)
         assert self.tiny(smallest) > 0.0
-        with flushed_subnormals():
-            assert self.tiny(smallest) == 0.0
+        assert flushing(self.tiny, (smallest,)) == 0.0
         assert self.tiny(smallest) > 0.0
 
-    def test_the_mode_comes_back_after_an_exception(self):
-        with pytest.raises(KeyError), flushed_subnormals():
-            raise KeyError
+    @pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+    def test_the_mode_comes_back_after_an_exception(self, error):
+        def fails():
+            raise error
+
+        with pytest.raises(error):
+            flushing(fails, ())
+        assert self.tiny(np.float64(2.3e-308)) > 0.0
+
+    @pytest.mark.parametrize("call", [0, 1])
+    def test_the_mode_comes_back_if_ctrl_c_comes_when_a_kernel_was_compiled(self, monkeypatch, call):
+        """The handler of Ctrl-C runs when the compiler is done, before the new kernel is called."""
+        calls = []
+
+        def late(kernel):
+            def kernel_after_compilation(*arguments):
+                calls.append(arguments)
+                if len(calls) == call + 1:
+                    raise KeyboardInterrupt
+                return kernel(*arguments)
+
+            return kernel_after_compilation
+
+        for name in ("_current_mode", "_restore"):
+            monkeypatch.setattr(subnormals, name, late(getattr(subnormals, name)))
+        with pytest.raises(KeyboardInterrupt):
+            flushing(abs, (1.0,))
         assert self.tiny(np.float64(2.3e-308)) > 0.0
 
     def test_runs_flush_them_and_restore_the_mode(self):
