@@ -154,7 +154,7 @@ def optimize(
     Notes
     -----
     If several tests hold, the status is the first of NON_FINITE, TARGET, GTOL, FTOL, XTOL, EARLY_STOPPED, CALLBACK,
-    COMPLETED, MAX_ITER, MAX_TIME. Within bounds, gtol applies to x - clip(x - gradient, low, high). If the objective or
+    COMPLETED, MAX_ITER, MAX_TIME. Within bounds, gtol applies to the elements of the gradient that no bound holds. If the objective or
     the gradient becomes NaN or infinite, x is the last iterate where both were finite.
 
     A callable is called once in Python, to see what it returns, and twice more to trace it. A function that is not

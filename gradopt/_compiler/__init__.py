@@ -24,6 +24,7 @@ from gradopt._compiler.kernel import (
     elementwise,
     kernel,
     noinline,
+    portable,
     summation,
 )
 from gradopt._compiler.subnormals import flushing
@@ -53,6 +54,7 @@ __all__ = [
     "matrix",
     "noinline",
     "on_stack",
+    "portable",
     "reinterpreted",
     "repeated",
     "silent",

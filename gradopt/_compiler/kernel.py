@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 from numba import njit, types
-from numba.extending import lower_builtin, type_callable
+from numba.extending import lower_builtin, register_jitable, type_callable
 
 from gradopt._compiler.disk_cache import StampedCache
 from gradopt._compiler.interrupts import interrupts_held_back
@@ -113,6 +113,15 @@ def kernel(
     if function is None:
         return lambda function: kernel(function, inline=inline, late_bound=late_bound, like=like)
     return _compiled(function, STRICT, inline, late_bound, like)
+
+
+def portable(function: Callable[..., Any]) -> Any:
+    """Make a function callable from kernels, where it is compiled, and from loops in Python, where it is Python.
+
+    A kernel that a loop in Python calls is compiled, and so can't call the objective of an interpreted problem.
+    """
+    options = {name: STRICT[name] for name in ("error_model", "fastmath", "forceinline")}
+    return register_jitable(**options)(function) if COMPILING else function
 
 
 def summation(function: Callable[..., Any] | None = None, *, late_bound: bool = False) -> Any:

@@ -7,13 +7,14 @@ methods for optimization problems with simple constraints, SIAM J. Control Optim
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._compiler import kernel, noinline, summation
-from gradopt._numerics.vectors import inner, within
+from gradopt._numerics.vectors import epsilon, inner, within
 
 # A parameter that would reach its bound within this step is fixed there.
 _AT_ONCE = 1e-3
@@ -45,21 +46,20 @@ def mark_free(box, x, grad):
     """Mark in box.free the parameters that may move: all but those at a bound beyond which the objective falls."""
     if box is not None:
         for j in range(x.size):
-            held = (x[j] <= box.low[j] and grad[j] > 0.0) or (x[j] >= box.high[j] and grad[j] < 0.0)
-            box.free[j] = 0.0 if held or box.low[j] == box.high[j] else 1.0
+            box.free[j] = 0.0 if _is_held(box, j, x[j], grad[j]) else 1.0
 
 
 @kernel(late_bound=True)
-def hold_near_bounds(direction, box, x):
+def hold_near_bounds(direction, box, x, grad):
     """Fix the free parameters that would hit a bound after a tiny step.
 
     Otherwise the search would meet a bend, and perhaps go uphill after it, before making any progress. Returns whether
     there are any; the caller should then choose a new direction for the others. If there are none, the parameters that
-    are not free get the distance to their nearer bound as direction.
+    are not free get the distance to their nearer bound as direction, if that is downhill, else 0.
 
     direction : float array (n,), C order, written
     box : Box, free written
-    x : float array (n,), C order, read
+    x, grad : float arrays (n,), C order, read
     """
     found = False
     for j in range(x.size):
@@ -70,8 +70,23 @@ def hold_near_bounds(direction, box, x):
         for j in range(x.size):
             if box.free[j] == 0.0:
                 below, above = box.low[j] - x[j], box.high[j] - x[j]
-                direction[j] = above if above < -below else below
+                nearest = above if above < -below else below
+                direction[j] = nearest if nearest * grad[j] < 0.0 else 0.0
     return found
+
+
+@kernel(late_bound=True)
+def longest_move(box, x, grad):
+    """The distance from x to the corner of the box downhill; infinite without a bound there.
+
+    box : Box, free read
+    x, grad : float arrays (n,), C order, read
+    """
+    total = 0.0
+    for j in range(x.size):
+        if box.free[j] != 0.0 and grad[j] != 0.0:
+            total += np.float64((box.low[j] if grad[j] > 0.0 else box.high[j]) - x[j]) ** 2
+    return math.sqrt(total)
 
 
 @kernel(inline=True)
@@ -91,14 +106,60 @@ def predicted_change(box, grad, x, new_x, step, slope):
 
 
 @kernel(inline=True)
+def predicted_decrease(grad, x, new_x):
+    """What a quadratic objective with its minimum at new_x loses from x to new_x: half of what a linear one would."""
+    return -0.5 * _change(grad, x, new_x)
+
+
+@kernel(inline=True)
 def stationary(static_length, box, x, grad, grad_norm, gtol):
-    """Whether the largest absolute element of the gradient, or with a box of x - clip(x - grad), is at most gtol."""
+    """Whether the absolute elements of the gradient, but for the parameters that a bound holds, are at most gtol."""
     if box is None:
         return within(static_length, grad, grad_norm, gtol)
     for j in range(x.size):  # noqa: SIM110
-        if abs(x[j] - min(max(x[j] - grad[j], box.low[j]), box.high[j])) > gtol:
+        if not abs(grad[j]) <= gtol and not _is_held(box, j, x[j], grad[j]):
             return False
     return True
+
+
+@kernel(inline=True)
+def _is_held(box, j, x, slope):
+    """Whether parameter j is at a bound beyond which the objective falls, or can't move at all."""
+    low, high = box.low[j], box.high[j]
+    return low == high or (x <= low and slope > 0.0) or (x >= high and slope < 0.0)
+
+
+@kernel(inline=True)
+def tame_held_slopes(box, x, grad):
+    """Write a large number to grad in place of an infinite slope at a bound that holds.
+
+    Such a slope is no obstacle, and the number, unlike infinity, becomes 0 when the held parameters are left out.
+    """
+    if box is not None:
+        largest = largest_slope(grad)
+        for j in range(x.size):
+            if abs(grad[j]) == np.inf and _is_held(box, j, x[j], grad[j]):
+                grad[j] = largest if grad[j] > 0.0 else -largest
+
+
+def true_slopes(box: Box | None, grad: NDArray[Any]) -> NDArray[Any]:
+    """A copy of a gradient, with infinity in place of the large numbers of `tame_held_slopes`."""
+    grad = grad.copy()
+    if box is not None:
+        largest = largest_slope(grad)
+        grad[grad >= largest], grad[grad <= -largest] = np.inf, -np.inf
+    return grad
+
+
+def active_bounds(box: Box, x: NDArray[Any]) -> NDArray[np.int64]:
+    """For each parameter: -1 at its lower bound, 1 at its upper one, else 0."""
+    return np.where(x <= box.low, -1, np.where(x >= box.high, 1, 0))
+
+
+@kernel(inline=True)
+def largest_slope(grad):
+    """The number that stands for an infinite slope: its square is finite, even summed over the parameters."""
+    return grad.dtype.type(1e15 if epsilon(grad) > 1e-10 else 1e140)
 
 
 @kernel(inline=True)

@@ -55,6 +55,10 @@ class OptimizeResult(_Base):
         The state to resume from, with `optimize(..., state=...)`.
     compile_time : float
         The seconds of this call spent on compilation.
+    active_mask : int64 array (n,)
+        Only with bounds: -1 for a parameter at its lower bound, 1 for one at its upper bound, else 0.
+    at_bound : bool array (n,)
+        Only with bounds: whether a parameter is at one.
     problem : Traced
         Only for a traced function: the problem, which `save` keeps with the result.
 
@@ -80,6 +84,8 @@ class OptimizeResult(_Base):
     history: History
     state: State
     compile_time: float
+    active_mask: NDArray[np.int64]
+    at_bound: NDArray[np.bool_]
     problem: Traced
     epoch: int  # this and the two below: only in the result that a callback gets on a training run
     val_fun: float

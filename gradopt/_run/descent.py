@@ -14,7 +14,7 @@ from gradopt._core.config import Config
 from gradopt._core.protocol import value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.types import RUNNING, Progress, RunArrays, Steering, StopTests
-from gradopt._numerics.bounds import Box
+from gradopt._numerics.bounds import Box, active_bounds, true_slopes
 from gradopt._results.result import OptimizeResult
 from gradopt._results.state import State
 from gradopt._run.base import Run
@@ -203,7 +203,8 @@ class Descent(Run):
     def intermediate(self, with_state: bool) -> OptimizeResult:
         arrays, progress = self._arrays, self._progress
         state = {"state": self.state()} if with_state else {}
-        return OptimizeResult(x=arrays.x.copy(), fun=progress.fun, jac=arrays.grad.copy(), nit=progress.nit, **state)
+        jac = true_slopes(self._steering.box, arrays.grad)
+        return OptimizeResult(x=arrays.x.copy(), fun=progress.fun, jac=jac, nit=progress.nit, **state)
 
     def state(self) -> State:
         """The state of the run; not a copy."""
@@ -226,10 +227,11 @@ class Descent(Run):
         nfev, njev = self.problem.calls(progress.nfev + self._evaluations_again)
         if self.updates > 0:
             _bound_kinds.add(self._kinds)
-        return OptimizeResult(
+        box = self._steering.box
+        result = OptimizeResult(
             x=arrays.x.copy(),
             fun=float(progress.fun),
-            jac=arrays.grad,
+            jac=true_slopes(box, arrays.grad),
             best_x=arrays.best_x.copy(),
             best_fun=float(progress.best_fun),
             nit=progress.nit,
@@ -238,3 +240,7 @@ class Descent(Run):
             history=self._recorder.history(self._recovers),
             state=self.state(),
         )
+        if box is not None:
+            result.active_mask = active_bounds(box, arrays.x)
+            result.at_bound = result.active_mask != 0
+        return result

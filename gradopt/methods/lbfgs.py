@@ -25,7 +25,7 @@ from gradopt._core.config import config
 from gradopt._core.protocol import direction, first_step, new_slots, update_memory
 from gradopt._loops.line_search import LINE_SEARCH
 from gradopt._loops.types import Loop
-from gradopt._numerics.bounds import free_add, free_inner, free_negative, hold_near_bounds, mark_free
+from gradopt._numerics.bounds import free_add, free_inner, free_negative, hold_near_bounds, longest_move, mark_free
 from gradopt._numerics.vectors import epsilon, norm
 from gradopt.methods.base import LineSearchMethod
 
@@ -112,9 +112,10 @@ def _(method, slots, box, x, grad, restart):
         _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad)
     else:
         mark_free(box, x, grad)
+        last_length[0] = min(last_length[0], longest_move(box, x, grad))
         for _ in range(_PASSES):
             _two_loops(d, steps, changes, curvatures, pairs, last_length, box, grad)
-            if not hold_near_bounds(d, box, x):
+            if not hold_near_bounds(d, box, x, grad):
                 break
 
 

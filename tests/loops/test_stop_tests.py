@@ -56,14 +56,17 @@ def test_nothing_ends_where_all_is_off():
 
 
 @pytest.mark.parametrize(
-    ("expected_gain", "last_tried", "expected"),
+    ("expected_gain", "walled", "last_tried", "expected"),
     [
-        (1e-10, 1.0, Status.FTOL),
-        (1e-3, 1.0, Status.LINE_SEARCH),
-        (np.inf, 1.0, Status.LINE_SEARCH),
-        (np.inf, np.nan, Status.NON_FINITE),
-        (np.inf, np.inf, Status.NON_FINITE),
+        (1e-10, False, 1.0, Status.FTOL),
+        (1e-10, True, 1.0, Status.LINE_SEARCH),
+        (4e-7, False, 1.0, Status.FTOL),
+        (6e-7, False, 1.0, Status.LINE_SEARCH),
+        (np.inf, False, 1.0, Status.FTOL),
+        (np.inf, True, 1.0, Status.LINE_SEARCH),
+        (np.inf, True, np.nan, Status.NON_FINITE),
+        (np.inf, True, np.inf, Status.NON_FINITE),
     ],
 )
-def test_why_a_line_search_found_no_step(expected_gain, last_tried, expected):
-    assert search_verdict(1e-9, expected_gain, 5.0, last_tried) == expected
+def test_why_a_line_search_found_no_step(expected_gain, walled, last_tried, expected):
+    assert search_verdict(OFF._replace(ftol=1e-9), expected_gain, walled, 5.0, last_tried) == expected
