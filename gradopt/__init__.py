@@ -15,6 +15,7 @@ every, checkpoint callbacks: one for each n-th update, and one that saves the ru
 compiled, descend the loop as a function for your own compiled code
 plot              plots of runs, problems and schedules (needs matplotlib)
 OptimizeResult    the result of `optimize`; its `status` is a Status, its `history` a History
+Interrupted       Ctrl-C during a run, with the result so far
 """
 
 from gradopt import plot, problems
@@ -24,7 +25,7 @@ from gradopt._api.optimize import optimize
 from gradopt._core.status import Status
 from gradopt._network import Dense, Network
 from gradopt._results.history import History
-from gradopt._results.result import OptimizeResult, load
+from gradopt._results.result import Interrupted, OptimizeResult, load
 from gradopt._run.callbacks import checkpoint, every
 from gradopt._run.recovery import RetryFromBest
 from gradopt._tape.record.errors import TraceError
@@ -84,6 +85,7 @@ __all__ = [
     "ExponentialDecay",
     "GradientCheck",
     "History",
+    "Interrupted",
     "InverseTimeDecay",
     "Join",
     "Lion",

@@ -14,7 +14,7 @@ from scipy.optimize import Bounds
 from gradopt._api.request import checked_request, deterministic_run, forbid, forbid_training_settings, training_run
 from gradopt._compiler.compile_time import compile_seconds
 from gradopt._core.status import Status
-from gradopt._results.result import OptimizeResult
+from gradopt._results.result import Interrupted, OptimizeResult
 from gradopt._results.state import State
 from gradopt._run.base import Run
 from gradopt._run.callbacks import Callback
@@ -150,12 +150,14 @@ def optimize(
     ------
     TypeError, ValueError
         An argument is wrong; the message names it and its value.
+    Interrupted
+        Ctrl-C was pressed. It is a KeyboardInterrupt, with the run so far in its `result`.
 
     Notes
     -----
     If several tests hold, the status is the first of NON_FINITE, TARGET, GTOL, FTOL, XTOL, EARLY_STOPPED, CALLBACK,
-    COMPLETED, MAX_ITER, MAX_TIME. Within bounds, gtol applies to the elements of the gradient that no bound holds. If the objective or
-    the gradient becomes NaN or infinite, x is the last iterate where both were finite.
+    COMPLETED, MAX_ITER, MAX_TIME. Within bounds, gtol applies to the elements of the gradient that no bound holds. If
+    the objective or the gradient becomes NaN or infinite, x is the last iterate where both were finite.
 
     A callable is called once in Python, to see what it returns, and twice more to trace it. A function that is not
     traced is compiled by Numba if possible, with bounds checks; the first call with a new one takes some tenths of a
@@ -199,8 +201,8 @@ def optimize(
         progress=progress,
         record=record,
     )
+    run: Run | None = None
     try:
-        run: Run
         if request.trains:
             forbid("a training run", gtol=gtol, ftol=ftol, xtol=xtol, bounds=bounds)
             run = training_run(request, batch_size, epochs, shuffle, rng, validation, patience, monitor, restore_best)
@@ -210,6 +212,12 @@ def optimize(
         with bar_of(request.progress, *run.total) as bar:
             deadline = started + request.max_time
             status = supervise(run, Supervision(request.callbacks, bar, request.recover, deadline))
+    except KeyboardInterrupt as interrupt:
+        if run is None or not run.between_steps:
+            raise
+        result = finished(run, Status.CALLBACK, request.max_time, compile_seconds() - compiled_before)
+        result.message = f"interrupted by Ctrl-C after update {run.nit}"
+        raise Interrupted(result) from interrupt
     except NumbaError as error:
         add_remedy(error, problem, request.method)
         raise

@@ -80,10 +80,14 @@ def checked_request(
     if state is not None and not isinstance(state, State):
         hint = "; pass result.state" if isinstance(state, OptimizeResult) else ""
         raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
+    if state is not None:
+        state.require_consistent()
     if state is not None and x0 is not None:
         raise ValueError("x0 can't be given together with a state, which has its own x")
     trains = trains or (state is not None and state.training is not None)
     method = _chosen_method(method, state, trains)
+    if state is not None:
+        _warn_if_over(method, state)
     callbacks.require_savable(method)
     if not method.loop.clips:
         forbid(type(method).__name__, clip_norm=clip_norm, clip_value=clip_value)
@@ -184,6 +188,23 @@ def _chosen_method(method: Method | str | None, state: State | None, trains: boo
             f"method must be {type(state.method).__name__}, as in the state, with any settings, got {chosen}"
         )
     return chosen
+
+
+def _warn_if_over(method: Method, state: State) -> None:
+    """Warn if a schedule given anew has ended before the run begins: updates are counted on, over all runs."""
+    schedule = getattr(method, "learning_rate", None)
+    same = schedule == getattr(state.method, "learning_rate", None)
+    if same or not callable(schedule) or not getattr(schedule, "pure", True):
+        return
+    done = state.nit if state.training is None or not method.by_epoch else state.training.epoch
+    before, after = (np.unique(np.geomspace(1, count, 200).astype(int)) - 1 for count in (done + 1, done + 2000))
+    rates = np.array([schedule(int(k)) for k in before]), np.array([schedule(int(done + k)) for k in after])
+    if done and (rates[1] == rates[1][0]).all() and not (rates[0] == rates[0][0]).all():
+        unit = "epoch" if method.by_epoch else "update"
+        warn(
+            f"{schedule} is a function of all {unit}s, counted over resumed runs, and has ended before {unit} {done},"
+            f" where this run begins: the rate stays {rates[1][0]:g}. Join([..., schedule], [{done}]) begins it there"
+        )
 
 
 def _clipping(clip_norm: float | None, clip_value: float | None) -> Config:

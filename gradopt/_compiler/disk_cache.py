@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,23 @@ def _source_stamp() -> str:
 _STAMP = _source_stamp()
 
 
+_DIGEST_SIZE = hashlib.sha256().digest_size
+
+_warned: set[str] = set()
+
+
+def _warn_once(text: str) -> None:
+    if not _warned:
+        _warned.add(text)
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+
 class CacheFiles(IndexDataCacheFile):
     """Numba's index of a function's machine code, with a separate file for each key.
 
     Numba itself numbers the files. When two processes fill the cache at once, they may give one number to different
-    overloads, or to different functions of one factory; the index of one process then names the other's file.
+    overloads, or to different functions of one factory; the index of one process then names the other's file. Each
+    file begins with a digest: damaged machine code would end the process.
     """
 
     def save(self, key: Any, data: Any) -> None:
@@ -37,6 +52,17 @@ class CacheFiles(IndexDataCacheFile):
             overloads[key] = self._index_name.removesuffix("nbi") + digest + ".nbc"
             self._save_index(overloads)
         self._save_data(overloads[key], data)
+
+    def _save_data(self, name: str, data: Any) -> None:
+        content = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(content).digest() + content)
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(content[_DIGEST_SIZE:]).digest() != content[:_DIGEST_SIZE]:
+            raise ValueError(f"{name} is damaged")
+        return pickle.loads(content[_DIGEST_SIZE:])
 
 
 class StampedCache(FunctionCache):
@@ -63,12 +89,17 @@ class StampedCache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # the file is damaged, or names classes of another version of the package
-            self.flush()
+            with contextlib.suppress(OSError):
+                self.flush()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        if all(map(is_of_this_package, sig)):
+        if not all(map(is_of_this_package, sig)):
+            return
+        try:
             super().save_overload(sig, data)
+        except OSError as error:  # a full disk, a quota, a folder that became read-only
+            _warn_once(f"machine code can't be kept in {self.cache_path} ({error}); each process compiles anew")
 
 
 def is_of_this_package(numba_type: Any) -> bool:

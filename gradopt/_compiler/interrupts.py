@@ -1,39 +1,61 @@
-"""Handling of Ctrl-C while LLVM works."""
+"""Handling of Ctrl-C and other signals while LLVM works, or while a loop runs."""
 
 from __future__ import annotations
 
 import _thread
 import signal
 import threading
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from typing import Any
 
 
 class interrupts_held_back:
-    """Within the block, Ctrl-C is only noted; its handler, which usually raises KeyboardInterrupt, runs at the end.
+    """Within the block, signals are only noted; their handlers, which may raise KeyboardInterrupt, run at the end.
 
     LLVM calls back into Python. An exception raised there is lost together with the code, and the next call crashes the
-    interpreter. With `later`, the handler runs some milliseconds after the end, for blocks that compiled code enters.
+    interpreter. Alarms and termination signals whose handlers raise are no better than Ctrl-C: all signals with a
+    handler in Python are held back.
+
+    Parameters
+    ----------
+    later : bool
+        Run the handlers some milliseconds after the end, for blocks that compiled code enters.
+    only : collection of int, optional
+        The signals to hold back. By default all.
+    once : bool
+        Hold back only the first signal of each kind, for blocks in which users' code may run for ever.
     """
 
-    def __init__(self, later: bool = False) -> None:
-        self._later = later
+    def __init__(self, later: bool = False, only: Collection[int] | None = None, once: bool = False) -> None:
+        self._later, self._once, self._numbers = later, once, _NUMBERS if only is None else only
 
     def __enter__(self) -> None:
-        self._handler: Any = None
-        self._interrupt: tuple[Any, ...] | None = None
+        self._handlers: dict[int, Callable[..., Any]] = {}
+        self._noted: list[tuple[Any, ...]] = []
         if threading.current_thread() is threading.main_thread():
-            handler = signal.getsignal(signal.SIGINT)
-            if callable(handler):
-                self._handler = handler
-                signal.signal(signal.SIGINT, self._remember)
+            for number in self._numbers:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._note)
 
     def __exit__(self, *exception: object) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            if self._interrupt is not None and self._later:
-                threading.Timer(0.005, _thread.interrupt_main).start()
-            elif self._interrupt is not None:
-                self._handler(*self._interrupt)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        if self._noted and self._later:
+            for number, _ in self._noted:
+                threading.Timer(0.005, _thread.interrupt_main, (number,)).start()
+        elif self._noted:
+            with ExitStack() as handlers:  # each runs, also if one before it raises
+                for number, frame in reversed(self._noted):
+                    handlers.callback(self._handlers[number], number, frame)
 
-    def _remember(self, *arguments: Any) -> None:
-        self._interrupt = arguments
+    def _note(self, number: int, frame: Any) -> None:
+        if number not in (noted for noted, _ in self._noted):
+            self._noted.append((number, frame))
+            if self._once:
+                signal.signal(number, self._handlers[number])
+
+
+_NUMBERS = sorted(signal.valid_signals() - {getattr(signal, name, 0) for name in ("SIGKILL", "SIGSTOP", "SIGCHLD")})

@@ -11,16 +11,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
-import os
 import pickle
-import traceback
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer, infer_global
 from numba.core.typing.templates import signature as typed_signature
@@ -105,19 +103,47 @@ def _bound(builder: Any, what: tuple[Any, ...]) -> Any:
     return address
 
 
+class KernelError(RuntimeError):
+    """A kernel could not be compiled when a loop asked for it; the reason is the cause of this exception."""
+
+    def __init__(self) -> None:
+        reason = _failures[-1] if _failures else None  # Numba makes an instance more than once
+        super().__init__("a kernel could not be compiled" + (f": {reason!r}" if reason else ""))
+        self.__cause__ = reason
+        while _cells_of_failures:  # the next call asks again
+            ctypes.c_int64.from_address(_cells_of_failures.pop()).value = 0
+
+
+_failures: list[BaseException] = []
+_cells_of_failures: list[int] = []
+
+
+@functools.cache
+def _failing() -> Any:
+    """Machine code that raises a KernelError. It ignores its arguments, so it may stand for any kernel."""
+    options: Any = {"no_cpython_wrapper": True, "nogil": True}
+
+    def fails():
+        raise KernelError
+
+    return _compiled(njit(**options)(fails), ())
+
+
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 def _bind(name: int, length: int, cell: int) -> None:
-    # Nobody could catch an exception. A pending interrupt is raised before the block and leaves the cell as it was: the
-    # caller asks again. (If this returned a result, it would be garbage then.)
+    # Nobody could catch an exception here: it is raised by what the caller calls in place of the kernel. A pending
+    # interrupt is raised before the block and leaves the cell as it was: the caller asks again. (If this returned a
+    # result, it would be garbage then.)
     with interrupts_held_back(later=True):
         try:
             module, function, arguments = pickle.loads(ctypes.string_at(name, length))
             result = _compiled(getattr(importlib.import_module(module), function).inside(), arguments)
-            address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
-            ctypes.c_int64.from_address(cell).value = address
-        except Exception:
-            traceback.print_exc()
-            os.abort()
+        except BaseException as error:
+            _failures[:] = [error]
+            _cells_of_failures.append(cell)
+            result = _failing()
+        address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+        ctypes.c_int64.from_address(cell).value = address
 
 
 llvmlite.binding.add_symbol(_BIND, ctypes.cast(_bind, ctypes.c_void_p).value)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradopt._core.config import Config, class_named, is_ours
 from gradopt._results.storage import as_json
-from gradopt.schedules import FunctionOfCount
+from gradopt.schedules import FunctionOfCount, Schedule
 
 _OWN = "own "  # prefix for a user's class, whose name may equal that of a class of the package
 
@@ -33,20 +33,24 @@ def described(config: Any) -> Any:
     return config
 
 
-def made(description: Any, base: type[Config] = Config) -> Any:
-    """The method or schedule from the output of `described`; its classes must be defined in this process."""
+def made(description: Any, base: type[Config]) -> Any:
+    """The method or schedule from the output of `described`; its classes must be defined in this process.
+
+    base : what it must be; within it, of the package's classes only schedules are made: a file can't call others
+    """
     if isinstance(description, dict):
-        values = {name: made(value) for name, value in description.items() if name != "class"}
+        values = {name: made(value, Schedule) for name, value in description.items() if name != "class"}
         return _class_named(description["class"], base)(**values)
     if isinstance(description, list):
-        return tuple(made(item) for item in description)
+        return tuple(made(item, Schedule) for item in description)
     return description
 
 
 def _class_named(name: str, base: type[Config]) -> Any:
     bare = name.removeprefix(_OWN)
     # Old files do not distinguish a user's classes from those of the package.
-    cls = class_named(bare, base, ours=bare == name) or class_named(bare, base, ours=False)
+    cls = class_named(bare, base, ours=True) if bare == name else None
+    cls = cls or class_named(bare, Config if base is Schedule else base, ours=False)
     if cls is None:
         raise ValueError(f"its method uses the class {bare}, which is not defined here")
     return cls

@@ -131,6 +131,28 @@ class OptimizeResult(_Base):
         storage.write(Path(path), facts, arrays)
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a run: a KeyboardInterrupt with the run so far.
+
+    Attributes
+    ----------
+    result : OptimizeResult
+        The result after the last completed update; its `state` resumes the run.
+
+    Examples
+    --------
+    >>> import gradopt
+    >>> try:
+    ...     result = gradopt.optimize(gradopt.problems.Rosenbrock(), method=gradopt.SGD(1e-3))
+    ... except gradopt.Interrupted as interruption:
+    ...     result = interruption.result
+    """
+
+    def __init__(self, result: OptimizeResult) -> None:
+        super().__init__(f"{result.message}; .result has the run so far")
+        self.result = result
+
+
 def load(path: str | os.PathLike[str]) -> OptimizeResult:
     """Read a file written by `OptimizeResult.save` or a `checkpoint`.
 

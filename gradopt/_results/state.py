@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradopt._core import validate
 from gradopt._results.configurations import described, made
 from gradopt.methods import Method
 
@@ -55,6 +56,16 @@ class TrainingState:
     best: float
     waited: int
 
+    def require_consistent(self) -> None:
+        """Raise a ValueError for the first part that can't be."""
+        if self.batch_size is not None:
+            validate.integer("state.training.batch_size", self.batch_size, 1)
+        rows = validate.integer("state.training.rows", self.rows, 1)
+        if validate.integer("state.training.row", self.row, 0) > rows:
+            raise ValueError(f"state.training.row must be at most rows = {rows}, got {self.row}")
+        validate.integer("state.training.epoch", self.epoch, 0)
+        validate.integer("state.training.waited", self.waited, 0)
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -99,6 +110,32 @@ class State:
     def __repr__(self) -> str:
         return f"State(after {self.nit} updates by {self.method}, {self.x.size} parameters of {self.x.dtype})"
 
+    def require_consistent(self) -> None:
+        """Raise a ValueError for the first part that does not fit x; compiled code would read or write beyond it."""
+        if not isinstance(self.x, np.ndarray) or self.x.ndim != 1 or self.x.dtype not in (np.float32, np.float64):
+            raise ValueError(f"state.x must be a one-dimensional array of float32 or float64, got {self.x!r:.60}")
+        wanted = self.method.new_slots(self.x)
+        if len(self.slots) != len(wanted):
+            raise ValueError(f"state.slots must be {len(wanted)} arrays for {self.method}, got {len(self.slots)}")
+        for i, (slot, like) in enumerate(zip(self.slots, wanted, strict=True)):
+            _require_like(f"state.slots[{i}]", slot, like)
+        _require_like("state.best_x", self.best_x, self.x)
+        _require_like("state.schedule_state", self.schedule_state, np.empty(5))
+        nit = validate.integer("state.nit", self.nit, 0)
+        if validate.integer("state.memory_starts_at", self.memory_starts_at, 0) > nit:
+            raise ValueError(f"state.memory_starts_at must be at most nit = {nit}, got {self.memory_starts_at}")
+        validate.number("state.scale", self.scale, 0)
+        for name, value in (("state.fun", self.fun), ("state.best_fun", self.best_fun)):
+            if not isinstance(value, (float, int, np.floating, np.integer)):
+                raise TypeError(f"{name} must be a number, got {validate.shown(value)}")
+        if self.training is not None:
+            self.training.require_consistent()
+
+    def schedule_state_for(self, method: Method) -> NDArray[np.float64]:
+        """A copy of the memory of the schedule; empty for a method with another schedule."""
+        same = getattr(method, "learning_rate", None) == getattr(self.method, "learning_rate", None)
+        return self.schedule_state.copy() if same else np.zeros_like(self.schedule_state)
+
     def described(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The state as plain facts and arrays, by the names of its fields."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -122,3 +159,12 @@ class State:
         if facts["training"] is not None:
             values["training"] = TrainingState(**facts["training"])
         return State(slots=slots, **values)
+
+
+def _require_like(name: str, value: Any, like: NDArray[Any]) -> None:
+    """Raise a ValueError unless a value is an array of the shape, the dtype and the order of another one."""
+    if not isinstance(value, np.ndarray) or (value.shape, value.dtype) != (like.shape, like.dtype):
+        got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else validate.shown(value)
+        raise ValueError(f"{name} must be an array of {like.dtype} {like.shape}, got {got}")
+    if not value.flags.c_contiguous:
+        raise ValueError(f"{name} must be in C order")

@@ -94,7 +94,7 @@ class Descent(Run):
         else:
             self._progress = Progress(state.nit, state.memory_starts_at, 0, state.fun, state.best_fun, 0.0)
             slots, best_x = method.fitting_slots(state.slots), state.best_x.copy()
-            schedule_state, scale = state.schedule_state.copy(), state.scale
+            schedule_state, scale = state.schedule_state_for(method), state.scale
         steering = Steering(clipping.lower(), scale, box)
         super().__init__(problem, method, steering, self._progress.nit, self._kinds in _bound_kinds)
         static_length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None

@@ -1,21 +1,25 @@
 """The supervision between two chunks of a run: limits, recovery, the progress bar, callbacks.
 
-Ctrl-C comes through here: a chunk is compiled code, which no signal interrupts, and takes about 25 ms
-(`chunk_sizes.py`); Python raises KeyboardInterrupt when it returns. Only while a kernel may be compiled is it held back
-(`Run` in `base.py`, `interrupts_held_back` of the compiler).
+Ctrl-C comes through here: it is held back until a chunk has ended, which takes about 25 ms (`chunk_sizes.py`), so that
+the run has a result. In functions that run in Python, a second Ctrl-C comes through at once.
 """
 
 from __future__ import annotations
 
+import signal
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from gradopt._compiler import interrupts_held_back
 from gradopt._core.status import Status
 from gradopt._loops.types import RUNNING
 from gradopt._run.base import Run
 from gradopt._run.callbacks import Callbacks
 from gradopt._run.progress_bar import NoBar
 from gradopt._run.recovery import RetryFromBest
+
+_CTRL_C = (signal.SIGINT,)
 
 
 class Supervision(NamedTuple):
@@ -40,13 +44,13 @@ def supervise(run: Run, supervision: Supervision) -> Status:
     """Run to the end; after a divergence, retry as often as `recover` allows."""
     callbacks, bar, recover, _ = supervision
     unobserved = callbacks.rounds_until_due(0) is None and recover is None and not bar.shows
-    status = run.start(unobserved)
+    status = _undisturbed(run, run.start, unobserved)
     while True:
-        status = run.confirmed(_until_stopped(run, supervision, status))
+        status = _undisturbed(run, run.confirmed, _until_stopped(run, supervision, status))
         attempts = 0 if recover is None or run.failed_at_start else recover.attempts
         if recover is None or status != Status.NON_FINITE or run.retries >= attempts:
             return Status(status)
-        status = run.retry(recover.factor)
+        status = _undisturbed(run, run.retry, recover.factor)
 
 
 def _until_stopped(run: Run, supervision: Supervision, status: int) -> int:
@@ -59,7 +63,7 @@ def _until_stopped(run: Run, supervision: Supervision, status: int) -> int:
         if time.perf_counter() >= deadline:
             return Status.MAX_TIME
         before = run.rounds
-        status = run.advance(callbacks.rounds_until_due(before))
+        status = _undisturbed(run, run.advance, callbacks.rounds_until_due(before))
         if run.rounds > before:
             bar.show(run.rounds, run.fun, run.rate)
             wants_stop = callbacks.call(run.rounds, run.intermediate)
@@ -67,4 +71,13 @@ def _until_stopped(run: Run, supervision: Supervision, status: int) -> int:
                 status = run.after_round()
             if status == RUNNING and wants_stop:
                 status = Status.CALLBACK
+    return status
+
+
+def _undisturbed(run: Run, step: Callable[[Any], int], argument: Any) -> int:
+    """Make a step of a run, with Ctrl-C held back to its end."""
+    run.between_steps = False
+    with interrupts_held_back(only=_CTRL_C, once=run.problem.interpreted):
+        status = step(argument)
+        run.between_steps = True
     return status

@@ -100,7 +100,7 @@ class Training(Run):
         work = problem.batch_workspace(x.dtype, self._batch_size)
         order, x, grad = np.arange(problem.rows), aligned_copy(x), aligned_copy(x)
         spare = grad if isinstance(limits.clipping, NoClipping) else aligned_copy(x)
-        schedule_state = np.zeros(5) if state is None else state.schedule_state.copy()
+        schedule_state = np.zeros(5) if state is None else state.schedule_state_for(method)
         self._arrays = BatchArrays(x, grad, spare, slots, schedule_state, work, order)
         steering = Steering(limits.clipping.lower(), 1.0 if state is None else state.scale, None)
         super().__init__(problem, method, steering, 0 if state is None else state.nit, kernels_bound=False)

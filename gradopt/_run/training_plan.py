@@ -86,9 +86,12 @@ def watch_of(problem: RowProblem, validation: Any, monitor: str, patience: int |
 
 def generator_of(state: TrainingState) -> np.random.Generator:
     """The generator of random orders, in its state before the current epoch's order was drawn."""
-    bit_generator = getattr(np.random, state.bit_generator, None)
-    if bit_generator is None:
-        raise ValueError(f"the state has a bit generator {state.bit_generator}, which NumPy does not have; give rng")
-    generator = np.random.Generator(bit_generator())
-    generator.bit_generator.state = dict(state.rng_state)
+    kind = getattr(np.random, state.bit_generator, None)
+    if kind is np.random.BitGenerator or not (isinstance(kind, type) and issubclass(kind, np.random.BitGenerator)):
+        raise ValueError(f"the state has a bit generator {state.bit_generator!r}, which NumPy does not have; give rng")
+    generator = np.random.Generator(kind(0))
+    try:
+        generator.bit_generator.state = dict(state.rng_state)
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise ValueError(f"the state of {state.bit_generator} can't be used ({error}); give rng") from None
     return generator

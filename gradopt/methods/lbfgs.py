@@ -84,6 +84,8 @@ class LBFGS(LineSearchMethod):
 
     def fitting_slots(self, slots: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         direction, steps, changes, curvatures, (stored, following), length = slots
+        if not (0 <= stored <= len(steps) and 0 <= following < len(steps)):
+            raise ValueError(f"state.slots[4] must be a count and a row of {len(steps)}, got {stored} and {following}")
         fitting = self.new_slots(direction)
         kept = min(int(stored), self.memory)
         for i in range(kept):

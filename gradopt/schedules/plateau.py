@@ -30,7 +30,7 @@ class ReduceOnPlateau(Schedule):
     patience : int
         Number of checks without improvement to tolerate, >= 0; the next one reduces the rate.
     threshold : float
-        A value below best * (1 - threshold) is an improvement; in [0, 1).
+        A value below best - threshold * abs(best) is an improvement; in [0, 1).
     cooldown : int
         Number of checks after a reduction that do not count as bad, >= 0.
     minimum : float
@@ -40,9 +40,10 @@ class ReduceOnPlateau(Schedule):
 
     Notes
     -----
-    Equal to torch's ReduceLROnPlateau with mode "min" and a relative threshold. The checked value is the objective
-    after the update; NaN counts as bad. Resumed runs go on from the state of the schedule. It is not a function of k,
-    so it can't be part of other schedules.
+    Equal to torch's ReduceLROnPlateau with mode "min" and a relative threshold, but for negative values: there torch
+    takes standing still for an improvement. The checked value is the objective after the update; NaN counts as bad.
+    Resumed runs go on from the state of the schedule; a run that is resumed with another schedule begins at its
+    `initial`. It is not a function of k, so it can't be part of other schedules.
 
     Examples
     --------
@@ -89,7 +90,8 @@ def _(schedule, state, fun, k):
     if state[_LOOKS] == 0.0:
         state[_BEST], state[_RATE] = np.inf, schedule.initial
     state[_LOOKS] += 1.0
-    if fun < state[_BEST] * (1.0 - schedule.threshold):
+    best = state[_BEST]
+    if fun < best * (1.0 - schedule.threshold if best > 0.0 else 1.0 + schedule.threshold):
         state[_BEST], state[_BAD] = fun, 0.0
     else:
         state[_BAD] += 1.0

@@ -1,5 +1,6 @@
 """optimize: results, stop tests, history, hostile arguments."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import gradopt
 from gradopt import SGD, Adam, InverseTimeDecay, OptimizeResult, Status, optimize, problems
+from gradopt._compiler import COMPILING
 from gradopt.extend import config, value_and_grad
 
 from marks import compiled_only, named
@@ -370,10 +372,52 @@ def test_ctrl_c_comes_through(n, seconds):
     problem = problems.PolynomialFit(np.arange(5.0), np.arange(5.0), n - 1, "rmse")
     threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
     started = time.perf_counter()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         optimize(problem, np.ones(n), method=SGD(0.0), max_iter=10**10, gtol=0, record=None)
+    if isinstance(caught.value, gradopt.Interrupted):  # not while the kernels are loaded
+        assert caught.value.result.nit >= 0
     assert time.perf_counter() - started < 20.0
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+@pytest.mark.parametrize("route", ["traced", "interpreted", "training"])
+def test_ctrl_c_leaves_the_run_so_far(route, interrupts):
+    calls = []
+
+    def fun(x):
+        calls.append(0)
+        if len(calls) == 21:
+            for _ in range(interrupts):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.01)
+        return float(np.sum(x**2))
+
+    def interrupt(intermediate_result):
+        if intermediate_result.nit >= 20:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    if route == "interpreted":
+        run = lambda: optimize(fun, [1.0, 2.0], jac=lambda x: 2.0 * x + 0.0 * len(calls), method=SGD(1e-3))  # noqa: E731
+    elif route == "traced":
+        run = lambda: optimize(lambda x: np.sum(x**4), [1.0, 2.0], method=SGD(1e-3), callback=interrupt)  # noqa: E731
+    else:
+        fit = problems.PolynomialFit(np.arange(20.0), np.arange(20.0), 1)
+        run = lambda: optimize(fit, [0.0, 0.0], batch_size=1, method=SGD(1e-5), callback=interrupt)  # noqa: E731
+    warned = pytest.warns(RuntimeWarning) if route == "interpreted" and COMPILING else contextlib.nullcontext()
+    with warned, pytest.raises(KeyboardInterrupt) as caught:
+        run()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if route == "interpreted" and interrupts == 2:
+        return  # at once, and without a result
+    result = caught.value.result
+    assert isinstance(caught.value, gradopt.Interrupted)
+    assert (result.success, result.status) == (False, Status.CALLBACK)
+    assert "Ctrl-C" in result.message
+    assert result.nit >= 19
+    if route == "traced":
+        assert result.fun == pytest.approx(np.sum(result.x**4))
+        assert optimize(lambda x: np.sum(x**4), state=result.state, max_iter=5).nit == result.nit + 5
 
 
 def test_threads_do_not_disturb_each_other():

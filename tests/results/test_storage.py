@@ -1,15 +1,19 @@
 """Results on disk: the same bits back, clear errors for other files, and no loss when a process is killed."""
 
+import dataclasses
 import json
+import os
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
 
 import gradopt
 from gradopt import (
+    LBFGS,
     SGD,
     Adam,
     Join,
@@ -321,3 +325,117 @@ def test_a_kill_while_saving_loses_nothing(tmp_path):
         process.stdout.close()
         updates.append(load(path).nit)
     assert min(updates) >= 1
+
+
+def changed(path, name, part=None, **settings):
+    """A copy of a file in which a member is replaced, or packed otherwise."""
+    copy = path.with_name("changed.npz")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w", **settings) as new:
+        for member in old.namelist():
+            new.writestr(member, part if member == name and part is not None else old.read(member))
+        if name not in old.namelist():
+            new.writestr(name, part)
+    return copy
+
+
+@pytest.fixture
+def saved(tmp_path):
+    optimize(FIT, max_iter=3).save(tmp_path / "run.npz")
+    return tmp_path / "run.npz"
+
+
+def npy(header, data=b""):
+    text = header.ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + data
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("readme.txt", b"hello"),
+        ("x.npy", b"hello"),
+        ("x.npy", b""),
+        ("x.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000,), }")),
+        ("x.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }", bytes(800))),
+        ("x.npy", npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", bytes(8))),
+        ("x.npy", npy("__import__('os').system('false')")),
+        ("facts.npy", npy("{'descr': '<U4', 'fortran_order': False, 'shape': (), }", bytes(16))),
+    ],
+)
+def test_members_that_are_no_arrays_are_refused(saved, name, part):
+    with pytest.raises(ValueError, match="not a saved result"):
+        load(changed(saved, name, part))
+
+
+def test_a_packed_member_is_not_unpacked(saved):
+    with pytest.raises(ValueError, match="as they are saved here"):
+        load(changed(saved, "x.npy", bytes(10**7), compression=zipfile.ZIP_DEFLATED))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes")
+def test_files_have_the_mode_that_the_umask_allows_and_links_stay(tmp_path):
+    def mode(path):
+        return oct(path.stat().st_mode & 0o777)
+
+    result, path, link = optimize(FIT, max_iter=3), tmp_path / "run.npz", tmp_path / "latest.npz"
+    before = os.umask(0o022)
+    try:
+        result.save(path)
+        assert mode(path) == "0o644"
+        path.chmod(0o664)
+        link.symlink_to(path)
+        result.save(link)
+        assert link.is_symlink()
+        assert mode(path) == "0o664"
+        assert [file.name for file in tmp_path.iterdir()] in (["run.npz", "latest.npz"], ["latest.npz", "run.npz"])
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("cls", [Adam, LBFGS, SGD])
+def test_states_whose_parts_do_not_fit_are_refused(cls):
+    state = optimize(problems.Rosenbrock(n=2), [0.0, 0.0], method=cls(), max_iter=3).state
+    big = problems.Rosenbrock(n=1000)
+    longer = dataclasses.replace(state, x=np.zeros(1000), best_x=np.zeros(1000))
+    changes = {
+        "best_x": np.zeros(3),
+        "schedule_state": np.zeros(4),
+        "nit": -1,
+        "memory_starts_at": 99,
+        "scale": np.nan,
+        "fun": "low",
+        "x": np.zeros((2, 1)),
+    }
+    if state.slots:
+        changes["slots"] = tuple(np.zeros(7) for _ in state.slots)
+        with pytest.raises(ValueError, match=r"state.slots\[0\]"):
+            optimize(big, state=longer, max_iter=5)
+        with pytest.raises(ValueError, match="state.slots"):
+            optimize(problems.Rosenbrock(n=2), state=dataclasses.replace(state, slots=state.slots[1:]), max_iter=5)
+    for name, value in changes.items():
+        with pytest.raises((ValueError, TypeError), match=rf"state\.{name}"):
+            optimize(problems.Rosenbrock(n=2), state=dataclasses.replace(state, **{name: value}), max_iter=5)
+
+
+def test_the_rows_of_a_line_search_memory_are_checked():
+    state = optimize(problems.Rosenbrock(n=2), [0.0, 0.0], max_iter=3).state
+    for pairs in ((99, 0), (0, 99), (-1, 0), (0, -1)):
+        slots = list(state.slots)
+        slots[4] = np.array(pairs)
+        with pytest.raises(ValueError, match="a count and a row"):
+            optimize(problems.Rosenbrock(n=2), state=dataclasses.replace(state, slots=tuple(slots)), max_iter=5)
+
+
+@pytest.mark.parametrize("name", ["seed", "Generator", "BitGenerator", "RandomState", "default_rng", "nothing"])
+def test_only_bit_generators_are_made_from_names(name):
+    problem = problems.PolynomialFit(np.arange(5.0), np.arange(5.0), 1)
+    state = optimize(problem, [0.0, 0.0], batch_size=1, epochs=2, rng=0).state
+    bad = dataclasses.replace(state, training=dataclasses.replace(state.training, bit_generator=name))
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    with pytest.raises(ValueError, match="give rng"):
+        optimize(problem, state=bad, epochs=1)
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+    for part, value in (("row", 99), ("rows", 0), ("epoch", -1), ("batch_size", 0), ("waited", -2)):
+        bad = dataclasses.replace(state, training=dataclasses.replace(state.training, **{part: value}))
+        with pytest.raises(ValueError, match=part):
+            optimize(problem, state=bad, epochs=1)

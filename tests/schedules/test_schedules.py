@@ -223,7 +223,7 @@ PLATEAUS = [
 
 def losses_of(count):
     rng = np.random.default_rng(1)
-    losses = np.exp(-0.1 * np.arange(count)) + 0.05 * rng.normal(size=count)
+    losses = np.abs(np.exp(-0.1 * np.arange(count)) + 0.05 * rng.normal(size=count))  # torch reduces at no negative one
     losses[7] = np.nan
     return losses
 
@@ -346,3 +346,32 @@ def test_a_function_of_the_epoch():
         line, method=SGD(per_epoch(lambda k: 0.01 * (k + 1))), batch_size=1, epochs=3
     ).history.learning_rate
     np.testing.assert_allclose(rates, [0.01, 0.02, 0.03])
+
+
+@pytest.mark.parametrize("level", [-1e6, -1.0, -1e-3, 0.0, 1.0])
+def test_plateau_reduces_at_any_level_of_the_objective(level):
+    schedule = ReduceOnPlateau(1e-3, factor=0.5, patience=1)
+    still = optimize(problems.Quadratic(1e-20, c=level), [1.0], method=SGD(schedule), max_iter=8, gtol=0)
+    np.testing.assert_allclose(still.history.learning_rate[-1], 1e-3 / 8)
+
+
+def test_plateau_of_another_rate_begins_anew_at_resume():
+    fit = problems.Quadratic(2.0)
+    first = optimize(fit, [1.0], method=SGD(ReduceOnPlateau(1e-3, patience=0)), max_iter=5)
+    again = optimize(fit, state=first.state, method=SGD(ReduceOnPlateau(1e-2)), max_iter=3)
+    assert (again.history.learning_rate == 1e-2).all()
+    same = optimize(fit, state=first.state, max_iter=3)
+    assert same.history.learning_rate[0] == first.history.learning_rate[-1]
+
+
+@pytest.mark.parametrize(
+    "schedule", [OneCycle(0.1, steps=5), PolynomialDecay(0.1, 0.01, 4), lambda k: 0.1 / min(k + 1, 4)]
+)
+def test_a_schedule_that_has_ended_before_the_run_begins_is_told(schedule):
+    fit = problems.Quadratic(2.0)
+    first = optimize(fit, [1.0], method=SGD(1e-3), max_iter=10)
+    with pytest.warns(RuntimeWarning, match="has ended before update 10"):
+        optimize(fit, state=first.state, method=SGD(schedule), max_iter=3)
+    for lasting in (Constant(0.1), InverseTimeDecay(0.1, 0.5), Join([Constant(0.01), OneCycle(0.1, 5)], [10])):
+        again = optimize(fit, state=first.state, method=SGD(lasting), max_iter=3)
+        optimize(fit, state=again.state, max_iter=3)
