@@ -14,6 +14,7 @@ from scipy.optimize import Bounds
 from gradopt._api.request import checked_request, deterministic_run, forbid, forbid_training_settings, training_run
 from gradopt._compiler.compile_time import compile_seconds
 from gradopt._core.status import Status
+from gradopt._core.words import explains_words
 from gradopt._results.result import Interrupted, OptimizeResult
 from gradopt._results.state import State
 from gradopt._run.base import Run
@@ -27,6 +28,7 @@ from gradopt.methods import Method
 from gradopt.problems import Problem, Traced
 
 
+@explains_words
 def optimize(
     problem: Problem | Callable[..., Any],
     x0: ArrayLike | None = None,

@@ -96,6 +96,8 @@ def checked_request(
     progress, clipping = validate.flag("progress", progress), _clipping(clip_norm, clip_value)
     if recover is not None and not isinstance(recover, RetryFromBest):
         raise TypeError(f"recover must be a RetryFromBest or None, got {validate.shown(recover)}")
+    if isinstance(x0, (int, float, np.number)) and not isinstance(x0, bool):  # one parameter
+        x0 = [x0]
     limits = max_iter, max_time, target, clipping, recover
     return Request(problem, x0, jac, args, method, state, trains, *limits, callbacks, progress, record)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import Any
@@ -16,20 +17,24 @@ def identity(value: Any, inside: tuple[Any, ...] = ()) -> Any:
     if not isinstance(value, FunctionType) or value in inside:
         return _ById(value)
     inside = (*inside, value)
-    used = dict(_outside(value))
-    given = (*(value.__defaults__ or ()), *(item for _, item in sorted((value.__kwdefaults__ or {}).items())))
-    defaults = tuple(identity(default, inside) for default in given)
-    return value.__code__, defaults, tuple((name, identity(item, inside)) for name, item in sorted(used.items()))
+    return value.__code__, tuple((where, identity(item, inside)) for where, item in _outside(value))
 
 
-def _outside(function: FunctionType) -> Any:
-    """The (name, value) pairs that the code, and the functions inside it, take from outside."""
+def _outside(function: FunctionType) -> Iterator[tuple[Any, Any]]:
+    """What the code, and the functions inside it, take from outside, in a fixed order: (where it stands, value).
+
+    A closure's variable and a global may have one name: the code can use the second as the name of an attribute.
+    """
+    for place, default in enumerate(function.__defaults__ or ()):
+        yield ("default", place), default
+    for name, default in sorted((function.__kwdefaults__ or {}).items()):
+        yield ("default", name), default
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):  # the cell is still empty
-            yield name, cell.cell_contents
-    for name in names_in(function.__code__):
+            yield ("closure", name), cell.cell_contents
+    for name in sorted(names_in(function.__code__)):
         if name in function.__globals__:
-            yield name, function.__globals__[name]
+            yield ("global", name), function.__globals__[name]
 
 
 def names_in(code: CodeType) -> set[str]:

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
+from gradopt._core.words import explains_words
+
 _C = TypeVar("_C", bound="Config")
 _serial = itertools.count(1)
 _classes: dict[str, list[type[Config]]] = {}
@@ -88,6 +90,7 @@ class Config:
 def config(cls: type[_C]) -> type[_C]:
     """Make a `Config` a frozen dataclass, and make its NamedTuple unless the class defines its own."""
     cls = dataclass(frozen=True, eq=False)(cls)  # type: ignore[assignment]
+    cls.__init__ = explains_words(cls.__init__, cls.__name__)  # type: ignore[method-assign]
     if "Lowered" not in cls.__dict__:
         names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
         cls.Lowered = namedtuple(cls.__name__, names, module=cls.__module__)  # type: ignore[misc]

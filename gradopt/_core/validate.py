@@ -86,8 +86,7 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
     except ValueError:  # rows of different lengths
         raise ValueError(f"{wanted}, got {shown(value)}") from None
     if given.dtype.kind not in "iuf":
-        hint = "; pass its x" if isinstance(value, OptimizeResult) else ""
-        raise ValueError(f"{wanted}, got {shown(value)} of dtype {given.dtype}{hint}")
+        raise ValueError(f"{wanted}, got {shown(value)} of dtype {given.dtype}{_remedy(name, value, given)}")
     if given.ndim != ndim:
         hint = f"; write [{value}]" if given.ndim == 0 and ndim == 1 else ""
         raise ValueError(f"{wanted}, got {shown(value)} of shape {given.shape}{hint}")
@@ -106,6 +105,19 @@ def array(name: str, value: Any, ndim: int, dtype: Any = None, *, finite: bool =
         where = np.argwhere(~np.isfinite(result))[0]
         raise ValueError(f"{wanted}, got {result[tuple(where)]} at [{', '.join(map(str, where))}]")
     return result
+
+
+def _remedy(name: str, value: Any, given: NDArray[Any]) -> str:
+    """What to write in place of something that NumPy takes for no numbers."""
+    if isinstance(value, OptimizeResult):
+        return "; pass its x"
+    if hasattr(value, "toarray"):
+        return f"; use {name}.toarray()"
+    if given.dtype.kind == "c":
+        return f"; use {name}.real, or two real numbers for each complex one"
+    if given.dtype.kind == "b" or (given.dtype.kind == "O" and hasattr(value, "astype")):
+        return f"; use {name}.astype(float)"
+    return ""
 
 
 def _is_finite(array: NDArray[Any]) -> bool:

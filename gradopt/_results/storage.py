@@ -39,7 +39,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     except FileNotFoundError:
         raise
     except Exception as error:  # from the zip format, NumPy or JSON
-        reason = "" if "allow_pickle" in str(error) else f": {error}"  # NumPy's advice does not help here
+        told = not isinstance(error, zipfile.BadZipFile) and "allow_pickle" not in str(error)  # they don't help here
+        reason = f": {error}" if told else ""
         raise ValueError(f"{path} is damaged or not a saved result{reason}") from None
     if (name, version) != (_FORMAT, _VERSION):
         raise ValueError(f"{path} is a {name} of version {version}, not of version {_VERSION}")

@@ -45,6 +45,8 @@ class Run:
         The number of retries after divergence.
     failed_at_start : bool
         Whether the objective or the gradient was not finite at the start.
+    never_validated : bool
+        Whether no loss on the validation rows was finite.
     between_steps : bool
         Whether the run has a result, which it has not while an operation for the supervisor is under way.
     """
@@ -55,7 +57,7 @@ class Run:
         self, problem: Problem, method: Method, steering: Steering, first_nit: int, kernels_bound: bool
     ) -> None:
         self.problem, self.method = problem, method
-        self.retries, self.failed_at_start, self.between_steps = 0, False, False
+        self.retries, self.failed_at_start, self.never_validated, self.between_steps = 0, False, False, False
         self._steering, self._first_nit = steering, first_nit
         self._chunk_sizes = ChunkSizes()
         self._snapshots: list[Snapshot] = []

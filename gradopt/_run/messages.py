@@ -14,6 +14,8 @@ def message(status: Status, run: Run, max_time: float) -> str:
     source = run.problem.gradient_source
     if status == Status.NON_FINITE and run.failed_at_start:
         return _failure_at_start(run, source)
+    if run.never_validated:
+        return "the loss on the validation rows was NaN or infinite after every epoch: look at the validation data"
     text = status.meaning
     if status == Status.MAX_ITER:
         text += f" (max_iter={run.total[0]})"

@@ -47,8 +47,8 @@ def supervise(run: Run, supervision: Supervision) -> Status:
     status = _undisturbed(run, run.start, unobserved)
     while True:
         status = _undisturbed(run, run.confirmed, _until_stopped(run, supervision, status))
-        attempts = 0 if recover is None or run.failed_at_start else recover.attempts
-        if recover is None or status != Status.NON_FINITE or run.retries >= attempts:
+        hopeless = run.failed_at_start or run.never_validated
+        if recover is None or hopeless or status != Status.NON_FINITE or run.retries >= recover.attempts:
             return Status(status)
         status = _undisturbed(run, run.retry, recover.factor)
 

@@ -188,12 +188,16 @@ class Training(Run):
         return Status.EARLY_STOPPED if patience is not None and self._best.waited >= patience else RUNNING
 
     def confirmed(self, status: int) -> int:
-        """NON_FINITE if the loss over all rows is not finite; the last updates are then undone until it is.
+        """NON_FINITE if no validation loss was finite, or if the loss over all rows is not.
+
+        In the second case the last updates are undone until it is.
 
         The loss of a batch is computed before its update; only the loss over all rows reflects the last update.
         """
         if math.isfinite(self._loss()):
-            return status
+            unseen = self._watch.validation is not None and self._last and not self._best.measure < np.inf
+            self.never_validated = bool(unseen) and status in (Status.COMPLETED, Status.EARLY_STOPPED)
+            return Status.NON_FINITE if self.never_validated else status
         while not math.isfinite(self._loss()) and self._take_back_update():
             pass
         self.failed_at_start |= self.updates == 0 and not math.isfinite(self._loss())

@@ -264,6 +264,11 @@ def _kinds(base: type[Method]) -> list[type[Method]]:
     return [kind for kind in kinds if "Lowered" in kind.__dict__]
 
 
+# The methods of scipy.optimize.minimize, and the nearest ones here.
+_SCIPYS = {"l-bfgs-b": "'lbfgs', with or without bounds", "bfgs": "'lbfgs'", "cg": "'nonlinearcg'"}
+_SCIPYS |= {"tnc": "'lbfgs'", "newton-cg": "'lbfgs'", "slsqp": "'lbfgs', which knows bounds only"}
+
+
 def as_method(method: Any) -> Method:
     """The given method, or, for a name such as "sgd" in upper or lower case, that method with its defaults."""
     if isinstance(method, Method):
@@ -276,6 +281,9 @@ def as_method(method: Any) -> Method:
         return method
     if isinstance(method, str):
         names = {cls.__name__.lower(): cls for cls in _kinds(Method)}
+        if method.lower() in _SCIPYS:
+            ours = _SCIPYS[method.lower()]
+            raise ValueError(f"method must be one of {', '.join(map(repr, names))}; for {method!r} take {ours}")
         return names[validate.choice("method", method.lower(), names)]()
     example = "gradopt.SGD(learning_rate=0.01)"
     raise TypeError(f"method must be a method such as {example}, or its name, got {validate.shown(method)}")

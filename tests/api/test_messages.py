@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradopt import (
+    LBFGS,
     SGD,
     Adam,
     Dense,
@@ -39,8 +40,8 @@ def with_a_jump(x):
 @pytest.mark.parametrize(
     ("call", "remedy"),
     [
-        (lambda: optimize(lambda x: x[0] ** 2, 0.0), r"write \[0.0\]"),
-        (lambda: optimize(lambda x: (x - 1.0) ** 2, [0.0]), "use np.sum or one element"),
+        (lambda: problems.Rosenbrock().value(0.0), r"write \[0.0\]"),
+        (lambda: optimize(lambda x: (x - 1.0) ** 2, [0.0, 1.0]), "use np.sum or one element"),
         (lambda: problems.Rosenbrock().value(optimize(problems.Rosenbrock(), max_iter=0)), "pass its x"),
         (lambda: problems.Classifier(NETWORK, X, np.ones(12)), r"use y.astype\(int\)"),
         (lambda: problems.Classifier(NETWORK, X, ["a", "b"] * 6), r"numpy.unique\(y, return_inverse=True\)"),
@@ -126,3 +127,42 @@ def test_every_counts_epochs_on_training_runs(tmp_path):
 @pytest.mark.parametrize("numbers", [[1e200, -1e200], np.full(3, 1e30, np.float32), np.full(100, 1e308)])
 def test_numbers_whose_squares_overflow_are_finite(numbers):
     assert (validate.array("x0", numbers, 1) == numbers).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: optimize(np.sum, [1.0], tol=1e-8), "no argument tol; write gtol, or ftol"),
+        (lambda: optimize(np.sum, [1.0], options={"maxiter": 5}), "no argument options; write its entries"),
+        (lambda: optimize(np.sum, [1.0], maxiter=5), "no argument maxiter; write max_iter"),
+        (lambda: optimize(np.sum, [1.0], constraints=()), "no argument constraints; write bounds"),
+        (lambda: optimize(np.sum, p0=[1.0]), "no argument p0; write x0"),
+        (lambda: optimize(np.sum, [1.0], lr=0.1), r"write it as an argument of the method: method=SGD"),
+        (lambda: optimize(np.sum, [1.0], learning_rate=0.1), r"write it as an argument of the method: method=SGD"),
+        (lambda: optimize(np.sum, [1.0], colour=1), "no argument colour$"),
+        (lambda: SGD(lr=0.1), "SGD() has no argument lr; write learning_rate"),
+        (lambda: LBFGS(maxcor=5), "LBFGS() has no argument maxcor; write memory"),
+        (lambda: Adam(0.1, beta_1=0.9), "write betas"),
+    ],
+)
+def test_words_of_other_packages(call, says):
+    with pytest.raises(TypeError, match=says.replace("()", r"\(\)")):
+        call()
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "bfgs", "CG", "TNC", "slsqp"])
+def test_methods_of_scipy(method):
+    with pytest.raises(ValueError, match=f"for '{method}' take '"):
+        optimize(np.sum, [1.0], method=method)
+
+
+@pytest.mark.parametrize("jac", [None, "trace", "3-point", True, lambda x: 2.0 * (x - 2.0)])
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_number_as_x0_and_a_result_of_size_1(jac, shape):
+    def fun(x):
+        value = np.sum((x - 2.0) ** 2) * np.ones(shape)
+        return (value, 2.0 * (x - 2.0)) if jac is True else value
+
+    result = optimize(fun, 1, jac=jac, method="lbfgs")
+    assert result.x.tolist() == pytest.approx([2.0])
+    assert result.fun == pytest.approx(0.0, abs=1e-12)

@@ -218,3 +218,27 @@ def test_names_of_functions_inside_count():
     assert {"outermost", "innermost", "attribute"} <= names_in(nested.__code__)
     assert names_in((lambda x: [(lambda: rate) for _ in x]).__code__) == {"rate"}
     assert names_in((lambda x: x).__code__) == set()
+
+
+def test_a_global_does_not_hide_a_variable_of_a_closure_of_the_same_name():
+    def make(table):
+        def function(x):
+            return x.table * table  # the attribute has the name of a global, too
+
+        return function
+
+    assert identity(make(2.0)) == identity(make(2.0))
+    assert identity(make(2.0)) != identity(make(3.0))
+
+
+def test_defaults_of_keywords_count_by_their_names():
+    def make(a, b):
+        def function(x, *, a=a, b=b):
+            return x * a + b
+
+        return function
+
+    assert identity(make(1.0, 2.0)) != identity(make(2.0, 1.0))
+    one, other = make(1.0, 2.0), make(1.0, 2.0)
+    one.__kwdefaults__, other.__kwdefaults__ = {"a": 1.0}, {"b": 1.0}
+    assert identity(one) != identity(other)

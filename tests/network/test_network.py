@@ -1,5 +1,6 @@
 """Networks: activations, losses, passes and initialisation beside their NumPy twins and finite differences."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -299,3 +300,28 @@ def test_losses_of_many_rows_in_single_precision(rng):
     X, labels = rng.normal(size=(200, 2)).astype(np.float32), rng.integers(0, 4, 200)
     problem = problems.Classifier(Network.mlp([2, 8, 4]), X, labels)
     assert problem.value(np.zeros(problem.n, np.float32)) == pytest.approx(np.log(4.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "tanh", "softplus"])
+@pytest.mark.parametrize("n_out", [1, 2, 3])
+def test_a_classifier_of_outputs_that_are_squashed_is_refused(output, n_out):
+    network = Network.mlp([2, 4, n_out], activation="tanh", output=output)
+    with pytest.raises(ValueError, match=f"raw outputs.*'{output}'"):
+        problems.Classifier(network, np.eye(2), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        (lambda X, y: (X, y > 0), "y.astype(int)"),
+        (lambda X, y: (X, 2 * y - 1), "numpy.unique(y, return_inverse=True)[1]"),
+        (lambda X, y: (X, y + 1), "numpy.unique(y, return_inverse=True)[1]"),
+        (lambda X, y: (X, y.astype(object)), "numpy.unique(y, return_inverse=True)[1]"),
+        (lambda X, y: (X, y.astype(str)), "numpy.unique(y, return_inverse=True)[1]"),
+        (lambda X, y: (X > 0, y), "X.astype(float)"),
+        (lambda X, y: (X * 1j, y), "X.real"),
+    ],
+)
+def test_labels_and_data_of_other_types_have_a_remedy(change, remedy):
+    with pytest.raises(ValueError, match=re.escape(remedy)):
+        problems.Classifier(Network.mlp([4, 2]), *change(np.eye(4), np.array([0, 1, 0, 1])))

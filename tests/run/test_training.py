@@ -347,3 +347,16 @@ def test_validation_of_a_fit():
     assert list(result.history) == ["nit", "fun", "learning_rate", "grad_norm", "val_fun"]
     assert result.best_fun == result.history.val_fun.min()
     assert gradopt.problems.PolynomialFit(X[:9, 2], X[:9, 1]).value(result.x) == result.best_fun
+
+
+@pytest.mark.parametrize("bad", [np.inf, 1e200])
+@pytest.mark.parametrize("settings", [{}, {"patience": 2}, {"recover": gradopt.RetryFromBest()}])
+def test_a_validation_loss_that_is_never_finite_is_no_success(bad, settings):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    problem = problems.Regressor(Network.mlp([3, 4, 1], activation="relu"), X, X[:, 0])
+    far = np.minimum(X * bad, 1e300) if bad < np.inf else np.full_like(X, 1e300)
+    result = optimize(problem, method=SGD(0.01), batch_size=8, epochs=4, rng=0, validation=(far, X[:, 0]), **settings)
+    assert (result.success, result.status) == (False, Status.NON_FINITE)
+    assert "validation" in result.message
+    assert np.isfinite(result.fun)
+    assert len(result.history) == (settings.get("patience") or 4)

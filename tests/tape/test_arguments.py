@@ -48,6 +48,8 @@ class TestArguments:
             (lambda x, a, b: np.sum(x * (a.astype(float) - b.astype(float))), "?", "?"),
             (lambda x, a, b: np.sum(x * a.astype(float) ** -1 + b), "i", "i"),
             (lambda x, a, b: np.sum(x * (a * 50) + x * (b * 1.5)), "B", "B"),
+            (lambda x, a, b: np.sum((x + (-a)) * (x - (-b))), "B", "b"),
+            (lambda x, a, b: np.sum((-a + x) * (x - (-b))), "H", "i"),
             (lambda x, a, b: np.sum(x * (a / 3) * (b + 1)), "f", "f"),
             (lambda x, a, b: np.sum(x * (a / 3) * (b + 1)), "d", "i"),
         ],

@@ -28,6 +28,11 @@ def _scaled(factor: float, number: Node) -> Node:
     return number.graph("multiply", factor, number)
 
 
+def _is_negated(node: Node) -> bool:
+    """Whether a node is the negative of a real number; that of an unsigned or the lowest integer is another number."""
+    return node.operation == "negative" and (node.value is None or node.value.dtype.kind == "f")
+
+
 def simplified(graph: Arithmetic, name: str, nodes: tuple[Node, ...], shape: Shape) -> Node | None:
     """A simpler node with exactly the same numbers; None if there is none."""
     a = nodes[0]
@@ -39,15 +44,15 @@ def simplified(graph: Arithmetic, name: str, nodes: tuple[Node, ...], shape: Sha
             return a
         if a is b:
             return 2.0 * a
-        if b.operation == "negative":
+        if _is_negated(b):
             return a - b.inputs[0]
-        if a.operation == "negative":
+        if _is_negated(a):
             return b - a.inputs[0]
     elif name == "subtract":
         b = nodes[1]
         if _is(b, 0.0) and a.shape == shape:
             return a
-        if b.operation == "negative":
+        if _is_negated(b):
             return a + b.inputs[0]
     elif name == "multiply":
         b = nodes[1]

@@ -327,11 +327,11 @@ def _warn_that_it_is_interpreted(function: Callable[..., Any], reason: NotCompil
 def _real(value: Any) -> float:
     pair = isinstance(value, tuple) and len(value) == 2
     number = np.asarray(None if pair else value)
-    if number.ndim or number.dtype.kind not in "iuf":
+    if number.size != 1 or number.dtype.kind not in "iuf":
         hint = "; use np.sum or one element" if number.ndim and number.dtype != object else ""
         hint = "; if this is (value, gradient), pass jac=True" if pair else hint
         raise TypeError(f"fun must return a real number, got {validate.shown(value)}{hint}")
-    return float(number)
+    return float(number.item())
 
 
 def _gradient(source: str, grad: Any, x: NDArray[Any]) -> NDArray[Any]:

@@ -158,7 +158,10 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
     ]
     forget()
     try:
-        result = node_of(trace, function(TracedArray(trace, trace.graph.x), *given))
+        answer = function(TracedArray(trace, trace.graph.x), *given)
+        if getattr(answer, "size", 0) == 1 and answer.ndim > 0:
+            answer = answer.ravel()[0]
+        result = node_of(trace, answer)
     except TooLong:
         raise TraceError(f"the trace has more than {_LIMIT} operations; write loops as operations on arrays") from None
     except Exception as error:
@@ -181,9 +184,9 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
 def _plain_value(fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> float:
     answer = fun(x.copy(), *args)
     number = np.asarray(answer)
-    if number.ndim or number.dtype.kind not in "iuf":
+    if number.size != 1 or number.dtype.kind not in "iuf":
         raise TypeError(f"fun must return a real number, got {validate.shown(answer)}")
-    return float(number)
+    return float(number.item())
 
 
 def _agrees(a: float, b: float, scale: float, dtype: Any) -> bool:

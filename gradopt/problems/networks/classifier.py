@@ -60,6 +60,12 @@ class Classifier(Supervised):
 
     def __post_init__(self) -> None:
         self._check_network_and_X()
+        last = self.network.layers[-1].activation
+        if last in _SQUASHING:
+            raise ValueError(
+                "network must have raw outputs, since the loss applies softmax or the logistic function itself; its"
+                f' last activation is {last!r}: take "identity" (output="identity" in Network.mlp)'
+            )
         object.__setattr__(self, "y", self._labels(self.y))
         self._check_length(self.y)
 
@@ -74,7 +80,7 @@ class Classifier(Supervised):
         if given.size and (given.min() < 0 or given.max() >= classes):
             raise ValueError(
                 f"y must be labels in [0, {classes}) for a network with n_out={self.network.n_out},"
-                f" got {given.min()} to {given.max()}"
+                f" got {given.min()} to {given.max()}; use {_NUMBERED} for labels of other values"
             )
         return given.astype(np.int64)
 
@@ -154,9 +160,15 @@ def _classes(outputs: NDArray[Any]) -> NDArray[np.int64]:
     return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(np.int64)
 
 
+# Activations whose outputs are no logits.
+_SQUASHING = ("sigmoid", "tanh", "softplus")
+
+_NUMBERED = "numpy.unique(y, return_inverse=True)[1]"
+
+
 def _remedy(labels: NDArray[Any]) -> str:
     if labels.ndim == 2:
         return "; use y.argmax(axis=1) for one-hot rows, y.ravel() for a column"
-    if labels.dtype.kind == "f":
+    if labels.dtype.kind in "fb":
         return "; use y.astype(int)"
-    return "; use numpy.unique(y, return_inverse=True)[1]" if labels.dtype.kind in "OUS" else ""
+    return f"; use {_NUMBERED}" if labels.dtype.kind in "OUS" else ""
