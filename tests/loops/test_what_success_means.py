@@ -12,6 +12,7 @@ DATA = np.random.default_rng(5)
 A, B = DATA.normal(size=(12, 4)), DATA.normal(size=12)
 
 
+@pytest.mark.slow
 def test_many_runs_of_all_kinds(monkeypatch):
     monkeypatch.setattr("false_success.ROUTES", ROUTES[:1])  # nothing to compile
     found, counts = search(80, seed=11)
@@ -54,14 +55,15 @@ def test_a_minimum_hidden_by_rounding_is_one(method, offset, scale):
 @pytest.mark.parametrize("wrong", [-1.0, 1e3, [1.0, 1.0, -1.0, 1.0]])
 def test_a_wrong_gradient_is_not_a_success(method, wrong):
     fun = lambda x: 1.0 + np.sum((A @ x - B) ** 2)  # noqa: E731
-    jac = lambda x: np.asarray(wrong) * (2.0 * A.T @ (A @ x - B))  # noqa: E731
+    wrong = np.asarray(wrong)
+    jac = lambda x: wrong * (2.0 * A.T @ (A @ x - B))  # noqa: E731
     result = optimize(fun, np.ones(4), jac=jac, method=method, gtol=1e-12)
     assert not result.success or np.abs(2.0 * A.T @ (A @ result.x - B)).max() < 1e-6
 
 
 def test_a_wall_of_nan_is_not_a_success():
     rng = np.random.default_rng(6)
-    for _ in range(4):
+    for _ in range(2):
         X = rng.normal(size=(200, 3)) * 5.0
         y = rng.uniform(size=200) < 1.0 / (1.0 + np.exp(-X @ [1.0, -2.0, 0.5]))
 
