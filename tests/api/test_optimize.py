@@ -257,7 +257,7 @@ HOSTILE = [
     ({"x0": [1.0, np.inf]}, ValueError, "x0 must be .* got inf"),
     ({"x0": [1.0, 2.0, 3.0]}, ValueError, r"x0 must have 2 elements for Rosenbrock.*, got 3"),
     ({"x0": [[1.0, 2.0]]}, ValueError, r"x0 must be .* of shape \(1, 2\)"),
-    ({"x0": 1.0}, ValueError, "x0 must be"),
+    ({"x0": True}, ValueError, "x0 must be"),
     ({"x0": []}, ValueError, "at least one element"),
     ({"x0": ["a", "b"]}, ValueError, r"x0 must be .*, got \['a', 'b'\]"),
     ({"x0": [[1.0], [2.0, 3.0]]}, ValueError, "x0 must be"),

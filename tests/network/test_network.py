@@ -152,7 +152,8 @@ def test_layers_are_views():
 
 
 def test_a_wrong_gradient_is_found_by_layer(monkeypatch, rng):
-    network, theta = random_network(rng, [3, 4, 2])
+    network = Network.mlp([3, 4, 2], activation="tanh")
+    theta = rng.normal(size=network.n)
     problem = problems.Classifier(network, rng.normal(size=(5, 3)), [0, 1, 1, 0, 1])
     right = type(problem).value_and_grad
 
