@@ -44,9 +44,10 @@ def supervise(run: Run, supervision: Supervision) -> Status:
     """Run to the end; after a divergence, retry as often as `recover` allows."""
     callbacks, bar, recover, _ = supervision
     unobserved = callbacks.rounds_until_due(0) is None and recover is None and not bar.shows
-    status = _undisturbed(run, run.start, unobserved)
+    status = run.start(unobserved)  # a millisecond, or one evaluation: before it there is no result
+    run.between_steps = True
     while True:
-        status = _undisturbed(run, run.confirmed, _until_stopped(run, supervision, status))
+        status = run.confirmed(_until_stopped(run, supervision, status))
         hopeless = run.failed_at_start or run.never_validated
         if recover is None or hopeless or status != Status.NON_FINITE or run.retries >= recover.attempts:
             return Status(status)
