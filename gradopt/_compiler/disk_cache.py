@@ -25,7 +25,6 @@ def _source_stamp() -> str:
 
 _STAMP = _source_stamp()
 
-
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 _warned: set[str] = set()

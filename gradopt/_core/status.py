@@ -9,7 +9,8 @@ class Status(IntEnum):
     """Why a run ended: a number, and a sentence in `meaning`. `success` is true if the user asked for this end.
 
     A success means that the test which the status names holds at its tolerance, in exact arithmetic too. For FTOL of
-    the line-search methods: another minimiser that starts there gains at most 100 ftol max(abs(f), 1).
+    the line-search methods: another minimiser that starts there should gain at most 100 ftol max(abs(f), 1); where an
+    objective is badly conditioned, it may gain more.
 
     Examples
     --------
