@@ -1,7 +1,8 @@
 """A search for false successes: many runs on objectives of all kinds, each success checked by other means.
 
 A success by GTOL is checked by differences in extended precision; one by FTOL by minimisers of scipy that start there
-and may gain at most 100 ftol max(abs(f), 1). `python tests/false_success.py 10000` runs that many.
+and may gain at most 100 ftol max(abs(f), 1). `python tests/false_success.py 10000` runs that many; a seed and the
+routes may follow: `python tests/false_success.py 1500 3 trace`.
 """
 
 import sys
@@ -229,6 +230,7 @@ def search(runs, seed):
 
 
 if __name__ == "__main__":
+    ROUTES[:] = sys.argv[3:] or ROUTES
     false, counted = search(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     for (kind, status), count in sorted(counted.items()):
         print(f"{kind:14} {status:12} {count}")
