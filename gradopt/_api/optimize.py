@@ -11,7 +11,14 @@ from numba.core.errors import NumbaError
 from numpy.typing import ArrayLike
 from scipy.optimize import Bounds
 
-from gradopt._api.request import checked_request, deterministic_run, forbid, forbid_training_settings, training_run
+from gradopt._api.request import (
+    Request,
+    checked_request,
+    deterministic_run,
+    forbid,
+    forbid_training_settings,
+    training_run,
+)
 from gradopt._compiler.compile_time import compile_seconds
 from gradopt._core.status import Status
 from gradopt._core.words import explains_words
@@ -50,6 +57,7 @@ def optimize(
     restore_best: bool = True,
     jac: Callable[..., Any] | bool | str | None = None,
     args: Any = (),
+    max_nfev: int | None = None,
     bounds: Bounds | Sequence[tuple[float | None, float | None]] | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
@@ -117,6 +125,9 @@ def optimize(
     args : tuple
         For a callable: its other arguments. Pass arrays that change from call to call here: the contents of a global
         array are frozen when the function is traced or compiled.
+    max_nfev : int, optional
+        Maximum number of evaluations of the objective, >= 1, those for differences included. The start is always
+        evaluated, with its gradient. Training runs do not take it.
     bounds : sequence of (low, high), or scipy.optimize.Bounds
         For LBFGS: a pair for each parameter; None or infinity for no bound, low = high to fix a parameter. The
         objective is evaluated only inside, also for differences; an x0 outside is moved inside, with a warning.
@@ -194,6 +205,7 @@ def optimize(
         state,
         batch_size is not None or epochs is not None,
         max_iter=max_iter,
+        max_nfev=max_nfev,
         max_time=max_time,
         target=target,
         clip_norm=clip_norm,
@@ -217,20 +229,20 @@ def optimize(
     except KeyboardInterrupt as interrupt:
         if run is None or not run.between_steps:
             raise
-        result = finished(run, Status.CALLBACK, request.max_time, compile_seconds() - compiled_before)
+        result = finished(run, Status.CALLBACK, request, compile_seconds() - compiled_before)
         result.message = f"interrupted by Ctrl-C after update {run.nit}"
         raise Interrupted(result) from interrupt
     except NumbaError as error:
         add_remedy(error, problem, request.method)
         raise
-    return finished(run, status, request.max_time, compile_seconds() - compiled_before)
+    return finished(run, status, request, compile_seconds() - compiled_before)
 
 
-def finished(run: Run, status: Status, max_time: float, compile_time: float) -> OptimizeResult:
+def finished(run: Run, status: Status, request: Request, compile_time: float) -> OptimizeResult:
     """The result of a run that has ended."""
     result = run.result()
     result.status, result.success = status, status.success
-    result.message = message(status, run, max_time)
+    result.message = message(status, run, max_nfev=request.max_nfev, max_time=request.max_time)
     result.compile_time = compile_time
     if isinstance(run.problem, Traced):
         result.problem = run.problem

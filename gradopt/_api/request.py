@@ -41,6 +41,7 @@ class Request(NamedTuple):
     state: State | None
     trains: bool
     max_iter: int | None
+    max_nfev: int  # sys.maxsize where there is no limit
     max_time: float  # infinite where there is no limit
     target: float  # -inf where there is none
     clipping: Config
@@ -60,6 +61,7 @@ def checked_request(
     trains: bool,
     *,
     max_iter: int | None,
+    max_nfev: int | None,
     max_time: float | None,
     target: float | None,
     clip_norm: float | None,
@@ -77,6 +79,7 @@ def checked_request(
     target = -np.inf if target is None else validate.number("target", target)
     if max_iter is not None:
         max_iter = validate.integer("max_iter", max_iter, 0)
+    max_nfev = sys.maxsize if max_nfev is None else validate.integer("max_nfev", max_nfev, 1)
     if state is not None and not isinstance(state, State):
         hint = "; pass result.state" if isinstance(state, OptimizeResult) else ""
         raise TypeError(f"state must be the state of an earlier result, got a {type(state).__name__}{hint}")
@@ -85,6 +88,8 @@ def checked_request(
     if state is not None and x0 is not None:
         raise ValueError("x0 can't be given together with a state, which has its own x")
     trains = trains or (state is not None and state.training is not None)
+    if trains and max_nfev < sys.maxsize:
+        raise ValueError("max_nfev has no meaning for a training run; use max_iter, which counts batches")
     method = _chosen_method(method, state, trains)
     if state is not None:
         _warn_if_over(method, state)
@@ -98,7 +103,7 @@ def checked_request(
         raise TypeError(f"recover must be a RetryFromBest or None, got {validate.shown(recover)}")
     if isinstance(x0, (int, float, np.number)) and not isinstance(x0, bool):  # one parameter
         x0 = [x0]
-    limits = max_iter, max_time, target, clipping, recover
+    limits = max_iter, max_nfev, max_time, target, clipping, recover
     return Request(problem, x0, jac, args, method, state, trains, *limits, callbacks, progress, record)
 
 
@@ -150,7 +155,7 @@ def deterministic_run(
         target=request.target,
     )
     max_iter = loop.max_iter if request.max_iter is None else request.max_iter
-    limits = Limits(tests, max_iter, request.clipping, box)
+    limits = Limits(tests, max_iter, request.max_nfev, request.clipping, box)
     return Descent(problem, method, x, limits, request.recover is not None, request.record, state)
 
 

@@ -27,8 +27,8 @@ def generic(
 
     `function.on(Class)` registers an implementation for a configuration class, `function.in_python(Class)` one that is
     never compiled; `function.source(Class.Lowered)` is the plain Python of an implementation. With `in_sums`, compiled
-    code calls the function only in a `summation`, and its arithmetic may be reordered with that of the sum. `default`
-    is the implementation for all other classes.
+    code calls the function only in a `summation`, and its arithmetic may be reordered with that of the sum; Python runs
+    its source. `default` is the implementation for all other classes.
     """
     if stub is None:
         return lambda stub: generic(stub, in_sums=in_sums, default=default)
@@ -69,7 +69,8 @@ def generic(
                 wanted, got = (f"({', '.join(them)})" for them in (names, given))
                 raise TypeError(f"{stub.__name__} of {config.__name__} must have the parameters {wanted}, got {got}")
             implementations[config.Lowered] = implementation
-            function.register(config.Lowered, compiled if COMPILING else silent(implementation))
+            from_python = compiled if COMPILING and not in_sums else silent(implementation)
+            function.register(config.Lowered, from_python)
             return implementation
 
         return register

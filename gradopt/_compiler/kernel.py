@@ -145,9 +145,10 @@ def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = Fa
     return _compiled(function, CONTRACTED, inline, late_bound=not inline)
 
 
-def compile_user_function(function: Callable[..., Any]) -> Any:
-    """Compile a user's function: with bounds checks, not cached on disk."""
-    return njit(error_model="numpy", boundscheck=True)(function)
+def compile_user_function(function: Callable[..., Any], pipeline: Any = None) -> Any:
+    """Compile a user's function: with bounds checks, not cached on disk; pipeline : Numba's if None."""
+    options: Any = {} if pipeline is None else {"pipeline_class": pipeline}
+    return njit(error_model="numpy", boundscheck=True, **options)(function)
 
 
 def compile_wrapper(function: Callable[..., Any]) -> Any:

@@ -1,19 +1,22 @@
-"""Users' functions: compiled if possible, and compiled again when something they depend on has changed."""
+"""Users' functions: compiled if possible, and compiled again when something they depend on has changed.
+
+What is compiled is kept by code, not by function, in caches of bounded size that hold no data of users: a new closure
+over other data finds the machine code of the last one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from types import CellType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from numba import types
 from numba.extending import is_jitted
 
-from gradopt._compiler.by_address import address_of, unpacking
-from gradopt._compiler.identity import identity, names_in
+from gradopt._compiler.bounded import Bounded
+from gradopt._compiler.by_address import address_of, type_of, unpacking
 from gradopt._compiler.interrupts import interrupts_held_back
 from gradopt._compiler.kernel import compile_user_function, compile_wrapper
+from gradopt._compiler.outside import TakesOutside, is_plain, outside_of, without_data
 
 # The type that a function returns by mistake -> what to do.
 _REMEDIES: dict[Any, str] = {
@@ -28,28 +31,50 @@ class NotCompilable(Exception):
     """A function can't be compiled; the message says why."""
 
 
-# The `identity` of a function, and its argument types -> a dispatcher, or a NotCompilable.
-_known: dict[Any, Any] = {}
+class UserFunction(NamedTuple):
+    """A user's function as machine code.
+
+    Attributes
+    ----------
+    call : dispatcher
+        call(data, first, *rest) is the function of its arguments first, *rest.
+    data : tuple
+        What the function takes from outside, as it is now.
+    """
+
+    call: Any
+    data: tuple[Any, ...]
+
+
+# A key of a function's code, the types of its data and arguments -> a dispatcher, or a NotCompilable.
+_known: Bounded[Any] = Bounded(256)
 # A maker of evaluators and its arguments -> the evaluator, and the address of its machine code.
-_made: dict[Any, tuple[Any, int]] = {}
+_made: Bounded[tuple[Any, int]] = Bounded(256)
 
 
-def compiled_function(function: Callable[..., Any], types: tuple[Any, ...], returns: Callable[[Any], bool]) -> Any:
-    """A user's function as a Numba dispatcher, compiled with bounds checks for these argument types.
+def compiled_function(
+    function: Callable[..., Any], types: tuple[Any, ...], returns: Callable[[Any], bool]
+) -> UserFunction:
+    """A user's function, compiled with bounds checks for these argument types.
 
     returns : returns(type) says whether the function may return this Numba type
 
     Raises NotCompilable.
     """
-    key = (identity(function), types)
-    if key not in _known:
+    outside = outside_of(function)
+    data_type = type_of(outside.data)
+    key = (outside.key, data_type, types)
+    known = _known.get(key)
+    if known is None:
         try:
-            _known[key] = _dispatcher(function, types, returns)
+            known = _dispatcher(function, data_type, types, returns)
         except Exception as error:  # Numba's have no common base
-            _known[key] = NotCompilable(f"{name_of(function)}: {type(error).__name__}: {_in_short(str(error))}")
-    if isinstance(_known[key], NotCompilable):
-        raise _known[key]
-    return _known[key]
+            known = NotCompilable(f"{name_of(function)}: {type(error).__name__}: {_in_short(str(error))}")
+        if outside.certain or isinstance(known, NotCompilable):
+            _known[key] = known
+    if isinstance(known, NotCompilable):
+        raise NotCompilable(str(known))  # a new one: a traceback keeps the frames alive, with their data
+    return UserFunction(known, outside.data)
 
 
 def evaluator(
@@ -57,15 +82,18 @@ def evaluator(
 ) -> tuple[Any, int]:
     """The function maker(*parts, unpack) as a dispatcher, and the address of its code for these argument types.
 
+    The address is valid as long as the dispatcher lives.
+
     parts : dispatchers from here or from `compiled_function`
     data_type : the Numba type that `unpack` returns
     """
     key = (maker, parts, data_type, types)
-    if key not in _made:
+    made = _made.get(key)
+    if made is None:
         dispatcher = compile_wrapper(maker(*parts, unpacking(data_type)))
         with interrupts_held_back():
-            _made[key] = dispatcher, address_of(dispatcher, types)
-    return _made[key]
+            made = _made[key] = dispatcher, address_of(dispatcher, types)
+    return made
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -85,32 +113,41 @@ def _in_short(error: str) -> str:
     return f"{complaint} {call}".rstrip() + place
 
 
-def _dispatcher(function: Callable[..., Any], types: tuple[Any, ...], returns: Callable[[Any], bool]) -> Any:
+def _dispatcher(
+    function: Callable[..., Any], data_type: Any, argument_types: tuple[Any, ...], returns: Callable[[Any], bool]
+) -> Any:
+    """The function as call(data, first, *rest)."""
     dispatcher: Any = function if is_jitted(function) else _jitted(function)
+    first, *rest = argument_types
+    takes_data = len(data_type) > 0
+    if takes_data:
+        first = types.Tuple((first, data_type))
     with interrupts_held_back():
-        _, _, with_defaults, _ = dispatcher.get_call_template(types, {})
+        _, _, with_defaults, _ = dispatcher.get_call_template((first, *rest), {})
     returned = dispatcher.overloads[tuple(with_defaults)].signature.return_type
     if not returns(returned):
         raise TypeError(f"compiled, it returns a {returned}{_REMEDIES.get(type(returned), '')}")
-    return dispatcher
+    return compile_wrapper(_handing_over(dispatcher) if takes_data else _calling(dispatcher))
+
+
+def _handing_over(dispatcher: Any) -> Any:
+    def call(data, first, *rest):
+        return dispatcher((first, data), *rest)
+
+    return call
+
+
+def _calling(dispatcher: Any) -> Any:
+    def call(data, first, *rest):
+        return dispatcher(first, *rest)
+
+    return call
 
 
 def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:
     """A dispatcher for a function; the Python functions that it calls become dispatchers too."""
     inside = (*inside, function)
-
-    def seen(value: Any) -> Any:
-        plain = isinstance(value, FunctionType) and value not in inside
-        return _jitted(value, inside) if plain else value
-
-    if isinstance(function, FunctionType):
-        scope, cells = dict(function.__globals__), list(function.__closure__ or ())
-        for name in names_in(function.__code__) & scope.keys():
-            scope[name] = seen(scope[name])
-        for position, cell in enumerate(cells):
-            with suppress(ValueError):  # still empty
-                cells[position] = CellType(seen(cell.cell_contents))
-        copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, tuple(cells))
-        copy.__kwdefaults__, copy.__module__ = function.__kwdefaults__, function.__module__
-        function = copy
-    return compile_user_function(function)
+    if not is_plain(function):
+        return compile_user_function(function)
+    copy = without_data(function, lambda called: called if called in inside else _jitted(called, inside))
+    return compile_user_function(copy, TakesOutside if copy.__dict__["outside_slots"] else None)

@@ -38,6 +38,19 @@ def batch_value_and_grad(problem: Any, grad: Any, work: Any, x: Any, rows: Any) 
     raise _missing("a problem with rows", problem)
 
 
+def _nothing_to_note(problem, work, x):
+    pass
+
+
+@generic(default=_nothing_to_note)
+def note_iterate(problem: Any, work: Any, x: Any) -> None:
+    """Show a problem the start of a run, or the iterate that an update led to.
+
+    work : what `Problem.workspace` allocated, written
+    x : float array (n,), C order, read
+    """
+
+
 @generic
 def update(method: Any, slots: Any, x: Any, grad: Any, rate: float, k: int) -> None:
     """Make update number k, counted from 0, of a first-order method.

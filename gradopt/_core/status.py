@@ -31,6 +31,7 @@ class Status(IntEnum):
     EARLY_STOPPED = 5, "the validation rows showed no improvement for `patience` epochs"
     MAX_ITER = 10, "the maximal number of updates was done"
     MAX_TIME = 11, "the time was up"
+    MAX_NFEV = 12, "the maximal number of evaluations was done"
     LINE_SEARCH = 20, "no acceptable step could be found along the direction of descent"
     NON_FINITE = 30, "the objective or its gradient became NaN or infinite"
     CALLBACK = 99, "a callback asked to stop"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._compiler import borrowed, kernel
-from gradopt._core.protocol import batch_value_and_grad, current_rate, update
+from gradopt._core.protocol import batch_value_and_grad, current_rate, note_iterate, update
 from gradopt._core.status import Status
 from gradopt._loops.clipping import clipped
 from gradopt._loops.types import RUNNING
@@ -74,6 +74,7 @@ def iterate_batches(problem, method, steering, arrays, position, batch_size, by_
         step_rate = steering.scale * current_rate(method.learning_rate, schedule_state, k)
         update(method, slots, x, clipped(steering.clipping, spare, grad, grad_norm), step_rate, nit - memory_starts_at)
         nit += 1
+        note_iterate(problem, work, x)
         row += rows.size
         total += fun * rows.size
 

@@ -12,7 +12,7 @@ from gradopt._core.protocol import new_slots
 from gradopt._loops.clipping import NoClipping
 from gradopt._loops.first_order import iterate
 from gradopt._loops.line_search import LINE_SEARCH, search
-from gradopt._loops.types import Progress, Record, RunArrays, Steering, StopTests
+from gradopt._loops.types import NO_LIMIT, Progress, Record, RunArrays, Steering, StopTests
 from gradopt._numerics.vectors import epsilon
 
 _START = Progress(0, 0, 0, np.inf, np.inf, 0.0)
@@ -58,7 +58,7 @@ def descended(method: Any, problem: Any, work: Any, x: Any, max_iter: int, gtol:
 @descended.on(Updating)
 def _(method, problem, work, x, max_iter, gtol):
     arrays = _arrays(problem.static_length, x, zeros_for(method.slots, x), work)
-    tests = StopTests(gtol, -1.0, -1.0, -np.inf)
+    tests = StopTests(gtol, -1.0, -1.0, -np.inf, NO_LIMIT, NO_LIMIT)
     status, nit, _, _, fun, _, _ = iterate(
         problem.lowered, method.lowered, _unlimited(), arrays, _START, tests, _record(x), max_iter + 1
     )
@@ -68,7 +68,7 @@ def _(method, problem, work, x, max_iter, gtol):
 @descended.on(Searching)
 def _(method, problem, work, x, max_iter, gtol):
     arrays = _arrays(problem.static_length, x, new_slots(method.lowered, x), work)
-    tests = StopTests(gtol, _SEARCH_FTOL * epsilon(x), -1.0, -np.inf)
+    tests = StopTests(gtol, _SEARCH_FTOL * epsilon(x), -1.0, -np.inf, NO_LIMIT, NO_LIMIT)
     status, nit, _, _, fun, _, _ = search(
         problem.lowered, method.lowered, _unlimited(), arrays, _START, tests, _record(x), max_iter + 1
     )

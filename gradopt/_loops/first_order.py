@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradopt._compiler import borrowed, copy_back, kernel, on_stack, swapped
-from gradopt._core.protocol import current_rate, observe, update, value_and_grad
+from gradopt._core.protocol import current_rate, note_iterate, observe, update, value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.batches import iterate_batches
 from gradopt._loops.clipping import clipped
@@ -71,6 +71,7 @@ def iterate(problem, method, steering, arrays, progress, tests, record, iterates
         grad, new_grad = swapped(static_length, grad, new_grad)
         last_fun, fun = fun, new_fun  # from here on, new_x and new_grad are the last ones
         nit += moved
+        note_iterate(problem, work, x)
         if moved:
             observe(method.learning_rate, schedule_state, fun, nit)
         last_norm = grad_norm

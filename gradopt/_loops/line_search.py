@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gradopt._compiler import borrowed, copy_back, kernel, on_stack, swapped
-from gradopt._core.protocol import direction, first_step, new_slots, update_memory, value_and_grad
+from gradopt._core.protocol import direction, first_step, new_slots, note_iterate, update_memory, value_and_grad
 from gradopt._core.status import Status
-from gradopt._loops.presumed_minimum import minimum_verdict
+from gradopt._loops.presumed_minimum import CHECKS, minimum_verdict
 from gradopt._loops.recording import note_lowest, write_row
 from gradopt._loops.stop_tests import UNCERTAINTY, finite, length_verdict, negligible, search_verdict, value_verdict
 from gradopt._loops.types import RUNNING, Loop, RunArrays
@@ -24,7 +24,8 @@ from gradopt._numerics.bounds import (
 )
 from gradopt._numerics.vectors import copy, epsilon, norm
 
-_FTOL, _LINE_SEARCH, _NON_FINITE = int(Status.FTOL), int(Status.LINE_SEARCH), int(Status.NON_FINITE)
+_FTOL, _MAX_NFEV = int(Status.FTOL), int(Status.MAX_NFEV)
+_LINE_SEARCH, _NON_FINITE = int(Status.LINE_SEARCH), int(Status.NON_FINITE)
 
 # The error of an objective and the default ftol, in units of the last place.
 _NOISE = 10.0
@@ -79,6 +80,9 @@ def search(problem, method, steering, arrays, progress, tests, record, iterates)
         while True:
             if moved:
                 line = _next_point(method, box, here, fun, line)
+            if nfev >= tests.max_nfev:
+                status = _MAX_NFEV
+                break
             new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
             nfev += 1
             tame_held_slopes(box, new_x, new_grad)
@@ -97,6 +101,7 @@ def search(problem, method, steering, arrays, progress, tests, record, iterates)
             grad, new_grad = swapped(static_length, grad, new_grad)
             last_x, last_grad, last_fun, fun = new_x, new_grad, fun, new_fun
             grad_norm = norm(static_length, grad)
+            note_iterate(problem, work, x)
             if moved:
                 nit += 1
                 update_memory(method, slots, x, grad, last_x, last_grad)
@@ -110,6 +115,8 @@ def search(problem, method, steering, arrays, progress, tests, record, iterates)
         if found and (status == _FTOL or stalled):
             little = not line.walled and negligible(tests, UNCERTAINTY * gain, fun, fun)
             status, memory_starts_at = _standstill(little, nit, memory_starts_at)
+        if status == _FTOL and nfev + CHECKS > tests.max_nfev:
+            status = _MAX_NFEV
         if status == _FTOL:
             here = RunArrays(static_length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
             status, evaluations, lowest = minimum_verdict(problem, work, box, tests, here, fun, best_fun)
@@ -117,7 +124,7 @@ def search(problem, method, steering, arrays, progress, tests, record, iterates)
             best_fun, best_is_x = lowest, best_is_x and lowest == best_fun
         if status in (RUNNING, _LINE_SEARCH) and otherwise != RUNNING:
             status = otherwise
-        if status != RUNNING:
+        if status != RUNNING or nfev >= tests.pause_at:
             break
 
     if best_is_x:

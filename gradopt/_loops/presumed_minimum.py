@@ -19,7 +19,7 @@ from gradopt._numerics.vectors import copy, epsilon, norm, subtract
 
 _FTOL, _LINE_SEARCH = int(Status.FTOL), int(Status.LINE_SEARCH)
 
-_POINTS = 20  # at most
+CHECKS = 20  # the number of points, at most
 _FARTHER, _FAR = 10.0, 100.0
 _PROPORTIONAL = 0.25  # the least share of the distance by which the derivative must grow
 _AGREEMENT = 0.2  # the largest relative difference between the change of the objective and that by its derivatives
@@ -47,7 +47,7 @@ def minimum_verdict(problem, work, box, tests, arrays, fun, best_fun):
     mark_free(box, x, grad)
     free_negative(box, downhill, grad)
     step, turned = length / max(norm(static_length, downhill), epsilon(x) ** 2), 0.0
-    for evaluations in range(1, _POINTS + 1):
+    for evaluations in range(1, CHECKS + 1):
         move(box, point, x, downhill, step)
         value = np.float64(value_and_grad(problem, new_grad, work, point))
         tame_held_slopes(box, point, new_grad)
@@ -75,4 +75,4 @@ def minimum_verdict(problem, work, box, tests, arrays, fun, best_fun):
             turned, step = change, step * _FAR
         else:
             step *= _FARTHER
-    return _FTOL, _POINTS, best_fun
+    return _FTOL, CHECKS, best_fun

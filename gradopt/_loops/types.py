@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING
+
+NO_LIMIT = sys.maxsize
 
 RUNNING = -1  # returned by a loop in place of a `Status` if no test has stopped it
 
@@ -39,12 +42,18 @@ class Progress(NamedTuple):
 
 
 class StopTests(NamedTuple):
-    """When to stop; a negative ftol or xtol is off."""
+    """When to stop; a negative ftol or xtol is off.
+
+    The last two concern loops that may evaluate more than once for an iterate; the others are told how many iterates to
+    run.
+    """
 
     gtol: float
     ftol: float
     xtol: float
     target: float
+    max_nfev: int = NO_LIMIT  # in place of the evaluation after that many, the loop ends with MAX_NFEV
+    pause_at: int = NO_LIMIT  # the loop returns RUNNING when it has an iterate and has made that many
 
 
 class Steering(NamedTuple):

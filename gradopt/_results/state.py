@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,8 @@ class State:
         The objective at x and at best_x.
     best_x : ndarray (n,)
         The point with the lowest objective so far.
+    problem_memory : float array
+        What the problem remembers of the run, such as scales for differences; mostly empty.
     training : TrainingState or None
         The additional state of a training run.
     """
@@ -106,6 +108,7 @@ class State:
     best_fun: float
     best_x: NDArray[Any]
     training: TrainingState | None = None
+    problem_memory: NDArray[Any] = field(default_factory=lambda: np.empty(0))
 
     def __repr__(self) -> str:
         return f"State(after {self.nit} updates by {self.method}, {self.x.size} parameters of {self.x.dtype})"
@@ -121,6 +124,8 @@ class State:
             _require_like(f"state.slots[{i}]", slot, like)
         _require_like("state.best_x", self.best_x, self.x)
         _require_like("state.schedule_state", self.schedule_state, np.empty(5))
+        if not isinstance(self.problem_memory, np.ndarray) or self.problem_memory.dtype.kind != "f":
+            raise ValueError(f"state.problem_memory must be an array, got {validate.shown(self.problem_memory)}")
         nit = validate.integer("state.nit", self.nit, 0)
         if validate.integer("state.memory_starts_at", self.memory_starts_at, 0) > nit:
             raise ValueError(f"state.memory_starts_at must be at most nit = {nit}, got {self.memory_starts_at}")

@@ -35,8 +35,6 @@ class Run:
     steering : Steering
     first_nit : int
         The number of updates made by earlier runs.
-    kernels_bound : bool
-        Whether the loop already has the addresses of all late-bound kernels.
 
     Attributes
     ----------
@@ -53,17 +51,19 @@ class Run:
 
     snapshots_kept: ClassVar[int] = 1
 
-    def __init__(
-        self, problem: Problem, method: Method, steering: Steering, first_nit: int, kernels_bound: bool
-    ) -> None:
+    def __init__(self, problem: Problem, method: Method, steering: Steering, first_nit: int) -> None:
         self.problem, self.method = problem, method
         self.retries, self.failed_at_start, self.never_validated, self.between_steps = 0, False, False, False
         self._steering, self._first_nit = steering, first_nit
         self._chunk_sizes = ChunkSizes()
         self._snapshots: list[Snapshot] = []
-        self._arithmetic = _arithmetic(problem.interpreted)
+        self._use_loop_of(problem.interpreted, kernels_bound=False)
+
+    def _use_loop_of(self, interpreted: bool, kernels_bound: bool) -> None:
+        """Prepare to call a loop; kernels_bound : whether it already has the addresses of all late-bound kernels."""
+        self._arithmetic = _arithmetic(interpreted)
         # Ctrl-C while a kernel is compiled at the request of the loop would be lost, and the kernel with it.
-        safe = not COMPILING or problem.interpreted or kernels_bound
+        safe = not COMPILING or interpreted or kernels_bound
         self._patience: Callable[[], AbstractContextManager[Any]] = nullcontext if safe else interrupts_held_back
 
     # Progress and results.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from gradopt._numerics.bounds import Box, active_bounds, true_slopes
 from gradopt._results.result import OptimizeResult
 from gradopt._results.state import State
 from gradopt._run.base import Run
+from gradopt._run.chunk_sizes import ChunkSizes
 from gradopt._run.dry_run import dry_run_method, dry_run_problem
 from gradopt._run.recorder import Recorder
 from gradopt.methods import Method
@@ -41,6 +43,8 @@ class Limits(NamedTuple):
     tests : StopTests
     max_iter : int
         Maximum number of updates.
+    max_nfev : int
+        Maximum number of evaluations of the objective; the start is always evaluated.
     clipping : Config
         The clipping of gradients before updates.
     box : Box or None
@@ -49,6 +53,7 @@ class Limits(NamedTuple):
 
     tests: StopTests
     max_iter: int
+    max_nfev: int
     clipping: Config
     box: Box | None
 
@@ -84,10 +89,7 @@ class Descent(Run):
         method.require_kernels()
         dry_run_problem(problem, x, in_batches=False)
         dry_run_method(method, x)
-        self._lowered = problem.lower(x.dtype), method.lower()
-        self._loop = method.loop.in_python if problem.interpreted else method.loop.kernel
-        self._tests, self._max_iter, clipping, box = limits
-        self._kinds = (*map(type, self._lowered), type(clipping), box is None, x.dtype, min(x.size, 16))
+        self._tests, self._max_iter, self._max_nfev, clipping, box = limits
         if state is None:
             self._progress = Progress(0, 0, 0, np.inf, np.inf, 0.0)
             slots, best_x, schedule_state, scale = method.new_slots(x), x.copy(), np.zeros(5), 1.0
@@ -96,13 +98,26 @@ class Descent(Run):
             slots, best_x = method.fitting_slots(state.slots), state.best_x.copy()
             schedule_state, scale = state.schedule_state_for(method), state.scale
         steering = Steering(clipping.lower(), scale, box)
-        super().__init__(problem, method, steering, self._progress.nit, self._kinds in _bound_kinds)
+        super().__init__(problem, method, steering, self._progress.nit)
         static_length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
         new_x, grad, new_grad = aligned_copy(x), aligned_copy(x), aligned_copy(x)
-        work = problem.workspace(x.dtype)
+        work = problem.workspace_for(x)
+        if state is not None:
+            problem.remember(work, state.problem_memory)
         self._arrays = RunArrays(static_length, x, grad, new_x, new_grad, best_x, slots, schedule_state, work)
         self._recovers, self._recorder = recovers, Recorder(record, x.size, x.dtype, self._first_nit)
         self._earlier, self._evaluations_again = state, 0
+        self._choose_loop()
+
+    def _choose_loop(self) -> None:
+        """Choose the loop for the problem as it runs now: interpreted or compiled."""
+        problem, method, x = self.problem, self.method, self._arrays.x
+        self._lowered = problem.lower(x.dtype), method.lower()
+        self._loop = method.loop.in_python if problem.interpreted else method.loop.kernel
+        self._memory = problem.memory(self._arrays.work)
+        clipping, _, box = self._steering
+        self._kinds = (*map(type, self._lowered), type(clipping), box is None, x.dtype, min(x.size, 16))
+        self._use_loop_of(problem.interpreted, self._kinds in _bound_kinds)
 
     @property
     def nit(self) -> int:
@@ -139,18 +154,44 @@ class Descent(Run):
         return status
 
     def limit_reached(self) -> int:
-        return Status.MAX_ITER if self.updates >= self._max_iter else RUNNING
+        if self.updates >= self._max_iter:
+            return Status.MAX_ITER
+        return Status.MAX_NFEV if self._evaluations_left() <= 0 else RUNNING
+
+    def _evaluations_left(self) -> int:
+        """The number of evaluations, each with its gradient, that max_nfev still allows."""
+        if self._max_nfev == sys.maxsize:
+            return sys.maxsize
+        (calls, _), (one_more, _) = self._calls(0), self._calls(1)
+        return (self._max_nfev - calls) // (one_more - calls)
+
+    def _calls(self, more: int) -> tuple[int, int]:
+        """The evaluations of objective and gradient made, with that many more of both together."""
+        return self.problem.calls(self._progress.nfev + self._evaluations_again + more, self._arrays.work)
 
     def advance(self, at_most: int | None) -> int:
+        if self._interpreted_evaluations_left() == 0:
+            self.problem.compile(self._arrays.work, self._arrays.x)
+            self._choose_loop()
+            self._chunk_sizes = ChunkSizes()
         left = self._max_iter - self.updates
         return self._advance(min(self._chunk_sizes.next(), left if at_most is None else min(left, at_most)))
 
+    def _interpreted_evaluations_left(self) -> int | None:
+        return self.problem.evaluations_until_compiling(self._arrays.work)
+
     def _advance(self, iterates: int) -> int:
         arrays, before = self._arrays, self._progress
+        left, interpreted_left = max(self._evaluations_left(), before.nfev == 0), self._interpreted_evaluations_left()
+        self._tests = self._tests._replace(
+            max_nfev=before.nfev + min(left, sys.maxsize - before.nfev),
+            pause_at=sys.maxsize if interpreted_left is None else before.nfev + interpreted_left,
+        )
+        iterates = min(iterates, left, sys.maxsize if interpreted_left is None else max(interpreted_left, 1))
         self._rows = self._recorder.next_rows(iterates)
         started = time.perf_counter()
         if self.method.has_memory:
-            written = (*arrays.slots, arrays.schedule_state)
+            written = (*arrays.slots, arrays.schedule_state, self._memory)
             if iterates > 1:  # with one iterate, x changes only after the update is known to be finite
                 written = (*written, arrays.x, arrays.grad, arrays.best_x, arrays.new_x)
             self._take_snapshot(written)
@@ -220,11 +261,12 @@ class Descent(Run):
             fun=float(progress.fun),
             best_fun=float(progress.best_fun),
             best_x=arrays.best_x,
+            problem_memory=self._memory,
         )
 
     def result(self) -> OptimizeResult:
         arrays, progress = self._arrays, self._progress
-        nfev, njev = self.problem.calls(progress.nfev + self._evaluations_again)
+        nfev, njev = self._calls(0)
         if self.updates > 0:
             _bound_kinds.add(self._kinds)
         box = self._steering.box

@@ -37,9 +37,9 @@ def dry_run_problem(problem: Problem, x: NDArray[Any], in_batches: bool) -> None
         for grad in grads:
             if isinstance(problem, RowProblem) and in_batches:
                 rows = np.arange(min(2, problem.rows))
-                value = kernel(lowered, grad, problem.batch_workspace(x.dtype, rows.size), x.copy(), rows)
+                value = kernel(lowered, grad, problem.batch_workspace_for(x, rows.size), x.copy(), rows)
             else:
-                value = kernel(lowered, grad, problem.workspace(x.dtype), x.copy())
+                value = kernel(lowered, grad, problem.workspace_for(x), x.copy())
     except (ArithmeticError, ValueError):  # from the math module; machine code goes on with NaN or infinity
         return
     name = f"{generic.__name__} of {type(problem).__name__}"

@@ -9,7 +9,7 @@ from gradopt._run.base import Run
 from gradopt._run.training import Training
 
 
-def message(status: Status, run: Run, max_time: float) -> str:
+def message(status: Status, run: Run, *, max_nfev: int, max_time: float) -> str:
     """The `message` of a result."""
     source = run.problem.gradient_source
     if status == Status.NON_FINITE and run.failed_at_start:
@@ -19,6 +19,8 @@ def message(status: Status, run: Run, max_time: float) -> str:
     text = status.meaning
     if status == Status.MAX_ITER:
         text += f" (max_iter={run.total[0]})"
+    elif status == Status.MAX_NFEV:
+        text += f" (max_nfev={max_nfev})"
     elif status == Status.MAX_TIME:
         text += f" (max_time={max_time:g})"
     elif status == Status.NON_FINITE:
@@ -35,7 +37,7 @@ def message(status: Status, run: Run, max_time: float) -> str:
         text += f"; {attempts} after divergence, the last with {run.scale:g} times the rates"
     if source is not None:
         text += f"; gradient by {source}"
-    return text
+    return text if run.problem.remark is None else f"{text}; {run.problem.remark}"
 
 
 def _failure_at_start(run: Run, source: str | None) -> str:

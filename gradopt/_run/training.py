@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gradopt._compiler import COMPILING
 from gradopt._core.aligned import aligned_copy
 from gradopt._core.config import Config
 from gradopt._core.protocol import batch_value_and_grad, observe
@@ -97,13 +98,16 @@ class Training(Run):
         self._lowered = problem.lower(x.dtype), method.lower()
         self._batch_size = plan.batch_size or problem.rows
         slots = method.new_slots(x) if state is None else method.fitting_slots(state.slots)
-        work = problem.batch_workspace(x.dtype, self._batch_size)
+        work = problem.batch_workspace_for(x, self._batch_size)
+        self._memory = problem.memory(work)
+        if state is not None:
+            problem.remember(work, state.problem_memory)
         order, x, grad = np.arange(problem.rows), aligned_copy(x), aligned_copy(x)
         spare = grad if isinstance(limits.clipping, NoClipping) else aligned_copy(x)
         schedule_state = np.zeros(5) if state is None else state.schedule_state_for(method)
         self._arrays = BatchArrays(x, grad, spare, slots, schedule_state, work, order)
         steering = Steering(limits.clipping.lower(), 1.0 if state is None else state.scale, None)
-        super().__init__(problem, method, steering, 0 if state is None else state.nit, kernels_bound=False)
+        super().__init__(problem, method, steering, 0 if state is None else state.nit)
         self._position = _position_in(state)
         self._first_epoch = self._position.epoch
         self._best = self._best_in(state)
@@ -171,12 +175,15 @@ class Training(Run):
     @property
     def _written(self) -> tuple[NDArray[Any], ...]:
         """The arrays that updates, or the schedule between epochs, change."""
-        return (self._arrays.x, *self._arrays.slots, self._arrays.schedule_state)
+        return (self._arrays.x, *self._arrays.slots, self._arrays.schedule_state, self._memory)
 
     def _call_loop(self, updates: int) -> int:
         self._known_loss = None
         what = self._steering, self._arrays, self._position, self._batch_size, self.method.by_epoch, updates
-        status, *position = self._call(self.method.loop.batches, (*self._lowered, *what))
+        loop = self.method.loop.batches
+        if COMPILING and self.problem.interpreted:
+            loop = loop.py_func
+        status, *position = self._call(loop, (*self._lowered, *what))
         self._patience = nullcontext
         self._position = Position(*position)
         return int(status)
@@ -335,6 +342,7 @@ class Training(Run):
             fun=fun,
             best_fun=self._best.fun,
             best_x=self._best.x,
+            problem_memory=self._memory,
             training=training,
         )
 

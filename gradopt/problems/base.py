@@ -66,8 +66,16 @@ class Problem(Config):
         """The maximum time of an evaluation; infinite if unknown."""
         return 1e-6 if self.inlined and self.n <= 4 else np.inf
 
-    def calls(self, evaluations: int) -> tuple[int, int]:
-        """The numbers of value and gradient evaluations in a run that evaluated both together this many times."""
+    @property
+    def remark(self) -> str | None:
+        """What the message of a result should say about how the problem was run."""
+        return None
+
+    def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
+        """The numbers of value and gradient evaluations in a run that evaluated both together this many times.
+
+        work : the workspace of the run
+        """
         return evaluations, evaluations
 
     def start(self, rng: Any = None) -> NDArray[Any] | None:
@@ -81,6 +89,27 @@ class Problem(Config):
     def workspace(self, dtype: Any) -> Any:
         """Arrays that the kernel may write, allocated once per run. By default an empty tuple."""
         return ()
+
+    def workspace_for(self, x: NDArray[Any]) -> Any:
+        """The same for parameters like x, for problems that do not know their number."""
+        return self.workspace(x.dtype)
+
+    def memory(self, work: Any) -> NDArray[Any]:
+        """The part of the workspace that a later run needs to go on with the same bits; a view, or an empty array."""
+        return np.empty(0)
+
+    def remember(self, work: Any, memory: NDArray[Any]) -> None:
+        """Write the `memory` of an earlier run to the workspace of a new one, if it fits."""
+        own = self.memory(work)
+        if own.shape == memory.shape:
+            own[:] = memory
+
+    def evaluations_until_compiling(self, work: Any) -> int | None:
+        """How many evaluations run interpreted before `compile` pays; None if it does not, or has been called."""
+        return None
+
+    def compile(self, work: Any, x: NDArray[Any]) -> None:
+        """Run compiled from now on; work : the workspace of the run, written; x : float array (n,), the iterate."""
 
     def value(self, x: Any) -> float:
         """The objective at x; see `value_and_grad`."""
@@ -115,7 +144,7 @@ class Problem(Config):
         """
         x = self.checked("x", x, finite=False)
         grad = np.empty_like(x)
-        return float(value_and_grad(self.lower(x.dtype), grad, self.workspace(x.dtype), x)), grad
+        return float(value_and_grad(self.lower(x.dtype), grad, self.workspace_for(x), x)), grad
 
     def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
         """A copy of x as a float32 or float64 array (n,); raises a ValueError that calls it `name`."""

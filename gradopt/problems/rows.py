@@ -36,6 +36,10 @@ class RowProblem(Problem):
         """Arrays that the kernel may write, for batches of up to `rows` rows, which may be more than the data has."""
         return self.workspace(dtype)
 
+    def batch_workspace_for(self, x: NDArray[Any], rows: int) -> Any:
+        """The same for parameters like x, for problems that do not know their number."""
+        return self.batch_workspace(x.dtype, rows)
+
     def faulty_row(self, rows: NDArray[np.int64]) -> int | None:
         """The first of these rows whose data are not finite, for data that was not checked in advance; else None."""
         return None
@@ -78,11 +82,11 @@ class RowProblem(Problem):
         grad = np.empty_like(x)
         lowered = self.lower(x.dtype)
         if rows is None:
-            value = value_and_grad(lowered, grad, self.workspace(x.dtype), x)
+            value = value_and_grad(lowered, grad, self.workspace_for(x), x)
             rows = np.arange(self.rows)
         else:
             rows = self._checked_rows(rows)
-            value = batch_value_and_grad(lowered, grad, self.batch_workspace(x.dtype, rows.size), x, rows)
+            value = batch_value_and_grad(lowered, grad, self.batch_workspace_for(x, rows.size), x, rows)
         if np.isnan(value):
             self.require_finite(rows)
         return float(value), grad

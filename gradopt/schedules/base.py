@@ -10,7 +10,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING
-from gradopt._compiler.user_functions import NotCompilable, compiled_function
+from gradopt._compiler.user_functions import NotCompilable, UserFunction, compiled_function
 from gradopt._core import validate
 from gradopt._core.config import Config, config
 from gradopt._core.protocol import rate, rates
@@ -128,26 +128,27 @@ class FunctionOfCount(Schedule):
     """
 
     class Lowered(NamedTuple):
-        function: Any
+        function: Any  # called with its data from outside first
+        data: tuple[Any, ...]
 
     def __init__(self, function: Callable[[int], float]) -> None:
         validate.number("learning_rate(0)", function(0), 0)
         self.function = function
-        self._dispatcher = _dispatcher(function) if COMPILING else function
+        self._compiled = _compiled(function) if COMPILING else UserFunction(lambda data, k: function(k), ())
 
     def __repr__(self) -> str:
         return f"FunctionOfCount({self.function})"
 
     def _lower(self, dtype: Any) -> Any:
-        return self.Lowered(self._dispatcher)
+        return self.Lowered(*self._compiled)
 
 
 @rate.on(FunctionOfCount)
 def _(schedule, k):
-    return float(schedule.function(k))
+    return float(schedule.function(schedule.data, k))
 
 
-def _dispatcher(function: Callable[[int], float]) -> Any:
+def _compiled(function: Callable[[int], float]) -> UserFunction:
     try:
         return compiled_function(function, (types.int64,), lambda kind: isinstance(kind, (types.Float, types.Integer)))
     except NotCompilable as error:

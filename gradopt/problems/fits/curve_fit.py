@@ -16,11 +16,16 @@ from gradopt._compiler.user_functions import NotCompilable, compiled_function, e
 from gradopt._core import validate
 from gradopt._core.aligned import as_dtype
 from gradopt._core.config import config
+from gradopt._core.protocol import batch_value_and_grad
+from gradopt._core.warnings import warn
 from gradopt._losses.residual import from_mean, loss_named, pointwise
+from gradopt.problems.functions import differences
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types, row_argument_types
+from gradopt.problems.functions.differences import probed_scale
+from gradopt.problems.functions.plain import agree, second_point
 from gradopt.problems.rows import RowProblem
 
-_STEP = np.finfo(np.float64).eps ** (1 / 3)  # relative, of central differences
+_STEP = float(np.finfo(np.float64).eps ** (1 / 3))  # in units of the scales, of central differences
 
 
 @config
@@ -31,7 +36,8 @@ class CurveFit(RowProblem):
     ----------
     model : callable
         model(t, params) -> float: the prediction at one point. t is a number, or a row if t below is two-dimensional;
-        params is a float64 array (n,) that the model must not write. Plain Python or `@njit`; it must compile.
+        params is a float64 array (n,) that the model must not write. Plain Python or `@njit`; it must compile. If it is
+        another function when it is compiled, as when integers overflow, it runs interpreted, with a warning.
     t : array_like (m,) or (m, k)
         The points; if t and y are both float32 they stay float32, otherwise they become float64.
     y : array_like (m,)
@@ -48,7 +54,8 @@ class CurveFit(RowProblem):
     Notes
     -----
     With r the residual at a point and l the loss, df/dx[j] is the mean of l'(r) dmodel/dx[j]. The derivatives of the
-    model are central differences with steps of 6e-6 max(1, abs(x[j])), which take 2 n + 1 calls of the model per point.
+    model are central differences, which take 2 n + 1 calls of the model per point. Their steps are 6e-6 of the largest
+    abs(x[j]) that the run has had; for a parameter that was 0 so far, a probe finds the step.
     The start, which must be given, sets the number of parameters.
 
     Counterpart: scipy.optimize.curve_fit, whose model takes its arguments in another form.
@@ -102,8 +109,29 @@ class CurveFit(RowProblem):
         t, y = data
         return replace(self, t=t, y=y)
 
+    @property
+    def interpreted(self) -> bool:
+        return not COMPILING or self._why_not_compiled is not None
+
+    @property
+    def remark(self) -> str | None:
+        return self._why_not_compiled
+
+    @property
+    def _why_not_compiled(self) -> str | None:
+        return self.__dict__.get("_reason")
+
     def workspace(self, dtype: Any) -> Any:
-        return np.zeros(0, dtype)
+        return np.zeros(0, dtype)  # scales are then not kept from one evaluation to the next
+
+    def workspace_for(self, x: NDArray[Any]) -> Any:
+        return differences.workspace(x.size, x.dtype)
+
+    def batch_workspace_for(self, x: NDArray[Any], rows: int) -> Any:
+        return self.workspace_for(x)
+
+    def memory(self, work: Any) -> Any:
+        return work[work.size // 2 - 1 :]
 
     def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
         result = validate.array(name, x, 1, finite=finite)
@@ -113,7 +141,33 @@ class CurveFit(RowProblem):
             raise TypeError(f"model must return a real number for one t, got {validate.shown(answer[()])}")
         if not np.array_equal(params, result.astype(np.float64), equal_nan=True):
             raise ValueError("model must not write to params")
+        if COMPILING and "_reason" not in self.__dict__:
+            self.__dict__["_reason"] = reason = self._difference(result)
+            if reason is not None:
+                self.__dict__.pop("_lowered_by_dtype")
+                warn(reason)
         return result
+
+    def _difference(self, x: NDArray[Any]) -> str | None:
+        """What differs between the model and its machine code at x, or at another point; None if nothing does."""
+        rows = np.unique([0, self.rows // 2, self.rows - 1])
+        lowered, plain = self.lower(x.dtype), self._in_python(x.dtype).evaluate_rows
+        for point in (x, second_point(x, None)):
+            grad, work = np.empty_like(x), self.workspace_for(x)
+            try:
+                wanted = plain(grad, work, point, rows)
+            except Exception:
+                if point is x:
+                    raise
+                return None  # it may not be defined there
+            got = batch_value_and_grad(lowered, grad, self.workspace_for(x), point, rows)
+            if not agree(got, wanted, abs(wanted), x.dtype):
+                name = getattr(self.model, "__name__", self.model)
+                return (
+                    f"{name} runs interpreted: compiled, it makes the loss {got:.10g} where Python makes it {wanted:.10g};"
+                    " integers of Python never overflow, those of machine code do: use floats, such as 10.0**k"
+                )
+        return None
 
     def predict(self, x: Any, t: Any = None) -> NDArray[np.float64]:
         """The model's values.
@@ -141,48 +195,88 @@ class CurveFit(RowProblem):
         return np.array([float(self.model(point, params)) for point in points])
 
     def _lower(self, dtype: Any) -> Any:
+        if self.interpreted:
+            return self._in_python(dtype)
         dtype = np.dtype(dtype)
-        t, y = as_dtype(self.t, dtype), as_dtype(self.y, dtype)
-        data = t, y, loss_named(self.loss).lower(), np.arange(self.rows)
-        if not COMPILING:
-            by_rows = _over_rows(self.model, lambda address: data)
-            whole = _over_all(by_rows, lambda address: data)
-            return PythonProblem.Lowered(
-                lambda grad, work, x: whole(0, grad, work, x),
-                lambda grad, work, x, rows: by_rows(0, grad, work, x, rows),
-            )
+        data = self._data(dtype)
         try:
-            model = compiled_function(self.model, (numba.typeof(t[0]), types.float64[::1]), _is_number)
+            model = compiled_function(self.model, (numba.typeof(data[0][0]), types.float64[::1]), _is_number)
         except NotCompilable as reason:
             raise TypeError(f"model must be a function that Numba can compile: {reason}") from None
-        packed = TupleInMemory(data)
-        self.__dict__.setdefault("_in_memory", []).append(packed)  # lives as long as the problem
-        by_rows, evaluate_rows = evaluator(_over_rows, (model,), packed.type, row_argument_types(dtype))
-        _, evaluate = evaluator(_over_all, (by_rows,), packed.type, argument_types(dtype))
-        return ProblemByAddress.Lowered(evaluate, evaluate_rows, packed.address)
+        packed = TupleInMemory((*data, model.data))
+        total, _ = evaluator(_loss_over, (model.call,), packed.type, _TOTAL)
+        by_rows, evaluate_rows = evaluator(_over_rows, (model.call, total), packed.type, row_argument_types(dtype))
+        whole, evaluate = evaluator(_over_all, (by_rows,), packed.type, argument_types(dtype))
+        # These live as long as the problem.
+        self.__dict__.setdefault("_alive", []).append((packed, total, by_rows, whole))
+        return ProblemByAddress.Lowered(evaluate, evaluate_rows, packed.address, True)
+
+    def _in_python(self, dtype: Any) -> Any:
+        data = (*self._data(np.dtype(dtype)), ())
+
+        def model(outside: Any, t: Any, params: Any) -> Any:
+            return self.model(t, params)
+
+        by_rows = _over_rows(model, _loss_over(model, lambda address: data), lambda address: data)
+        whole = _over_all(by_rows, lambda address: data)
+        return PythonProblem.Lowered(
+            lambda grad, work, x: whole(0, grad, work, x),
+            lambda grad, work, x, rows: by_rows(0, grad, work, x, rows),
+            True,
+        )
+
+    def _data(self, dtype: Any) -> tuple[Any, ...]:
+        t, y = as_dtype(self.t, dtype), as_dtype(self.y, dtype)
+        return t, y, loss_named(self.loss).lower(), np.arange(self.rows)
 
 
 def _is_number(returned: Any) -> bool:
     return isinstance(returned, (types.Float, types.Integer))
 
 
-def _over_rows(model: Any, unpack: Any) -> Any:
-    """The loss over some rows, and its gradient; unpack(data) = (t, y, loss, all rows)."""
+_TOTAL = types.int64, types.float64[::1], types.int64[::1]  # of the arguments of `_loss_over`
 
-    def evaluate(data, grad, work, x, rows):
-        t, y, loss, _ = unpack(data)
-        params, slopes = x.astype(np.float64), np.zeros(x.size)
+
+def _loss_over(model: Any, unpack: Any) -> Any:
+    """The loss over some rows; unpack(data) = (t, y, loss, all rows, what the model takes from outside)."""
+
+    def evaluate(data, params, rows):
+        t, y, loss, _, outside = unpack(data)
         total = 0.0
         for row in rows:
-            value, slope = pointwise(loss, model(t[row], params) - np.float64(y[row]))
+            value, _ = pointwise(loss, model(outside, t[row], params) - np.float64(y[row]))
+            total += value
+        value, _ = from_mean(loss, total / rows.size)
+        return np.float64(value)
+
+    return evaluate
+
+
+def _over_rows(model: Any, loss_over: Any, unpack: Any) -> Any:
+    """The loss over some rows, and its gradient; unpack(data) = (t, y, loss, all rows, outside)."""
+
+    def evaluate(data, grad, work, x, rows):
+        t, y, loss, _, outside = unpack(data)
+        params, steps, slopes = x.astype(np.float64), np.abs(x.astype(np.float64)), np.zeros(x.size)
+        for j in range(x.size):
+            if work.size > 0:
+                steps[j] = max(steps[j], np.float64(work[x.size + j]))
+            if steps[j] == 0.0:
+                at, here = params.copy(), loss_over(data, params, rows)
+                steps[j], _ = probed_scale(loss_over, data, (rows,), at, params, j, np.inf, np.inf, here, _STEP)
+                if work.size > 0:
+                    work[x.size + j] = steps[j]
+            steps[j] *= _STEP
+        total = 0.0
+        for row in rows:
+            value, slope = pointwise(loss, model(outside, t[row], params) - np.float64(y[row]))
             total += value
             for j in range(x.size):
-                h = _STEP * max(1.0, abs(params[j]))
                 center = params[j]
-                params[j] = center + h
-                above, ahead = params[j], model(t[row], params)
-                params[j] = center - h
-                slopes[j] += slope * (ahead - model(t[row], params)) / (above - params[j])
+                params[j] = center + steps[j]
+                above, ahead = params[j], model(outside, t[row], params)
+                params[j] = center - steps[j]
+                slopes[j] += slope * (ahead - model(outside, t[row], params)) / (above - params[j])
                 params[j] = center
         value, factor = from_mean(loss, total / rows.size)
         for j in range(x.size):

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from numba import float32, float64, int64
 
-from gradopt._compiler import call_at
+from gradopt._compiler import call_at, portable
 from gradopt._core.config import Config
-from gradopt._core.protocol import batch_value_and_grad, value_and_grad
+from gradopt._core.protocol import batch_value_and_grad, note_iterate, value_and_grad
 
 
 class ProblemByAddress(Config):
@@ -23,6 +23,7 @@ class ProblemByAddress(Config):
         evaluate: int
         evaluate_rows: int  # 0 for a problem without rows
         data: int
+        keeps_scales: bool = False  # whether the workspace keeps the scales of the n parameters, from element n on
 
 
 _VECTORS = {"float32": float32[::1], "float64": float64[::1]}  # type: ignore[index]
@@ -55,6 +56,7 @@ class PythonProblem(Config):
     class Lowered(NamedTuple):
         evaluate: Callable[..., float]
         evaluate_rows: Callable[..., float] | None
+        keeps_scales: bool = False
 
 
 @value_and_grad.in_python(PythonProblem)
@@ -65,3 +67,14 @@ def _(problem, grad, work, x):
 @batch_value_and_grad.in_python(PythonProblem)
 def _(problem, grad, work, x, rows):
     return problem.evaluate_rows(grad, work, x, rows)
+
+
+@portable
+def _note_iterate(problem, work, x):
+    if problem.keeps_scales and work.size > 0:
+        for j in range(x.size):
+            work[x.size + j] = max(work[x.size + j], abs(x[j]))
+
+
+note_iterate.on(ProblemByAddress)(_note_iterate)
+note_iterate.in_python(PythonProblem)(_note_iterate)

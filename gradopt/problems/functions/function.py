@@ -1,11 +1,10 @@
-"""A user's function as a problem: with a given gradient or by differences, compiled or interpreted."""
+"""A user's function as a problem: with a given gradient or by differences, interpreted or compiled."""
 
 from __future__ import annotations
 
-import functools
-import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numba
 import numpy as np
@@ -13,18 +12,17 @@ from numba import types
 from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING, TupleInMemory, type_of
-from gradopt._compiler.identity import identity
 from gradopt._compiler.user_functions import NotCompilable, compiled_function, evaluator, name_of
-from gradopt._core import protocol, validate
+from gradopt._core.protocol import value_and_grad
 from gradopt._core.warnings import warn
 from gradopt._numerics.bounds import Box
 from gradopt._tape.record.errors import TraceError
 from gradopt.problems.base import Problem
 from gradopt.problems.functions import differences
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types
+from gradopt.problems.functions.plain import SOURCES, FirstCall, agree, first_call, python_parts, second_point
 from gradopt.problems.functions.tracing import traced
 
-_SOURCES = {"2-point": "2-point differences", "3-point": "3-point differences", "cs": "the complex step"}
 _MAKERS: dict[str, Callable[..., Any]] = {
     "2-point": differences.two_point,
     "3-point": differences.three_point,
@@ -32,28 +30,16 @@ _MAKERS: dict[str, Callable[..., Any]] = {
 }
 _DEFAULT = "3-point"
 
+# The number of evaluations after which compiling pays, unless the user asks for it at once.
+_INTERPRETED_EVALUATIONS = 500
+
+_MOST_WARNINGS = 1000  # in a process
+
 # The allowed difference between the complex step and differences, relative to the gradient, in addition to rounding.
 _DISAGREEMENT = 1e-3
 
-
-# Functions that can't be traced, with their arguments -> the reason.
-_untraceable: dict[Any, str] = {}
-
-# Identities of functions, the source of their gradients and the types of their data -> the address of the evaluator.
-_addresses: dict[Any, int] = {}
-
-
-@functools.cache
-def _nothing() -> TupleInMemory:
-    """The data of functions that have none."""
-    return TupleInMemory(((),))
-
-
-class FirstCall(NamedTuple):
-    """The first call of a function, in Python at x0, so that a wrong result or an exception is reported clearly."""
-
-    value: Any  # the objective, or (objective, gradient) with jac=True
-    seconds: float
+# Functions that can't be traced -> the sizes of x and the kinds of args -> the reason.
+_untraceable: WeakKeyDictionary[Any, dict[Any, str]] = WeakKeyDictionary()
 
 
 def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> Problem:
@@ -65,71 +51,44 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
     jac, args = None if insists else jac, args if isinstance(args, tuple) else (args,)
     first, reason = first_call(fun, jac, args, x0), None
     if jac is None:
-        case = _case(fun, args, x0)
-        reason = _untraceable.get(case) if not insists else None
+        reasons, case = _reasons(fun), (x0.size, tuple(map(_kind, args)))
+        reason = reasons.get(case) if not insists else None
         if reason is None:
-            inside = None if box is None else lambda x: np.clip(x, box.low, box.high)
             try:
-                tracing = traced(fun, args, x0, first.value, calls=1, inside=inside)
+                tracing = traced(fun, args, x0, first.value, calls=1, inside=_into(box))
                 if insists or tracing.slope_at_start:
                     return tracing.problem
                 reason = "at x0 its gradient would be NaN or infinite"  # may be finite elsewhere
             except TraceError as error:
                 if insists:
                     raise
-                reason = _untraceable[case] = str(error)
+                reason = reasons[case] = str(error)
     return Function(fun, jac, args, x0, box, first, reason)
 
 
-def _case(fun: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> Any:
-    """A key for whether a function can be traced."""
-    kinds = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else identity(a) for a in args)
-    return identity(fun), x0.size, kinds
-
-
-def first_call(fun: Any, jac: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> FirstCall:
-    """Call a user's function once at the start, and its jac if that is a function."""
-    if not (jac is None or jac is True or callable(jac) or (isinstance(jac, str) and jac in _SOURCES)):
-        choices = "a function that returns the gradient, True if fun returns (value, gradient), None, or one of"
-        ways = ", ".join(map(repr, ("trace", *_SOURCES)))
-        raise TypeError(f"jac must be {choices} {ways}, got {validate.shown(jac)}")
-    started = time.perf_counter()
+def _reasons(fun: Any) -> dict[Any, str]:
+    """Why this function, and no other with the same code, can't be traced: its closure may hold the cause."""
     try:
-        answers = [part(x0.copy(), *args) for part in _python_parts(fun, jac)[: 1 + callable(jac)]]
-    except TypeError as error:
-        if args == () and "missing" in str(error):
-            error.add_note("Pass the other arguments of the function in args=(...).")
-        raise
-    return FirstCall(answers[0], time.perf_counter() - started)
+        return _untraceable.setdefault(fun, {})
+    except TypeError:  # it can't be hashed, or there are no weak references to it
+        return {}
 
 
-def _python_parts(fun: Any, jac: Any) -> tuple[Any, ...]:
-    """The user's functions in Python, with checks of their results."""
+def _kind(argument: Any) -> Any:
+    return (argument.shape, argument.dtype) if isinstance(argument, np.ndarray) else (type(argument), repr(argument))
 
-    def value(x: Any, *args: Any) -> float:
-        return _real(fun(x, *args))
 
-    def gradient(x: Any, *args: Any) -> NDArray[Any]:
-        return _gradient("what jac returns", jac(x, *args), x)
-
-    def both(x: Any, *args: Any) -> tuple[float, NDArray[Any]]:
-        answer = fun(x, *args)
-        if not isinstance(answer, tuple) or len(answer) != 2:
-            raise TypeError(f"with jac=True, fun must return (value, gradient), got {validate.shown(answer)}")
-        return _real(answer[0]), _gradient("the gradient that fun returns", answer[1], x)
-
-    if jac is True:
-        return (both,)
-    if callable(jac):
-        return value, gradient
-    return (value, fun) if jac == "cs" else (value,)
+def _into(box: Box | None) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+    """The function that moves a point into the bounds."""
+    return None if box is None else lambda x: np.clip(x, box.low, box.high)
 
 
 class Function(Problem):
     """A callable as a problem.
 
-    It is called once in Python, so that a wrong result or an exception is reported clearly, and is compiled with bounds
-    checks when a loop needs it. A function that Numba can't compile runs interpreted, with one warning.
+    It runs in Python for its first evaluations; only if there are many, it is compiled, with bounds checks. With
+    differences as the user's own choice, it is compiled at once. A function that Numba can't compile, or that has other
+    values when it is compiled, runs interpreted, with one warning.
 
     Parameters
     ----------
@@ -161,7 +120,7 @@ class Function(Problem):
         first: FirstCall | None = None,
         why_not_traced: str | None = None,
     ) -> None:
-        self.fun, self._x0 = fun, x0
+        self.fun, self._x0, self._box = fun, x0, box
         self.args = args if isinstance(args, tuple) else (args,)
         first = first or first_call(fun, jac, self.args, x0)
         self.jac: Any = _DEFAULT if jac is None else jac
@@ -169,7 +128,9 @@ class Function(Problem):
             infinite = np.full_like(x0, np.inf)
             self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
         self._why_not_traced, self._seconds, self._calls_before = why_not_traced, first.seconds, 1
+        self._starts_compiled = isinstance(jac, str) and COMPILING
         self._lowered: Any = None
+        self._why_not_compiled: str | None = None if COMPILING else ""
 
     def __repr__(self) -> str:
         return f"the function {getattr(self.fun, '__name__', self.fun)}"
@@ -184,8 +145,12 @@ class Function(Problem):
 
     @property
     def gradient_source(self) -> str | None:
-        source = _SOURCES.get(self.jac) if isinstance(self.jac, str) else None
+        source = SOURCES.get(self.jac) if isinstance(self.jac, str) else None
         return source if self._why_not_traced is None else f"{source}, since it can't be traced: {self._why_not_traced}"
+
+    @property
+    def remark(self) -> str | None:
+        return self._why_not_compiled or None
 
     @property
     def interpreted(self) -> bool:
@@ -199,9 +164,9 @@ class Function(Problem):
     def seconds(self) -> float:
         return self._seconds * self._calls_each
 
-    def calls(self, evaluations: int) -> tuple[int, int]:
+    def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
         gradients = evaluations if isinstance(self.jac, str) else evaluations + 1  # one in the constructor
-        return self._calls_before + evaluations * self._calls_each, gradients
+        return self._calls_before + evaluations * self._calls_each + int(work[-1]), gradients
 
     @property
     def _calls_each(self) -> int:
@@ -211,43 +176,111 @@ class Function(Problem):
         return {"2-point": 1 + movable, "3-point": 1 + 2 * movable, "cs": 1 + self.n}[self.jac]
 
     def workspace(self, dtype: Any) -> Any:
-        """The copy of x passed to the function."""
-        return np.empty(self.n, dtype)
+        return differences.workspace(self.n, dtype)
+
+    def memory(self, work: Any) -> Any:
+        return work[self.n :]
+
+    def remember(self, work: Any, memory: NDArray[Any]) -> None:
+        super().remember(work, memory)
+        if work[-2] == np.inf:
+            self.compile(work, self._x0)
+        elif work[-2]:
+            work[-2] -= 1  # the evaluation that is done again
+
+    def evaluations_until_compiling(self, work: Any) -> int | None:
+        settled = self._why_not_compiled is not None or not self.interpreted
+        return None if settled else max(_INTERPRETED_EVALUATIONS - int(work[-2]), 0)
+
+    def compile(self, work: Any, x: NDArray[Any]) -> None:
+        """Let the compiled function run from now on, if it is the same one at x and at two other points.
+
+        work : the workspace of the run, in which this is noted
+        """
+        if COMPILING:
+            self._lowered = self._lowered_compiled(x)
+            work[-2] = np.inf
 
     def lower(self, dtype: Any = np.float64) -> Any:
         if self._lowered is None:
-            self._lowered = self._make_lowered()
+            python = PythonProblem.Lowered(self._in_python(), None, self._keeps_scales)
+            self._lowered = self._lowered_compiled() if self._starts_compiled else python
             if self.jac == "cs":
                 self._check_complex_step()
         return self._lowered
 
-    def _make_lowered(self) -> Any:
-        if COMPILING:
+    @property
+    def _keeps_scales(self) -> bool:
+        return isinstance(self.jac, str) and self.jac != "cs"
+
+    def _lowered_compiled(self, *points: NDArray[Any]) -> Any:
+        try:
+            lowered = self._called()
+            self._require_same(lowered, points)
+            return lowered
+        except NotCompilable as reason:
+            self._why_not_compiled = _warn_that_it_is_interpreted(self.fun, str(reason))
+            return PythonProblem.Lowered(self._in_python(), None, self._keeps_scales)
+
+    def _require_same(self, lowered: Any, points: tuple[NDArray[Any], ...]) -> None:
+        """Raise NotCompilable unless the compiled functions give what they give in Python."""
+        plain, plain_jac = (*python_parts(self.fun, self.jac), None)[:2]
+        with_slopes = not isinstance(self.jac, str)
+        values: list[tuple[Any, Any]] = []
+        for x in (self._x0, second_point(self._x0, _into(self._box)), *points):
             try:
-                return self._called()
-            except NotCompilable as reason:
-                _warn_that_it_is_interpreted(self.fun, reason)
-        return PythonProblem.Lowered(self._in_python(), None)
+                with np.errstate(all="ignore"):
+                    wanted = plain(x.copy(), *self.args)
+                    slopes = plain_jac(x.copy(), *self.args) if with_slopes and self.jac is not True else None
+            except Exception:
+                if x is self._x0:
+                    raise
+                continue  # it may not be defined there
+            if self.jac is True:
+                wanted, slopes = wanted
+            grad, (at_x, calls, _alive) = np.empty_like(x), self._without_differences(lowered, x)
+            self._calls_before += 1 + calls
+            try:
+                with np.errstate(all="ignore"):
+                    got = value_and_grad(at_x, grad, self.workspace(x.dtype), x)
+            except Exception as error:
+                raise NotCompilable(f"compiled, it raises {type(error).__name__}: {error}") from None
+            values.append((got, wanted))
+            if slopes is not None:
+                values += zip(grad.tolist(), slopes.tolist(), strict=True)
+        scale = max((abs(wanted) for _, wanted in values if np.isfinite(wanted)), default=0.0)
+        for got, wanted in values:
+            if not agree(got, wanted, scale, self._x0.dtype):
+                raise NotCompilable(
+                    f"compiled, it gives {got:.10g} where it gives {wanted:.10g} in Python; integers of Python never"
+                    " overflow, those of machine code do: use floats, such as 10.0**k"
+                )
+
+    def _without_differences(self, lowered: Any, x: NDArray[Any]) -> tuple[Any, int, Any]:
+        """The compiled function between bounds that fix x: (it lowered, its calls for one evaluation, its data)."""
+        if not self._keeps_scales:
+            return lowered, self._calls_each, None
+        packed = TupleInMemory((self._outside, self.args, x, x))
+        return lowered._replace(data=packed.address), 1, packed
 
     def _called(self) -> Any:
+        parts = self._compiled_parts()
+        self._outside = tuple(part.data for part in parts)
+        data = self._data(self._outside)
         try:
-            data = self._data()
-            self._in_memory = _nothing() if data == ((),) else TupleInMemory(data)  # the lowered form needs it alive
+            packed = TupleInMemory(data)
         except Exception as error:  # Numba's errors have no common base
             raise NotCompilable(str(error)) from None
-        jac = self.jac if isinstance(self.jac, (str, bool)) else identity(self.jac)
-        key = identity(self.fun), jac, self._in_memory.type, self._x0.dtype
-        address = _addresses.get(key)
-        if address is None:
-            types = argument_types(self._x0.dtype)
-            _, address = evaluator(self._maker, self._compiled_parts(), self._in_memory.type, types)
-            _addresses[key] = address
-        return ProblemByAddress.Lowered(address, 0, self._in_memory.address)
+        calls = tuple(part.call for part in parts)
+        dispatcher, address = evaluator(self._maker, calls, packed.type, argument_types(self._x0.dtype))
+        self._alive = dispatcher, packed  # the lowered form needs them
+        return ProblemByAddress.Lowered(address, 0, packed.address, self._keeps_scales)
 
     def _in_python(self) -> Callable[..., float]:
         """evaluate(grad, work, x), run by the interpreter."""
-        data = self._data()
-        evaluate = self._maker(*_python_parts(self.fun, self.jac), lambda address: data)
+        parts = tuple(map(_ignoring_data, python_parts(self.fun, self.jac)))
+        data = self._data(((),) * len(parts))
+        evaluate = self._maker(*parts, lambda address: data)
         return lambda grad, work, x: float(evaluate(0, grad, work, x))
 
     @property
@@ -257,48 +290,54 @@ class Function(Problem):
             return _MAKERS[self.jac]
         return differences.together if self.jac is True else differences.given
 
-    def _data(self) -> tuple[Any, ...]:
-        """The data that the evaluator unpacks."""
+    def _data(self, outside: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The data that the evaluator unpacks; outside : what each part takes from outside."""
         if self.jac == "cs":
-            return self.args, np.empty(self.n, np.result_type(self._x0, np.complex64))
-        return (self.args, self._low, self._high) if isinstance(self.jac, str) else (self.args,)
+            return outside, self.args, self._complex_x()
+        return (outside, self.args, self._low, self._high) if isinstance(self.jac, str) else (outside, self.args)
+
+    def _complex_x(self) -> NDArray[Any]:
+        return np.empty(self.n, np.result_type(self._x0, np.complex64))
 
     def _compiled_parts(self) -> tuple[Any, ...]:
-        """The user's functions as dispatchers."""
-        given = tuple(type_of(argument) for argument in (self._x0, *self.args))
+        """The user's functions as machine code."""
+        try:
+            given = tuple(type_of(argument) for argument in (self._x0, *self.args))
+        except Exception as error:  # Numba's errors have no common base
+            raise NotCompilable(str(error)) from None
         if self.jac is True:
             return (compiled_function(self.fun, given, _is_pair),)
         fun = compiled_function(self.fun, given, _is_number)
         if callable(self.jac):
             return fun, compiled_function(self.jac, given, _is_vector)
         if self.jac == "cs":
-            complex_x = numba.typeof(self._data()[1])
+            complex_x = numba.typeof(self._complex_x())
             return fun, compiled_function(self.fun, (complex_x, *given[1:]), _is_complex)
         return (fun,)
 
     def value(self, x: Any) -> float:
         x = self.checked("x", x, finite=False)
-        answer = _python_parts(self.fun, self.jac)[0](x, *self.args)
+        answer = python_parts(self.fun, self.jac)[0](x, *self.args)
         return float(answer[0] if self.jac is True else answer)
 
     def value_and_grad(self, x: Any) -> tuple[float, NDArray[Any]]:
         x = self.checked("x", x, finite=False)
         grad = np.empty_like(x)
-        return self._in_python()(grad, np.empty_like(x), x), grad
+        return self._in_python()(grad, self.workspace(x.dtype), x), grad
 
     def _check_complex_step(self) -> None:
         """Raise a ValueError if the complex step and differences disagree at the start."""
         x, movable = self._x0, self._low < self._high
         by_step, by_differences = np.zeros_like(x), np.zeros_like(x)
         try:
-            value = protocol.value_and_grad(self._lowered, by_step, self.workspace(x.dtype), x)
+            value = value_and_grad(self._lowered, by_step, self.workspace(x.dtype), x)
         except (TypeError, AttributeError) as error:
             raise ValueError(f"jac='cs' needs a function that takes complex numbers: {error}") from None
-        differ = differences.three_point(
-            _python_parts(self.fun, self.jac)[0], lambda address: (self.args, self._low, self._high)
-        )
-        differ(0, by_differences, np.empty_like(x), x)
-        self._calls_before += self._calls_each + 1 + 2 * int(np.count_nonzero(movable))
+        plain = _ignoring_data(python_parts(self.fun, self.jac)[0])
+        differ = differences.three_point(plain, lambda address: (((),), self.args, self._low, self._high))
+        work = self.workspace(x.dtype)
+        differ(0, by_differences, work, x)
+        self._calls_before += self._calls_each + 1 + 2 * int(np.count_nonzero(movable)) + int(work[-1])
         eps = np.finfo(x.dtype).eps
         hidden = 10 * eps ** (2 / 3) * abs(value)
         scale = np.maximum(np.abs(by_step), np.abs(by_differences))
@@ -312,35 +351,23 @@ class Function(Problem):
             )
 
 
+def _ignoring_data(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function in Python in the form of `UserFunction.call`: it takes what is outside by itself."""
+    return lambda outside, *arguments: function(*arguments)
+
+
 _warned: set[Any] = set()
 
 
-def _warn_that_it_is_interpreted(function: Callable[..., Any], reason: NotCompilable) -> None:
-    """Issue a RuntimeWarning at the user's line, once per function and reason."""
-    key = identity(function), str(reason)
-    if key not in _warned:
+def _warn_that_it_is_interpreted(function: Callable[..., Any], reason: str) -> str:
+    """Issue a RuntimeWarning at the user's line, once per code and reason; returns what it says."""
+    reason = reason.removeprefix(f"{name_of(function)}: ")
+    text = f"{name_of(function)} runs interpreted, because it could not be compiled: {reason}"
+    key = getattr(function, "__code__", type(function)), reason
+    if key not in _warned and len(_warned) < _MOST_WARNINGS:
         _warned.add(key)
-        name = name_of(function)
-        warn(f"{name} runs interpreted, because it could not be compiled: {str(reason).removeprefix(f'{name}: ')}")
-
-
-def _real(value: Any) -> float:
-    pair = isinstance(value, tuple) and len(value) == 2
-    number = np.asarray(None if pair else value)
-    if number.size != 1 or number.dtype.kind not in "iuf":
-        hint = "; use np.sum or one element" if number.ndim and number.dtype != object else ""
-        hint = "; if this is (value, gradient), pass jac=True" if pair else hint
-        raise TypeError(f"fun must return a real number, got {validate.shown(value)}{hint}")
-    return float(number.item())
-
-
-def _gradient(source: str, grad: Any, x: NDArray[Any]) -> NDArray[Any]:
-    result = np.asarray(grad)
-    if result.dtype.kind not in "iuf":
-        raise TypeError(f"{source} must be an array of real numbers, got {validate.shown(grad)}")
-    if result.shape != x.shape:
-        raise ValueError(f"{source} must have the shape of x, {x.shape}, got {result.shape}")
-    return result.astype(x.dtype)
+        warn(text)
+    return text
 
 
 def _is_number(returned: Any) -> bool:

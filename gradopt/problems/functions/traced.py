@@ -87,7 +87,7 @@ class Traced(Problem):
     def seconds(self) -> float:
         return 1e-8 * (self.tape.work + 10)
 
-    def calls(self, evaluations: int) -> tuple[int, int]:
+    def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
         return self._calls_before + evaluations, evaluations
 
     def workspace(self, dtype: Any) -> Any:

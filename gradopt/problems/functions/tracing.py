@@ -18,13 +18,11 @@ from gradopt._tape.record.errors import TraceError, forget, refusal, where_raise
 from gradopt._tape.record.numpy_functions import FUNCTIONS
 from gradopt._tape.record.traced_array import Trace, TracedArray, node_of
 from gradopt._tape.tape import Tape
+from gradopt.problems.functions.plain import agree, real, second_point
 from gradopt.problems.functions.traced import Traced, is_leaf, leaf
 
 # Maximum number of operations in a trace, which takes some seconds.
 _LIMIT = 200_000
-
-# The allowed relative difference between the tape and the function.
-_TOLERANCE = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-2}
 
 
 class Tracing(NamedTuple):
@@ -85,7 +83,7 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
     start = validate.array("x0", x0, 1)
     args = args if isinstance(args, tuple) else (args,)
     with np.errstate(all="ignore"):
-        return traced(fun, args, start, _plain_value(fun, start, args)).problem
+        return traced(fun, args, start, real(fun(start.copy(), *args))).problem
 
 
 def traced(
@@ -118,7 +116,7 @@ def traced(
         tape = Tape(result)
     except Exception as error:
         raise TraceError(f"the trace of {name} could not be differentiated: {type(error).__name__}: {error}") from error
-    points = [(x0, value), *_second_point(fun, args, x0, inside)]
+    points = [(x0, value), *_at_second_point(fun, args, x0, inside)]
     problem = Traced(tape, x0, taken, frozenset(first.frozen), name, calls_before=calls + len(points) - 1)
     scale = max((abs(wanted) for _, wanted in points if np.isfinite(wanted)), default=0.0)
     lowered, work, grad, slope_at_start = problem.lower(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0), True
@@ -126,7 +124,7 @@ def traced(
         ours = value_and_grad(lowered, grad, work, x)
         if x is x0:
             slope_at_start = bool(np.isfinite(grad).all()) or not np.isfinite(ours)
-        if not _agrees(ours, wanted, scale, x0.dtype):
+        if not agree(ours, wanted, scale, x0.dtype):
             raise TraceError(
                 f"{name} is {wanted:.10g} but its trace gives {ours:.10g}: it treats stand-ins for arrays differently"
                 " from arrays, or changes arrays in place"
@@ -134,16 +132,14 @@ def traced(
     return Tracing(problem, slope_at_start)
 
 
-def _second_point(
+def _at_second_point(
     fun: Callable[..., Any], args: tuple[Any, ...], x0: NDArray[Any], inside: Callable[[Any], Any] | None
 ) -> list[tuple[NDArray[Any], float]]:
-    """A point near x0 and the function there, if defined: many values may be 0 only at x0."""
-    # The step is small, because the function may not be defined far from x0.
-    other = x0 + (0.01 * np.maximum(1.0, np.abs(x0)) * (1.0 + 0.5 * np.sin(np.arange(x0.size)))).astype(x0.dtype)
+    """The second point and the function there, if it is defined."""
     try:
-        other = other if inside is None else inside(other)
+        other = second_point(x0, inside)
         with np.errstate(all="ignore"):
-            return [(other, _plain_value(fun, other, args))]
+            return [(other, real(fun(other.copy(), *args)))]
     except Exception:
         return []
 
@@ -179,19 +175,3 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
     if result.shape != ():
         raise TraceError(f"fun must return a number, got an array of shape {result.shape}")
     return trace, result
-
-
-def _plain_value(fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> float:
-    answer = fun(x.copy(), *args)
-    number = np.asarray(answer)
-    if number.size != 1 or number.dtype.kind not in "iuf":
-        raise TypeError(f"fun must return a real number, got {validate.shown(answer)}")
-    return float(number.item())
-
-
-def _agrees(a: float, b: float, scale: float, dtype: Any) -> bool:
-    """Whether two values are equal to rounding; scale : the size of values elsewhere, in case these cancel."""
-    if a == b or (a != a and b != b):
-        return True
-    tolerance = _TOLERANCE[dtype]
-    return bool(abs(a - b) <= tolerance * max(abs(a), abs(b), 1e-3 * scale))
