@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.extending import typeof_impl
+from numba import types
+from numba.core.errors import TypingError
+from numba.extending import overload, typeof_impl
 
 from gradopt._compiler import COMPILING, CompiledHandle, contents, copied, flushing, kernel
 from gradopt._core import validate
 from gradopt._core.config import Config
 from gradopt._core.protocol import value_and_grad
 from gradopt._core.status import Status
-from gradopt._loops.embedded import EmbeddedProblem, descended
+from gradopt._loops.embedded import EmbeddedProblem, Searching, Updating, descended
 from gradopt._loops.types import RUNNING
 from gradopt._run.descent import IN_REGISTERS
 from gradopt.methods import Method
@@ -62,10 +64,54 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> CompiledHandl
     if not isinstance(config, Problem):
         raise TypeError(f"config must be a problem of gradopt.problems or a method, got {validate.shown(config)}")
     config.require(value_and_grad)
-    static_length = (0,) * config.n if COMPILING and config.inlined and config.n <= IN_REGISTERS else None
-    real = np.dtype(dtype).type
-    embedded = EmbeddedProblem(config.lower(real), static_length, config.workspace(real))
+    real, n = np.dtype(dtype).type, _known_n(config)
+    static_length = (0,) * n if COMPILING and config.inlined and 0 <= n <= IN_REGISTERS else None
+    embedded = EmbeddedProblem(config.lower(real), static_length, config.workspace(real), n, np.empty(0, real))
     return CompiledHandle(embedded, f"compiled({config})", keep=config)
+
+
+def _known_n(problem: Problem) -> int:
+    """The number of parameters, or -1 if the problem does not know it."""
+    try:
+        return problem.n
+    except TypeError:
+        return -1
+
+
+_WANTED = {
+    "problem": "problem, the first argument of descend, must be gradopt.compiled(a problem)",
+    "method": "method, the second argument of descend, must be gradopt.compiled(a method)",
+    "x": "x, the third argument of descend, must be a one-dimensional {} array in C order, as compiled was told",
+}
+
+
+def require_descendable(problem, method, x):
+    """Raise a TypeError unless these are the arguments that `descend` takes."""
+    if not isinstance(getattr(problem, "value", None), EmbeddedProblem):
+        raise TypeError(f"{_WANTED['problem']}, got {validate.shown(problem)}")
+    if not _is_embedded_method(type(getattr(method, "value", None))):
+        raise TypeError(f"{_WANTED['method']}, got {validate.shown(method)}")
+    dtype = problem.value.like.dtype
+    if not (isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype == dtype and x.flags.c_contiguous):
+        raise TypeError(f"{_WANTED['x'].format(dtype)}, got {validate.shown(x)}")
+
+
+def _is_embedded_method(kind: Any) -> bool:
+    return kind in (Updating.Lowered, Searching.Lowered)
+
+
+@overload(require_descendable)
+def _require_descendable(problem, method, x):
+    inner = [getattr(argument, "inner", None) for argument in (problem, method)]
+    kinds = [getattr(kind, "instance_class", None) for kind in inner]
+    if kinds[0] is not EmbeddedProblem:
+        raise TypingError(f"{_WANTED['problem']}, got {problem}")
+    if not _is_embedded_method(kinds[1]):
+        raise TypingError(f"{_WANTED['method']}, got {method}")
+    dtype = inner[0].types[-1].dtype
+    if not (isinstance(x, types.Array) and (x.ndim, x.dtype, x.layout, x.mutable) == (1, dtype, "C", True)):
+        raise TypingError(f"{_WANTED['x'].format(dtype)}, got {x}")
+    return lambda problem, method, x: None
 
 
 @typeof_impl.register(Config)
@@ -85,7 +131,7 @@ def descend(problem, method, x, max_iter, gtol):
         The result of `compiled` for a method.
     x : float array (n,), C order
         The start; overwritten by the last finite iterate. Its length must be that of the problem, and its dtype the one
-        given to `compiled`; neither is checked.
+        given to `compiled`.
     max_iter : int
         Maximum number of updates, >= 0.
     gtol : float
@@ -100,6 +146,13 @@ def descend(problem, method, x, max_iter, gtol):
     status : int
         A `Status`: 0 (GTOL), 10 (MAX_ITER) or 30 (NON_FINITE); line-search methods test ftol as `optimize` does and can
         also return 1 (FTOL) or 20 (LINE_SEARCH).
+
+    Raises
+    ------
+    TypeError
+        An argument is another one; in compiled code it is a numba.TypingError, when the code is compiled.
+    ValueError
+        x has another length; in the threads of a `prange`, Numba ignores it, and x becomes NaN.
 
     Notes
     -----
@@ -122,6 +175,10 @@ def descend(problem, method, x, max_iter, gtol):
     (array([[1., 1.],
            [1., 1.]]), np.True_)
     """
+    require_descendable(problem, method, x)
+    if 0 <= contents(problem).n != x.size:
+        x[:] = np.nan
+        raise ValueError("x must have as many elements as the problem has parameters")
     fun, nit, status = flushing(_descend, (contents(problem), contents(method), x, max_iter, gtol))
     return fun, nit, _MAX_ITER if status == RUNNING else status
 

@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 from gradopt._compiler.arrays import borrowed
 from gradopt._compiler.kernel import COMPILING, kernel
 
-_Plain: Any = (types.Number, types.Boolean, types.NoneType)
+_Plain: Any = (types.Number, types.Boolean, types.NoneType, types.Dispatcher)
 
 
 def address_of(dispatcher: Any, argument_types: tuple[Any, ...]) -> int:

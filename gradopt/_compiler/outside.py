@@ -4,7 +4,7 @@ Numba freezes the globals and closures of a function at the values that they hav
 floats and tuples of these become an argument instead: a buffer that is filled again has its new numbers at the next
 call, and functions with the same code share their machine code, whatever data they close over.
 
-Compiled, a function f(x, ...) with such data is f((x, data), ...). `TakesOutside` is the compiler that takes the argument
+Compiled, a function f(x, ...) with such data is f((x, data), ...). `TakesOutside` is the compiler that takes this pair
 apart, reads each name from it, and hands functions that f calls their own part.
 """
 
@@ -298,8 +298,8 @@ def _is_function(value: Any) -> bool:
 
 def _require_pair(state: Any, slots: dict[Any, int]) -> None:
     """Raise an error unless the first argument is (argument, data): a call may have escaped the rewriting."""
-    first: Any = state.args[0]
-    inner = getattr(first, "types", ())
+    first = state.args[0]
+    inner: Any = getattr(first, "types", ())
     if len(inner) != 2 or len(getattr(inner[1], "types", ())) != max(slots.values()) + 1:
         raise UnsupportedError("a function that takes data from outside can only be called by its name")
 

@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,18 @@ def aligned_copy(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
 
 
 def as_dtype(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """A C-order array itself if it has this dtype, else an aligned copy."""
-    return array if array.dtype == dtype else aligned_copy(array, dtype)
+    """A C-order array itself if it has this dtype, else an aligned copy; `writable` either way."""
+    return writable(array) if array.dtype == dtype else aligned_copy(array, dtype)
+
+
+def writable(array: NDArray[Any]) -> NDArray[Any]:
+    """A writable view of an array, if its memory can be written: compiled code has one type for both kinds."""
+    if array.flags.writeable or type(array) is not np.ndarray:
+        return array
+    view = array.view()
+    with contextlib.suppress(ValueError):
+        view.flags.writeable = True
+    return view
 
 
 def aligned_zeros(n: int, dtype: Any) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import namedtuple
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
+from gradopt._core.aligned import writable
 from gradopt._core.words import explains_words
 
 _C = TypeVar("_C", bound="Config")
@@ -90,7 +92,7 @@ class Config:
 def config(cls: type[_C]) -> type[_C]:
     """Make a `Config` a frozen dataclass, and make its NamedTuple unless the class defines its own."""
     cls = dataclass(frozen=True, eq=False)(cls)  # type: ignore[assignment]
-    cls.__init__ = explains_words(cls.__init__, cls.__name__)  # type: ignore[method-assign]
+    cls.__init__ = explains_words(_with_read_only_arrays(cls.__init__), cls.__name__)  # type: ignore[method-assign]
     if "Lowered" not in cls.__dict__:
         names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
         cls.Lowered = namedtuple(cls.__name__, names, module=cls.__module__)  # type: ignore[misc]
@@ -100,6 +102,21 @@ def config(cls: type[_C]) -> type[_C]:
         # Numba recognises the type by this name and the fields, so each class, even one defined again, needs its own.
         cls.Lowered.__name__ += f"_{next(_serial)}"
     return cls
+
+
+def _with_read_only_arrays(init: Callable[..., None]) -> Callable[..., None]:
+    """Make the array fields read-only at the end of a constructor: lowered forms may be copies of them."""
+
+    @functools.wraps(init)
+    def wrapped(self: Any, *arguments: Any, **keywords: Any) -> None:
+        init(self, *arguments, **keywords)
+        for name, value in self.__dict__.items():
+            if type(value) is np.ndarray and value.flags.writeable:
+                view = value.view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
+
+    return wrapped
 
 
 def class_named(name: str, base: type[Config], ours: bool) -> type[Config] | None:
@@ -136,4 +153,4 @@ def lower_value(value: Any, dtype: Any) -> Any:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
         allowed = "numbers, arrays, tuples and lists of numbers, None and other configurations"
         raise TypeError(f"it must be one of {allowed}, got {value!r}")
-    return np.ascontiguousarray(array, dtype) if array is value and array.dtype.kind == "f" else array
+    return writable(np.ascontiguousarray(array, dtype) if array is value and array.dtype.kind == "f" else array)

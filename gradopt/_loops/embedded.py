@@ -26,6 +26,8 @@ class EmbeddedProblem(NamedTuple):
     lowered: Any
     static_length: Any  # as in `RunArrays`
     work: Any  # each descent copies it
+    n: int  # the number of parameters; -1 if the problem does not know it
+    like: Any  # an empty array of the dtype of the parameters
 
 
 class Updating(Config):

@@ -265,7 +265,7 @@ class TestCurveFit:
             (lambda: problems.CurveFit(exponential, [np.nan], [1.0]), ValueError, "t must be"),
             (lambda: problems.CurveFit(exponential, [1.0], [1.0], "l1"), ValueError, "loss must be one of"),
             (lambda: optimize(problems.CurveFit(exponential, [1.0], [1.0])), ValueError, "x0 must be given"),
-            (lambda: optimize(problems.CurveFit(exponential, [1.0], [1.0]), [1.0]), IndexError, "out of bounds"),
+            (lambda: optimize(problems.CurveFit(exponential, [1.0], [1.0]), [1.0]), ValueError, "takes more"),
             (
                 lambda: problems.CurveFit(lambda t, p: p, [1.0], [1.0]).value([1.0]),
                 TypeError,

@@ -136,17 +136,41 @@ class CurveFit(RowProblem):
     def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
         result = validate.array(name, x, 1, finite=finite)
         params = result.astype(np.float64)
-        answer = np.asarray(self.model(self.t[0], params))
+        try:
+            answer = np.asarray(self.model(self.t[0], params))
+        except IndexError as error:
+            raise ValueError(f"{name} has {result.size} elements, and the model takes more: {error}") from error
         if answer.ndim or answer.dtype.kind not in "iuf":
             raise TypeError(f"model must return a real number for one t, got {validate.shown(answer[()])}")
         if not np.array_equal(params, result.astype(np.float64), equal_nan=True):
             raise ValueError("model must not write to params")
+        if "_sizes" not in self.__dict__:
+            self.__dict__["_sizes"] = True
+            self._warn_of_surplus(name, result)
         if COMPILING and "_reason" not in self.__dict__:
             self.__dict__["_reason"] = reason = self._difference(result)
             if reason is not None:
                 self.__dict__.pop("_lowered_by_dtype")
                 warn(reason)
         return result
+
+    def _warn_of_surplus(self, name: str, x: NDArray[Any]) -> None:
+        """Warn of parameters without any influence on the model, near x too."""
+        rows = np.unique([0, self.rows // 2, self.rows - 1])
+        params = second_point(x, None).astype(np.float64)
+        idle = []
+        with np.errstate(all="ignore"):
+            try:
+                before = [float(self.model(self.t[row], params.copy())) for row in rows]
+                for j in range(x.size):
+                    moved = params.copy()
+                    moved[j] = 1.5 * params[j] + 0.25
+                    if [float(self.model(self.t[row], moved)) for row in rows] == before:
+                        idle.append(f"{name}[{j}]")
+            except Exception:  # the model may not be defined there
+                return
+        if idle:
+            warn(f"{', '.join(idle)} do not change the model: are there more start values than parameters?")
 
     def _difference(self, x: NDArray[Any]) -> str | None:
         """What differs between the model and its machine code at x, or at another point; None if nothing does."""
@@ -164,8 +188,9 @@ class CurveFit(RowProblem):
             if not agree(got, wanted, abs(wanted), x.dtype):
                 name = getattr(self.model, "__name__", self.model)
                 return (
-                    f"{name} runs interpreted: compiled, it makes the loss {got:.10g} where Python makes it {wanted:.10g};"
-                    " integers of Python never overflow, those of machine code do: use floats, such as 10.0**k"
+                    f"{name} runs interpreted: compiled, it makes the loss {got:.10g} where Python makes it"
+                    f" {wanted:.10g}; integers of Python never overflow, those of machine code do: use floats, such as"
+                    " 10.0**k"
                 )
         return None
 

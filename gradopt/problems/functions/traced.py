@@ -195,6 +195,12 @@ def is_leaf(argument: Any) -> bool:
     return type(argument) in (np.ndarray, np.memmap) and argument.dtype.kind in "biuf"
 
 
+def values_of(argument: Any) -> Any:
+    """The values of a pandas object as an array; everything else as it is."""
+    is_pandas = type(argument).__module__.split(".")[0] == "pandas" and hasattr(argument, "to_numpy")
+    return argument.to_numpy() if is_pandas else argument
+
+
 def leaf(i: int, argument: Any) -> NDArray[Any]:
     array = np.array(argument)  # the owner may change it
     if array.dtype.kind not in "biuf":

@@ -19,10 +19,18 @@ from gradopt._tape.record.numpy_functions import FUNCTIONS
 from gradopt._tape.record.traced_array import Trace, TracedArray, node_of
 from gradopt._tape.tape import Tape
 from gradopt.problems.functions.plain import agree, real, second_point
-from gradopt.problems.functions.traced import Traced, is_leaf, leaf
+from gradopt.problems.functions.traced import Traced, is_leaf, leaf, values_of
 
 # Maximum number of operations in a trace, which takes some seconds.
 _LIMIT = 200_000
+
+
+# What an error says -> what to do.
+_HINTS = {
+    "no callable": "; use np.stack instead of np.array, it takes numbers too",
+    "unsupported data types in input": "; a sparse matrix can't be traced: use its toarray(), or another jac",
+    "'complex' and 'TracedArray'": "; complex numbers can't be traced: compute real and imaginary parts by themselves",
+}
 
 
 class Tracing(NamedTuple):
@@ -102,7 +110,8 @@ def traced(
     inside : moves a point to where the function may be evaluated
     """
     name = getattr(fun, "__name__", repr(fun))
-    taken = tuple(leaf(i, argument) if is_leaf(argument) else argument for i, argument in enumerate(args))
+    values = map(values_of, args)
+    taken = tuple(leaf(i, argument) if is_leaf(argument) else argument for i, argument in enumerate(values))
     copies = Copies()
     first, result = _traced(fun, x0.size, taken, copies)
     second, _ = _traced(fun, x0.size, taken, copies)
@@ -166,7 +175,7 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
             where = where_raised(error)
             reason = TraceError(f"{where}: a function that Numba compiled can't be traced; remove its @njit")
         if reason is None:
-            hint = "; use np.stack instead of np.array, it takes numbers too" if "no callable" in str(error) else ""
+            hint = next((hint for text, hint in _HINTS.items() if text in str(error)), "")
             reason = TraceError(f"{where_raised(error)}: {type(error).__name__}: {error}{hint}")
         raise reason from (None if reason is error else error)
     reason = refusal()

@@ -90,9 +90,8 @@ class Classifier(Supervised):
     def _data_y(self) -> NDArray[Any]:
         return self.y.astype(np.float64)[:, None] if self.network.n_out == 1 else self.y  # type: ignore[no-any-return]
 
-    def assess(self, x: NDArray[Any]) -> dict[str, float]:
-        outputs = self.outputs(x)
-        return {"fun": self.loss_of(outputs), "accuracy": float(np.mean(_classes(outputs) == self.y))}
+    def _counts(self, rows: NDArray[np.int64], outputs: NDArray[Any]) -> tuple[float, ...]:
+        return (float(np.count_nonzero(_classes(outputs) == self.y[rows[0] : rows[-1] + 1])),)
 
     def predict(self, theta: Any, X: Any) -> NDArray[np.int64]:
         """The most probable label of each row.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from gradopt._network import Network
 from gradopt._network.inputs import inputs_of
 from gradopt._network.passes import BLOCK_ROWS, Scratch, Shape, backward, forward, outputs_of, scratch
 from gradopt.problems.rows import RowProblem
+
+_BLOCK_NUMBERS = 2**20  # of outputs that are held at once where all rows are assessed
 
 
 class Data(NamedTuple):
@@ -133,22 +136,30 @@ class Supervised(RowProblem):
         return None
 
     def assess(self, x: NDArray[Any]) -> dict[str, float]:
-        return {"fun": self.loss_of(self.outputs(x))}
+        lowered, totals = self.lower(x.dtype), np.zeros(len(self.measures))
+        for rows, outputs in self._outputs_by_block(x):
+            totals[0] += _total_loss(lowered, np.empty_like(outputs), outputs, rows)
+            totals[1:] += self._counts(rows, outputs)
+        totals[0] = _mean_loss(lowered, totals[0], self.rows)
+        totals[1:] /= self.rows
+        return dict(zip(self.measures, map(float, totals), strict=True))
 
-    def loss_of(self, outputs: NDArray[Any]) -> float:
-        """The objective, from the outputs for all rows."""
-        lowered = self.lower(outputs.dtype)
-        return float(_loss_of_all(lowered, np.empty_like(outputs), outputs, np.arange(self.rows)))
+    def _counts(self, rows: NDArray[np.int64], outputs: NDArray[Any]) -> tuple[float, ...]:
+        """The sums over rows for the measures after the loss."""
+        return ()
 
-    def outputs(self, theta: NDArray[Any]) -> NDArray[Any]:
-        """The network's outputs for all rows, (rows, n_out)."""
-        shape, X = self.network.lower(), self.X
-        out = np.empty((len(X), self.network.n_out), theta.dtype)
+    def _outputs_by_block(self, theta: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """The network's outputs for blocks of rows, (rows, array (len(rows), n_out)): not all fit in memory."""
+        shape, X, n_out = self.network.lower(), self.X, self.network.n_out
+        size = max(_BLOCK_NUMBERS // n_out, BLOCK_ROWS)
         work = scratch(shape.sizes, min(len(X), BLOCK_ROWS), theta.dtype)
-        bad = outputs_of(out, shape, work, _read_only(X), theta, np.arange(len(X)), not isinstance(X, np.memmap))
-        if bad >= 0:
-            raise ValueError(f"the data must be finite, got NaN or infinity in row {bad} of {self}")
-        return out
+        for start in range(0, len(X), size):
+            rows = np.arange(start, min(start + size, len(X)))
+            out = np.empty((rows.size, n_out), theta.dtype)
+            bad = outputs_of(out, shape, work, _read_only(X), theta, rows, not isinstance(X, np.memmap))
+            if bad >= 0:
+                raise ValueError(f"the data must be finite, got NaN or infinity in row {bad} of {self}")
+            yield rows, out
 
 
 def mapped(name: str, array: Any) -> Any:
@@ -203,6 +214,10 @@ def _value_and_grad(problem, grad, work, x, rows):
 
 
 @kernel
-def _loss_of_all(problem, d, outputs, rows):
-    total = output_loss(problem.loss, d, outputs, problem.y, rows, 1.0)
-    return from_mean(problem.loss, total / (rows.size * problem.numbers))[0]
+def _total_loss(problem, d, outputs, rows):
+    return output_loss(problem.loss, d, outputs, problem.y, rows, 1.0)
+
+
+@kernel
+def _mean_loss(problem, total, rows):
+    return from_mean(problem.loss, total / (rows * problem.numbers))[0]
