@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import (
     NativeValue,
+    box,
     lower_builtin,
     models,
     register_model,
@@ -77,10 +78,10 @@ def _typeof(value: CompiledHandle, context: Any) -> Any:
 
 @register_model(HandleType)
 class _Reference(models.StructModel):  # type: ignore[misc]
-    """A reference to the Python object, and the address of the tuple."""
+    """A reference that keeps the Python object alive, its address, and that of the tuple."""
 
     def __init__(self, manager: Any, handle_type: Any) -> None:
-        members = [("owner", types.MemInfoPointer(types.voidptr)), ("address", types.intp)]
+        members = [("owner", types.MemInfoPointer(types.voidptr)), ("python", types.voidptr), ("address", types.intp)]
         super().__init__(manager, handle_type, members)
 
 
@@ -92,8 +93,18 @@ def _unbox(handle_type: Any, value: Any, c: Any) -> Any:
     reference = cgutils.create_struct_proxy(handle_type)(c.context, c.builder)
     pointer = c.builder.inttoptr(native.value, ir.IntType(8).as_pointer())
     reference.owner = c.pyapi.nrt_meminfo_new_from_pyobject(pointer, value)
+    reference.python = c.builder.bitcast(value, reference.python.type)
     reference.address = native.value
     return NativeValue(reference._getvalue(), is_error=native.is_error)
+
+
+@box(HandleType)
+def _box(handle_type: Any, value: Any, c: Any) -> Any:
+    reference = cgutils.create_struct_proxy(handle_type)(c.context, c.builder, value)
+    python = c.builder.bitcast(reference.python, c.pyapi.pyobj)
+    c.pyapi.incref(python)
+    c.context.nrt.decref(c.builder, handle_type, value)
+    return python
 
 
 @type_callable(contents)

@@ -1,8 +1,12 @@
 """The loop inside a user's own compiled code."""
 
+import gc
+import sys
+
 import numpy as np
 import pytest
-from numba import njit, prange, typeof
+from numba import njit, prange, typed, typeof
+from numba.core.errors import TypingError
 
 import gradopt
 from gradopt import SGD, Adam, InverseTimeDecay, Network, ReduceOnPlateau, Status, optimize, problems
@@ -121,3 +125,64 @@ def test_a_class_of_a_user_stays_out_of_the_disk_cache():
     carried = typeof(gradopt.compiled(Bowl()))
     assert not is_of_this_package(carried)
     assert is_of_this_package(typeof(gradopt.compiled(SGD(0.1))))
+
+
+QUADRATICS = [problems.Quadratic(2.0 * np.eye(2), [v, v]) for v in (1.0, 2.0, 3.0)]
+
+
+def one_after_the_other(handles, method, starts):
+    for i in range(len(starts)):
+        gradopt.descend(handles[i], method, starts[i], 500, 1e-8)
+
+
+def by_each(problem, methods, starts):
+    for i in range(len(starts)):
+        gradopt.descend(problem, methods[i], starts[i], 1, -1.0)
+
+
+@compiled_only
+@pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaPendingDeprecationWarning")  # of lists
+@pytest.mark.parametrize("kind", [list, tuple, typed.List])
+def test_handles_in_lists_and_tuples(kind):
+    handles = kind([gradopt.compiled(quadratic) for quadratic in QUADRATICS])
+    gc.collect()
+    spoiled = [np.full(40, np.nan) for _ in range(1000)]  # memory of handles that were not kept alive
+    starts = np.zeros((3, 2))
+    njit(one_after_the_other)(handles, gradopt.compiled(gradopt.LBFGS()), starts)
+    np.testing.assert_allclose(starts, [[0.5, 0.5], [1.0, 1.0], [1.5, 1.5]])
+    assert spoiled
+    starts = np.zeros((2, 2))
+    methods = kind([gradopt.compiled(SGD(rate)) for rate in (0.25, 0.125)])
+    njit(by_each)(handles[0], methods, starts)
+    np.testing.assert_array_equal(starts, [[0.25, 0.25], [0.125, 0.125]])
+
+
+@compiled_only
+def test_calls_leave_no_references():
+    handle, method = gradopt.compiled(QUADRATICS[0]), gradopt.compiled(SGD(0.1))
+    before = sys.getrefcount(handle)
+    for _ in range(20):
+        gradopt.descend(handle, method, np.zeros(2), 3, 1e-8)
+    assert sys.getrefcount(handle) == before
+
+
+PROBLEM, METHOD = gradopt.compiled(QUADRATICS[0]), gradopt.compiled(SGD(0.1))
+
+
+@pytest.mark.parametrize(
+    ("problem", "method", "x", "message"),
+    [
+        (METHOD, PROBLEM, np.zeros(2), "problem, the first argument of descend, must be gradopt.compiled"),
+        (PROBLEM, PROBLEM, np.zeros(2), "method, the second argument of descend, must be gradopt.compiled"),
+        (PROBLEM, METHOD, np.zeros(2, np.float32), "x, the third argument of descend, must be .* float64 array"),
+        (PROBLEM, METHOD, np.zeros(2, int), "x, the third argument of descend, must be .* float64 array"),
+        (PROBLEM, METHOD, np.zeros((2, 1)), "x, the third argument of descend, must be .* float64 array"),
+        (PROBLEM, METHOD, np.zeros(4)[::2], "x, the third argument of descend, must be .* float64 array"),
+        (PROBLEM, METHOD, np.zeros(3), "x must have as many elements as the problem has parameters"),
+        (PROBLEM, METHOD, np.zeros(0), "x must have as many elements as the problem has parameters"),
+    ],
+)
+def test_wrong_arguments(problem, method, x, message):
+    for function in (gradopt.descend, njit(lambda problem, method, x, n, g: gradopt.descend(problem, method, x, n, g))):
+        with pytest.raises((TypeError, ValueError, TypingError), match=message):
+            function(problem, method, x, 10, 1e-8)

@@ -1,0 +1,77 @@
+"""The arrays of problems: read-only, copies of the caller's; data larger than memory are read by blocks."""
+
+import numpy as np
+import pytest
+
+from gradopt import Network, optimize, problems
+from gradopt.problems.networks import supervised
+
+RNG = np.random.default_rng(0)
+X, T = RNG.normal(size=(50, 3)), np.linspace(0.0, 1.0, 9)
+LABELS = (X[:, 0] > 0).astype(int)
+CASES = [
+    (problems.Quadratic(np.eye(2), np.ones(2)), ("A", "b")),
+    (problems.PolynomialFit(T, T**2), ("t", "y")),
+    (problems.CurveFit(lambda t, p: p[0] * t, T, T), ("t", "y")),
+    (problems.Classifier(Network.mlp([3, 1]), X, LABELS), ("X", "y")),
+    (problems.Classifier(Network.mlp([3, 2]), X, LABELS), ("X", "y")),
+    (problems.Regressor(Network.mlp([3, 1]), X, X[:, 1]), ("X", "y")),
+]
+
+
+@pytest.mark.parametrize(("problem", "names"), CASES, ids=lambda value: type(value).__name__)
+def test_are_read_only(problem, names):
+    for name in names:
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(problem, name)[...] = 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("problem", "names"), CASES, ids=lambda value: type(value).__name__)
+def test_and_work_in_both_precisions(problem, names, dtype):
+    n = 1 if isinstance(problem, problems.CurveFit) else problem.n
+    value, grad = problem.value_and_grad(np.full(n, 0.3, dtype))
+    assert np.isfinite(value)
+    assert grad.dtype == dtype
+
+
+def test_the_callers_arrays_stay_writable():
+    A = np.eye(2)
+    problem = problems.Quadratic(A)
+    A[0, 0] = 9.0
+    assert problem.A[0, 0] == 1.0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: problems.Classifier(Network.mlp([3, 4, 2], activation="tanh"), X, LABELS),
+        lambda: problems.Classifier(Network.mlp([3, 1]), X, LABELS),
+        lambda: problems.Regressor(Network.mlp([3, 2]), X, X[:, :2], loss="rmse"),
+        lambda: problems.Regressor(Network.mlp([3, 1]), X, X[:, 1], loss="half_squared_error"),
+    ],
+)
+def test_measures_do_not_depend_on_blocks(make, monkeypatch):
+    problem = make()
+    theta = problem.network.init(0)
+    whole = problem.assess(theta)
+    assert whole["fun"] == pytest.approx(problem.value(theta), rel=1e-13)
+    if "accuracy" in whole:
+        assert whole["accuracy"] == problem.score(theta, problem.X, problem.y)
+    monkeypatch.setattr(supervised, "_BLOCK_NUMBERS", 7)
+    monkeypatch.setattr(supervised, "BLOCK_ROWS", 7)
+    blocks = problem.assess(theta)
+    assert blocks.keys() == whole.keys()
+    for name, value in whole.items():
+        assert blocks[name] == pytest.approx(value, rel=1e-13)
+
+
+def test_a_faulty_row_is_named_by_its_number(tmp_path, monkeypatch):
+    data = np.memmap(tmp_path / "x", np.float32, "w+", shape=(40, 3))
+    data[:] = X[:40]
+    problem = problems.Classifier(Network.mlp([3, 2]), data, LABELS[:40])
+    monkeypatch.setattr(supervised, "_BLOCK_NUMBERS", 7)
+    monkeypatch.setattr(supervised, "BLOCK_ROWS", 7)
+    data[33, 1] = np.nan
+    with pytest.raises(ValueError, match="row 33"):
+        optimize(problem, problem.network.init(0, dtype=np.float32), batch_size=5, max_iter=1, shuffle=False)
