@@ -11,6 +11,7 @@ PACKAGE = Path(gradopt.__file__).parent
 
 # From the top to the bottom. Names without an underscore are public.
 ORDER = [
+    "__main__",
     "__init__",
     "extend",
     "integrations",

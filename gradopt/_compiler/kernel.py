@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import lower_builtin, register_jitable, type_callable
 
+from gradopt._compiler import notice as notice
 from gradopt._compiler.disk_cache import StampedCache
 from gradopt._compiler.interrupts import interrupts_held_back
 from gradopt._compiler.late_bound import bind_late
@@ -148,7 +149,10 @@ def elementwise(function: Callable[..., Any] | None = None, *, inline: bool = Fa
 def compile_user_function(function: Callable[..., Any], pipeline: Any = None) -> Any:
     """Compile a user's function: with bounds checks, not cached on disk; pipeline : Numba's if None."""
     options: Any = {} if pipeline is None else {"pipeline_class": pipeline}
-    return njit(error_model="numpy", boundscheck=True, **options)(function)
+    dispatcher = njit(error_model="numpy", boundscheck=True, **options)(function)
+    if COMPILING:
+        dispatcher.is_of_a_user = True  # for the notice
+    return dispatcher
 
 
 def compile_wrapper(function: Callable[..., Any]) -> Any:
