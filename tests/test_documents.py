@@ -33,7 +33,11 @@ def test_the_tree_of_the_readme_has_all_folders():
     tree = README.read_text().split("gradopt/\n")[1].split("```")[0]
     listed = set(re.findall(r"^  (\w+)(?:/|\.py)", tree, re.MULTILINE))
     package = Path(gradopt.__file__).parent
-    there = {path.stem for path in package.iterdir() if path.stem not in ("__init__", "__pycache__") and path.suffix != ".typed"}
+    there = {
+        path.stem
+        for path in package.iterdir()
+        if path.stem not in ("__init__", "__pycache__") and path.suffix != ".typed"
+    }
     assert listed == there
 
 

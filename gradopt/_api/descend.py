@@ -64,18 +64,10 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> CompiledHandl
     if not isinstance(config, Problem):
         raise TypeError(f"config must be a problem of gradopt.problems or a method, got {validate.shown(config)}")
     config.require(value_and_grad)
-    real, n = np.dtype(dtype).type, _known_n(config)
+    real, n = np.dtype(dtype).type, config.known_n
     static_length = (0,) * n if COMPILING and config.inlined and 0 <= n <= IN_REGISTERS else None
     embedded = EmbeddedProblem(config.lower(real), static_length, config.workspace(real), n, np.empty(0, real))
     return CompiledHandle(embedded, f"compiled({config})", keep=config)
-
-
-def _known_n(problem: Problem) -> int:
-    """The number of parameters, or -1 if the problem does not know it."""
-    try:
-        return problem.n
-    except TypeError:
-        return -1
 
 
 _WANTED = {

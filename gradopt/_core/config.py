@@ -81,7 +81,7 @@ class Config:
         return hash((type(self), *(value.shape if isinstance(value, np.ndarray) else value for value in values)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_lowered_by_dtype"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_lowered_by_dtype", "_spare")}
 
     def _check(self, field: str, check: Callable[..., Any], *arguments: Any, **keywords: Any) -> None:
         """Replace a field by the result of `check(field, value, ...)`; for use in `__post_init__`."""

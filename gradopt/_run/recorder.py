@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradopt._loops.types import Record
 from gradopt._results.history import History
@@ -63,12 +64,17 @@ class Recorder:
     def history(self, with_retries: bool) -> History:
         """The history of the kept rows."""
         count = self._rows if self._keeps_scalars else 0
-        rows = self._scalars[:, :count].copy()
+        rows = _without_much_unused(self._scalars[:, :count], self._scalars)
         nit = np.arange(self._first_nit, self._first_nit + count)
         columns = {"nit": nit, "fun": rows[0], "learning_rate": rows[1], "grad_norm": rows[2]}
         if with_retries:
             columns["retry"] = np.searchsorted(np.array(self._retries, np.int64), np.arange(count), side="right")
             nit -= columns["retry"]
         if self._keeps_x:
-            columns["x"] = self._x[:count].copy()
+            columns["x"] = _without_much_unused(self._x[:count], self._x)
         return History(**columns)
+
+
+def _without_much_unused(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
+    """A part of an array, copied if it is less than half: the history must not hold much more than it shows."""
+    return part if 2 * part.size >= whole.size else part.copy()

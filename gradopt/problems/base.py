@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,9 @@ from numpy.typing import NDArray
 from gradopt._core import validate
 from gradopt._core.config import Config
 from gradopt._core.protocol import value_and_grad
+
+
+_NATIVE = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Problem(Config):
@@ -33,6 +38,14 @@ class Problem(Config):
     @property
     def n(self) -> int:
         raise TypeError(f"{type(self).__name__} does not define its number of parameters n")
+
+    @property
+    def known_n(self) -> int:
+        """The number of parameters, or -1 if only the start of a run tells it."""
+        try:
+            return self.n
+        except TypeError:
+            return -1
 
     @property
     def x0(self) -> NDArray[Any] | None:
@@ -142,9 +155,28 @@ class Problem(Config):
         >>> gradopt.problems.Rosenbrock().value_and_grad([0.0, 0.0])
         (1.0, array([-2.,  0.]))
         """
-        x = self.checked("x", x, finite=False)
+        x = self._readable(x)
         grad = np.empty_like(x)
-        return float(value_and_grad(self.lower(x.dtype), grad, self.workspace_for(x), x)), grad
+        with self._spare_workspace(x) as work:
+            return float(value_and_grad(self.lower(x.dtype), grad, work, x)), grad
+
+    def _readable(self, x: Any) -> NDArray[Any]:
+        """The parameters as kernels read them; x itself if it has that form: a copy may cost more than the kernel."""
+        if type(x) is np.ndarray and x.dtype in _NATIVE and x.flags.carray and x.shape == (self.known_n,):
+            return x
+        return self.checked("x", x, finite=False)
+
+    @contextlib.contextmanager
+    def _spare_workspace(self, x: NDArray[Any]) -> Iterator[Any]:
+        """A workspace for one evaluation, kept for the next one; threads that evaluate at once have one each."""
+        spare = self.__dict__.setdefault("_spare", {}).setdefault((x.dtype, x.size), [])
+        try:
+            work = spare.pop()
+            self.memory(work)[...] = 0.0
+        except IndexError:
+            work = self.workspace_for(x)
+        yield work
+        spare.append(work)
 
     def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
         """A copy of x as a float32 or float64 array (n,); raises a ValueError that calls it `name`."""

@@ -78,11 +78,12 @@ class RowProblem(Problem):
         >>> problem.value_and_grad([0.0, 0.0], rows=[0, 1])
         (5.0, array([-3., -4.]))
         """
-        x = self.checked("x", x, finite=False)
+        x = self._readable(x)
         grad = np.empty_like(x)
         lowered = self.lower(x.dtype)
         if rows is None:
-            value = value_and_grad(lowered, grad, self.workspace_for(x), x)
+            with self._spare_workspace(x) as work:
+                value = value_and_grad(lowered, grad, work, x)
             rows = np.arange(self.rows)
         else:
             rows = self._checked_rows(rows)

@@ -1,8 +1,12 @@
 """The arrays of problems: read-only, copies of the caller's; data larger than memory are read by blocks."""
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
+import gradopt
 from gradopt import Network, optimize, problems
 from gradopt.problems.networks import supervised
 
@@ -75,3 +79,57 @@ def test_a_faulty_row_is_named_by_its_number(tmp_path, monkeypatch):
     data[33, 1] = np.nan
     with pytest.raises(ValueError, match="row 33"):
         optimize(problem, problem.network.init(0, dtype=np.float32), batch_size=5, max_iter=1, shuffle=False)
+
+
+class TestEvaluations:
+    """Workspaces are kept from one evaluation to the next, and x is read where it is."""
+
+    @pytest.mark.parametrize(
+        "x",
+        [
+            np.array([0.5, -1.5, 2.0]),
+            np.array([0.5, 9.0, -1.5, 9.0, 2.0])[::2],
+            np.array([0.5, -1.5, 2.0], ">f8"),
+            np.array([0.5, -1.5, 2.0]).view(type("Own", (np.ndarray,), {})),
+            [0.5, -1.5, 2.0],
+        ],
+        ids=["plain", "strided", "swapped", "subclass", "list"],
+    )
+    @pytest.mark.parametrize("writeable", [True, False])
+    def test_take_any_form_of_x_and_leave_it(self, x, writeable):
+        if isinstance(x, np.ndarray):
+            x = x.copy() if x.flags.c_contiguous else x
+            x.flags.writeable = writeable
+        value, grad = problems.Rosenbrock(n=3).value_and_grad(x)
+        assert value == pytest.approx(100 * (1.75**2 + 0.25**2) + 0.25 + 6.25)
+        assert type(grad) is np.ndarray
+        np.testing.assert_array_equal(x, [0.5, -1.5, 2.0])
+
+    def test_return_new_gradients(self):
+        problem, x = problems.Rosenbrock(), np.zeros(2)
+        one, other = problem.grad(x), problem.grad(x)
+        one[:] = 7.0
+        np.testing.assert_array_equal(other, [-2.0, 0.0])
+
+    def test_of_models_do_not_depend_on_earlier_ones(self):
+        problem = problems.CurveFit(lambda t, p: p[0] * np.exp(-p[1] * t), T, np.exp(-T))
+        x = np.array([1e-3, 0.5])
+        before = problem.grad(x)
+        problem.grad([1e6, 3.0])
+        np.testing.assert_array_equal(problem.grad(x), before)
+
+    def test_in_threads_at_once(self):
+        problem = gradopt.trace(lambda x: np.sum(np.exp(-(x**2)) + x[::-1] * np.sin(x)), np.zeros(400))
+        points = RNG.normal(size=(40, 400))
+        wanted = [problem.value_and_grad(x) for x in points]
+        with ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(problem.value_and_grad, [*points] * 5))
+        for (value, grad), (right, slope) in zip(got, wanted * 5, strict=True):
+            assert value == right
+            np.testing.assert_array_equal(grad, slope)
+
+    def test_leave_no_trace_in_a_pickle(self):
+        problem = problems.Rosenbrock(n=3)
+        size = len(pickle.dumps(problem))
+        problem.value(np.zeros(3))
+        assert len(pickle.dumps(problem)) == size
