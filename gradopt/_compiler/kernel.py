@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import lower_builtin, register_jitable, type_callable
 
+from gradopt._compiler import forks as forks
 from gradopt._compiler import notice as notice
 from gradopt._compiler.disk_cache import StampedCache
 from gradopt._compiler.interrupts import interrupts_held_back

@@ -6,10 +6,12 @@ over other data finds the machine code of the last one.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from numba import types
+from numba.core.errors import NumbaWarning
 from numba.extending import is_jitted
 
 from gradopt._compiler.bounded import Bounded
@@ -122,7 +124,8 @@ def _dispatcher(
     takes_data = len(data_type) > 0
     if takes_data:
         first = types.Tuple((first, data_type))
-    with interrupts_held_back():
+    with interrupts_held_back(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumbaWarning)  # advice for those who compile by themselves
         _, _, with_defaults, _ = dispatcher.get_call_template((first, *rest), {})
     returned = dispatcher.overloads[tuple(with_defaults)].signature.return_type
     if not returns(returned):

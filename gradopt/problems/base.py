@@ -13,7 +13,6 @@ from gradopt._core import validate
 from gradopt._core.config import Config
 from gradopt._core.protocol import value_and_grad
 
-
 _NATIVE = np.dtype(np.float32), np.dtype(np.float64)
 
 

@@ -1,6 +1,9 @@
 """Users' functions as machine code: the data that they take from outside are those of the call."""
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from types import ModuleType
 
@@ -242,3 +245,42 @@ def test_caches_are_bounded(monkeypatch):
         assert cache.get(0 if i < 5 else i) is not None
     assert len(cache) == 3
     assert [cache.get(i) for i in (0, 9, 7)] == [None, "9", "7"]
+
+
+def test_advice_of_numba_is_not_passed_on():
+    A = np.arange(36.0).reshape(6, 6)[::2, ::2]
+    assert run(lambda x: np.sum(A @ x), X) == pytest.approx(np.sum(A @ X))  # "faster on contiguous arrays"
+
+
+FORK = """
+import os, sys, threading, time
+import numpy as np, gradopt
+
+def compile_on():
+    for k in range(3):
+        scope = {"np": np}
+        exec(f"def f(x): return np.sum((x - {k}.5) ** 2) + np.sum(np.exp(-x * {k}))", scope)
+        gradopt.optimize(scope["f"], [0.0], jac="3-point", max_iter=1)
+
+thread = threading.Thread(target=compile_on)
+thread.start()
+time.sleep(0.3)
+child = os.fork()
+if child == 0:
+    compile_on()
+    os._exit(7)
+thread.join()
+for _ in range(2400):
+    pid, status = os.waitpid(child, os.WNOHANG)
+    if pid:
+        sys.exit(0 if os.waitstatus_to_exitcode(status) == 7 else 1)
+    time.sleep(0.1)
+os.kill(child, 9)
+sys.exit(2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_fork_while_another_thread_compiles():
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], check=False).returncode == 0

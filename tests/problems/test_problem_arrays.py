@@ -133,3 +133,11 @@ class TestEvaluations:
         size = len(pickle.dumps(problem))
         problem.value(np.zeros(3))
         assert len(pickle.dumps(problem)) == size
+
+
+def test_probabilities_are_predicted_where_the_loss_is_that_of_probabilities():
+    y = (X[:, :1] > 0).astype(float)
+    problem = problems.Regressor(Network.mlp([3, 1]), X, y, loss="binary_cross_entropy")
+    theta = np.array([20.0, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose(problem.predict(theta, X), 1.0 / (1.0 + np.exp(-20.0 * X[:, 0])), rtol=1e-12)
+    assert problem.score(theta, X, y) > 0.8

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from gradopt._core import validate
 from gradopt._core.config import config
@@ -81,7 +82,7 @@ class Regressor(Supervised):
         return BinaryCrossEntropy() if self.loss == "binary_cross_entropy" else loss_named(self.loss)
 
     def predict(self, theta: Any, X: Any) -> NDArray[Any]:
-        """The network's outputs.
+        """The network's outputs; with binary_cross_entropy the probabilities, the sigmoid of the outputs.
 
         Parameters
         ----------
@@ -106,8 +107,12 @@ class Regressor(Supervised):
         >>> line.predict([2.0, 1.0], [[3.0], [4.0]])
         array([7., 9.])
         """
+        predicted = self._predicted(theta, X)
+        return predicted[:, 0] if self.network.n_out == 1 else predicted
+
+    def _predicted(self, theta: Any, X: Any) -> NDArray[Any]:
         outputs = self.network.forward(theta, X)
-        return outputs[:, 0] if self.network.n_out == 1 else outputs
+        return expit(outputs) if self.loss == "binary_cross_entropy" else outputs  # type: ignore[no-any-return]
 
     def score(self, theta: Any, X: Any, y: Any) -> float:
         """The coefficient of determination R**2 = 1 - sum (prediction - y)**2 / sum (y - mean)**2, mean over outputs.
@@ -137,10 +142,10 @@ class Regressor(Supervised):
         >>> line.score([2.0, 1.0], [[0.0], [1.0]], [1.0, 3.5])
         0.92
         """
-        targets, outputs = self._targets(y), self.network.forward(theta, X)
-        if len(targets) != len(outputs):
-            raise ValueError(f"X and y must have the same number of rows, got {len(outputs)} and {len(targets)}")
-        residual = np.sum((outputs - targets) ** 2, axis=0)
+        targets, predicted = self._targets(y), self._predicted(theta, X)
+        if len(targets) != len(predicted):
+            raise ValueError(f"X and y must have the same number of rows, got {len(predicted)} and {len(targets)}")
+        residual = np.sum((predicted - targets) ** 2, axis=0)
         total = np.sum((targets - targets.mean(axis=0)) ** 2, axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = np.where(total > 0.0, 1.0 - residual / total, residual == 0.0)

@@ -1,0 +1,14 @@
+"""Forks wait for the compiler: a child would inherit its lock, locked by a thread that the child has not."""
+
+from __future__ import annotations
+
+import os
+
+from numba.core.compiler_lock import global_compiler_lock
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
