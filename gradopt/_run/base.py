@@ -187,11 +187,14 @@ def _arithmetic(interpreted: bool) -> Callable[[Any, tuple[Any, ...]], Any]:
     """How a loop is called: in which floating-point mode."""
     if not COMPILING:
         return _in_silence
-    return _as_it_is if interpreted else flushing  # a user's Python code runs in the usual mode
+    return _without_warnings if interpreted else flushing  # a user's Python code knows subnormal numbers
 
 
-def _as_it_is(function: Any, arguments: tuple[Any, ...]) -> Any:
-    return function(*arguments)
+def _without_warnings(function: Any, arguments: tuple[Any, ...]) -> Any:
+    """Call a loop in Python whose steps may overflow, as silent as machine code; what a user lets raise, raises."""
+    silenced: Any = {kind: "ignore" for kind, mode in np.geterr().items() if mode == "warn"}
+    with np.errstate(**silenced):
+        return function(*arguments)
 
 
 def _in_silence(function: Any, arguments: tuple[Any, ...]) -> Any:

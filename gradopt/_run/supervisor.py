@@ -44,8 +44,11 @@ def supervise(run: Run, supervision: Supervision) -> Status:
     """Run to the end; after a divergence, retry as often as `recover` allows."""
     callbacks, bar, recover, _ = supervision
     unobserved = callbacks.rounds_until_due(0) is None and recover is None and not bar.shows
-    status = run.start(unobserved)  # a millisecond, or one evaluation: before it there is no result
-    run.between_steps = True
+    if run.problem.interpreted:
+        status = _undisturbed(run, run.start, unobserved)
+    else:
+        status = run.start(unobserved)  # a millisecond, or one evaluation: before it there is no result
+        run.between_steps = True
     while True:
         status = run.confirmed(_until_stopped(run, supervision, status))
         hopeless = run.failed_at_start or run.never_validated

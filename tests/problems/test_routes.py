@@ -250,3 +250,14 @@ def test_a_function_that_is_evaluated_by_itself_is_the_users():
     problem = Function(with_branch, slope, (), np.zeros(2))
     assert problem.value([1.0, 1.0]) == with_branch(np.ones(2))
     np.testing.assert_array_equal(problem.grad([1.0, 1.0]), slope(np.ones(2)))
+
+
+@pytest.mark.parametrize("jac", [None, lambda x: 4.0 * x**3])
+def test_overflow_on_the_way_is_no_warning(jac):
+    def fun(x):
+        return np.sum(x**4) if x[0] < np.inf else np.inf
+
+    result = optimize(fun, [10.0], jac=jac, method=SGD(0.5))
+    assert result.status == Status.NON_FINITE
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        optimize(fun, [10.0], jac=jac, method=SGD(0.5))
