@@ -1,9 +1,8 @@
-"""What a user's function does beside computing, and pandas objects among its arguments."""
+"""What a user's function does beside computing, and messages that name why it can't be traced."""
 
 import numpy as np
 import pytest
 
-import gradopt
 from gradopt import optimize, trace
 
 
@@ -55,41 +54,6 @@ def test_a_trace_of_ones_own_is_not_called_again():
     before = model.calls
     optimize(traced)
     assert model.calls == before
-
-
-class TestPandas:
-    pandas = pytest.importorskip("pandas")
-    series = pandas.Series([1.0, 2.0, 3.0], index=[7, 8, 9])
-    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [0.5, -1.0]})
-
-    def test_series_in_args_count_by_their_values(self):
-        result = optimize(lambda x, s: np.sum((x[0] * s - 2.0 * s) ** 2), [0.0], args=(self.series,))
-        assert result.x[0] == pytest.approx(2.0)
-        assert "reverse mode over its trace" in result.message
-
-    def test_series_on_either_side(self):
-        for function in (lambda x, s: np.sum((s * x - 2.0) ** 2), lambda x, s: np.sum((x - s) ** 2)):
-            result = optimize(function, np.zeros(3), args=(self.series,))
-            assert "reverse mode over its trace" in result.message
-            assert result.success
-
-    def test_series_from_outside(self):
-        series = self.series
-        result = optimize(lambda x: np.sum((series.to_numpy() * x[0] - 2.0 * series.to_numpy()) ** 2), [0.0])
-        assert result.x[0] == pytest.approx(2.0)
-
-    def test_frames_too(self):
-        result = optimize(lambda x, A: np.sum((A @ x - 1.0) ** 2), [0.0, 0.0], args=(self.frame,))
-        np.testing.assert_allclose(result.x, np.linalg.solve(self.frame.to_numpy(), np.ones(2)), rtol=1e-5)
-
-    def test_as_start(self):
-        result = optimize(lambda x: np.sum((x - 1.0) ** 2), self.series)
-        assert type(result.x) is np.ndarray
-
-    def test_with_args_takes_another(self):
-        traced = trace(lambda x, s: np.sum((x[0] - s) ** 2), [0.0], (self.series,))
-        other = self.pandas.Series([4.0, 4.0, 4.0])
-        assert gradopt.optimize(traced.with_args(other)).x[0] == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize(
