@@ -206,8 +206,8 @@ def test_a_function_may_use_x_as_scratch(wrap):
 @pytest.mark.parametrize("args", [([3.0, -1.0],), ((2, [3.0, -1.0]),), ({3.0},)], ids=str)
 def test_lists_in_args_run_interpreted(args):
     """Numba would free them twice."""
-    with pytest.warns(RuntimeWarning, match="args may hold numbers, arrays of numbers and tuples of these"):
-        result = run(lambda x, c, told=str(args): fun(x), lambda x, c: jac(x), args=args, gtol=0, max_iter=600)
+    result = quietly(lambda x, c: fun(x), lambda x, c: jac(x), args=args, gtol=0, max_iter=600)
+    assert "args may hold numbers, arrays of numbers and tuples of these" in result.message
     np.testing.assert_allclose(result.x, [3.0, -1.0], atol=1e-6)
 
 
@@ -305,7 +305,8 @@ class TestWithoutAGradient:
             _, grad, problem = evaluated(smooth, jac, box=box)
             assert grad[0] == 0.0
             assert grad[1] == pytest.approx(smooth_jac(np.array([0.3, 0.8]), *ARGS)[1], rel=1e-5)
-            assert problem.calls(1, problem.workspace(np.float64))[0] == {"2-point": 3, "3-point": 4}[jac]
+            one, two = (problem.calls(count, problem.workspace(np.float64))[0] for count in (1, 2))
+            assert two - one == {"2-point": 2, "3-point": 3}[jac]
 
     @pytest.mark.parametrize(
         ("jac", "source"),
