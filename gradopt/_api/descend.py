@@ -169,7 +169,8 @@ def descend(problem, method, x, max_iter, gtol):
     """
     require_descendable(problem, method, x)
     if 0 <= contents(problem).n != x.size:
-        x[:] = np.nan
+        for i in range(x.size):  # assigning a slice takes seconds to compile
+            x[i] = np.nan
         raise ValueError("x must have as many elements as the problem has parameters")
     fun, nit, status = flushing(_descend, (contents(problem), contents(method), x, max_iter, gtol))
     return fun, nit, _MAX_ITER if status == RUNNING else status

@@ -124,8 +124,8 @@ def optimize(
         used later, these give wrong gradients: abs, max, comparisons, and, in compiled code, a power other than a
         square of a negative number.
     args : tuple
-        For a callable: its other arguments. Pass arrays that change from call to call here: the contents of a global
-        array are frozen when the function is traced or compiled.
+        For a callable: its other arguments. What else it takes from outside, such as a global array, is what it is at
+        this call.
     max_nfev : int, optional
         Maximum number of evaluations of the objective, >= 1, those for differences included. The start is always
         evaluated, with its gradient. Training runs do not take it.
@@ -170,13 +170,14 @@ def optimize(
     Notes
     -----
     If several tests hold, the status is the first of NON_FINITE, TARGET, GTOL, FTOL, XTOL, EARLY_STOPPED, CALLBACK,
-    COMPLETED, MAX_ITER, MAX_TIME. Within bounds, gtol applies to the elements of the gradient that no bound holds. If
-    the objective or the gradient becomes NaN or infinite, x is the last iterate where both were finite.
+    COMPLETED, MAX_ITER, MAX_NFEV, MAX_TIME. Within bounds, gtol applies to the elements of the gradient that no bound
+    holds. If the objective or the gradient becomes NaN or infinite, x is the last iterate where both were finite.
 
-    A callable is called once in Python, to see what it returns, and twice more to trace it. A function that is not
-    traced is compiled by Numba if possible, with bounds checks; the first call with a new one takes some tenths of a
-    second for that. Functions with the same code, defaults and outside values are compiled once: a function defined
-    again is compiled again only if one of these differs. `nfev` counts all evaluations, also those for differences.
+    A callable is called once in Python, to see what it returns, twice with stand-ins for its arrays to trace it, once
+    near x0, and once at the result. A function that is not traced runs in Python for the first 500 evaluations, each
+    with its gradient. From then on it is compiled by Numba if possible, with bounds checks, which takes some tenths of
+    a second; "2-point", "3-point" and "cs" compile at once. Functions with the same code are compiled once, whatever
+    arrays and numbers they take from outside. `nfev` counts all evaluations, also those for differences.
 
     Counterparts: scipy.optimize.minimize, and a loop over torch.optim.SGD.step.
 

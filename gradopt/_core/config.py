@@ -15,6 +15,9 @@ from gradopt._core.aligned import writable
 from gradopt._core.words import explains_words
 
 _C = TypeVar("_C", bound="Config")
+# Attributes that can be made again; some are addresses, or machine code.
+_DERIVED = {"_lowered_by_dtype", "_spare", "_alive"}
+
 _serial = itertools.count(1)
 _classes: dict[str, list[type[Config]]] = {}
 
@@ -81,7 +84,7 @@ class Config:
         return hash((type(self), *(value.shape if isinstance(value, np.ndarray) else value for value in values)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_lowered_by_dtype", "_spare")}
+        return {name: value for name, value in self.__dict__.items() if name not in _DERIVED}
 
     def _check(self, field: str, check: Callable[..., Any], *arguments: Any, **keywords: Any) -> None:
         """Replace a field by the result of `check(field, value, ...)`; for use in `__post_init__`."""

@@ -126,6 +126,8 @@ class State:
         _require_like("state.schedule_state", self.schedule_state, np.empty(5))
         if not isinstance(self.problem_memory, np.ndarray) or self.problem_memory.dtype.kind != "f":
             raise ValueError(f"state.problem_memory must be an array, got {validate.shown(self.problem_memory)}")
+        if not (self.problem_memory >= 0.0).all():
+            raise ValueError(f"state.problem_memory must be >= 0, got {validate.shown(self.problem_memory)}")
         nit = validate.integer("state.nit", self.nit, 0)
         if validate.integer("state.memory_starts_at", self.memory_starts_at, 0) > nit:
             raise ValueError(f"state.memory_starts_at must be at most nit = {nit}, got {self.memory_starts_at}")

@@ -78,18 +78,14 @@ def two_point(fun: Any, unpack: Any) -> Callable[..., Any]:
 
     def evaluate(data, grad, work, x):
         (outside,), args, low, high = unpack(data)
-        at, scales = work[: x.size], work[x.size : 2 * x.size]
+        at = work[: x.size]
         work[2 * x.size] += 1
         copy(at, x)
         value = np.float64(fun(outside, at, *args))
         relative = epsilon(x) ** _TWO_POINT
         for j in range(x.size):
             up, down = high[j] - x[j], x[j] - low[j]
-            scale = max(np.float64(scales[j]), abs(np.float64(x[j])))
-            if scale == 0.0:
-                scale, calls = probed_scale(fun, outside, args, at, x, j, up, down, value, relative)
-                scales[j], work[2 * x.size + 1] = scale, work[2 * x.size + 1] + calls
-            h = relative * scale
+            h = relative * _scale(fun, outside, args, work, x, j, up, down, value, relative)
             if up < h:
                 h = -min(h, down) if down > up else up
             copy(at, x)
@@ -109,18 +105,14 @@ def three_point(fun: Any, unpack: Any) -> Callable[..., Any]:
 
     def evaluate(data, grad, work, x):
         (outside,), args, low, high = unpack(data)
-        at, scales = work[: x.size], work[x.size : 2 * x.size]
+        at = work[: x.size]
         work[2 * x.size] += 1
         copy(at, x)
         value = np.float64(fun(outside, at, *args))
         relative = epsilon(x) ** _THREE_POINT
         for j in range(x.size):
             up, down = high[j] - x[j], x[j] - low[j]
-            scale = max(np.float64(scales[j]), abs(np.float64(x[j])))
-            if scale == 0.0:
-                scale, calls = probed_scale(fun, outside, args, at, x, j, up, down, value, relative)
-                scales[j], work[2 * x.size + 1] = scale, work[2 * x.size + 1] + calls
-            h = relative * scale
+            h = relative * _scale(fun, outside, args, work, x, j, up, down, value, relative)
             first, second = h, -h
             if min(up, down) < h:
                 h = min(h, 0.5 * max(up, down))
@@ -140,6 +132,17 @@ def three_point(fun: Any, unpack: Any) -> Callable[..., Any]:
         return value
 
     return evaluate
+
+
+@portable
+def _scale(fun, outside, args, work, x, j, up, down, value, relative):
+    """The scale of a parameter; a new one is kept in `work`. The arguments are those of `probed_scale`."""
+    n = x.size
+    scale = max(np.float64(work[n + j]), abs(np.float64(x[j])))
+    if scale == 0.0:
+        scale, calls = probed_scale(fun, outside, args, work[:n], x, j, up, down, value, relative)
+        work[n + j], work[2 * n + 1] = scale, work[2 * n + 1] + calls
+    return scale
 
 
 @portable
