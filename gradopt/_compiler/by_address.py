@@ -15,6 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba import typeof, types
 from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
@@ -24,6 +25,7 @@ from gradopt._compiler.kernel import COMPILING, kernel
 _Plain: Any = (types.Number, types.Boolean, types.NoneType, types.Dispatcher)
 
 
+@global_compiler_lock
 def address_of(dispatcher: Any, argument_types: tuple[Any, ...]) -> int:
     """The address of a function's machine code, valid as long as the function lives; compiles it if necessary."""
     if argument_types not in dispatcher.overloads:
@@ -129,6 +131,7 @@ def unpacking(packed_type: Any) -> Callable[[int], tuple[Any, ...]]:
 
 
 @functools.cache
+@global_compiler_lock
 def _size(numba_type: Any) -> int:
     """An upper bound on the size of a value, in units of 8 bytes; a TypeError if nobody could release what it owns."""
     _require_plain(numba_type)

@@ -1,4 +1,7 @@
-"""Forks wait for the compiler: a child would inherit its lock, locked by a thread that the child has not."""
+"""Forks wait for the compiler: a child would inherit its lock, locked by a thread that the child has not.
+
+LLVM has a lock of its own. Whatever asks LLVM outside Numba's compiler holds Numba's lock meanwhile.
+"""
 
 from __future__ import annotations
 

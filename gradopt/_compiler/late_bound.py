@@ -20,6 +20,7 @@ import llvmlite.binding
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.typing.templates import AbstractTemplate, infer, infer_global
 from numba.core.typing.templates import signature as typed_signature
 from numba.extending import lower_builtin
@@ -134,7 +135,7 @@ def _bind(name: int, length: int, cell: int) -> None:
     # Nobody could catch an exception here: it is raised by what the caller calls in place of the kernel. A pending
     # interrupt is raised before the block and leaves the cell as it was: the caller asks again. (If this returned a
     # result, it would be garbage then.)
-    with interrupts_held_back(later=True):
+    with interrupts_held_back(later=True), global_compiler_lock:
         try:
             module, function, arguments = pickle.loads(ctypes.string_at(name, length))
             result = _compiled(getattr(importlib.import_module(module), function).inside(), arguments)

@@ -240,8 +240,8 @@ class TestInterrupts:
         held = []
         monkeypatch.setattr(interrupts_held_back, "__enter__", lambda self: held.append(self))
         monkeypatch.setattr(interrupts_held_back, "__exit__", lambda *arguments: None)
-        gradopt.optimize(lambda x: 3.0 * x[0], [1.0], jac=lambda x: 3.0 + 0 * x, method="sgd", max_iter=1)
-        assert len(held) >= 3  # the two functions and the loop
+        gradopt.optimize(lambda x: 3.0 * x[0], [1.0], jac="3-point", method="sgd", max_iter=1)
+        assert len(held) >= 2  # the function and the loop
 
 
 @compiled_only

@@ -286,7 +286,7 @@ def test_rows_may_come_more_often_than_there_are(count, rng):
         problems.Classifier(network, X, [0, 1, 1]),
         problems.Regressor(network, X, X[:, :2]),
         problems.PolynomialFit(X[:, 0], X[:, 1], degree=theta.size - 1),
-        problems.CurveFit(lambda t, params: params[0] * t, X[:, 0], X[:, 1]),
+        problems.CurveFit(lambda t, params: np.sum(params) * t, X[:, 0], X[:, 1]),
     ):
         value, grad = problem.value_and_grad(theta, rows)
         each = [problem.value_and_grad(theta, [row]) for row in range(3)]
