@@ -15,7 +15,7 @@ from gradopt._run.descent import Descent, Limits
 STEPS = 100_000
 RATE, A, B = 1e-3, 1.0, 100.0
 START = np.array([-1.2, 1.0])
-NO_LIMITS = Limits(StopTests(0.0, -1.0, -1.0, -np.inf), 2**60, NoClipping(), None)
+NO_LIMITS = Limits(StopTests(0.0, -1.0, -1.0, -np.inf), 2**60, 2**62, NoClipping(), None)
 
 
 def hand_fused(x, rate, b, steps, funs, rates, norms, best):
