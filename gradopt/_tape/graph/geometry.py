@@ -28,6 +28,12 @@ class Geometry(NamedTuple):
     strides: Shape | None
     positions: Positions | None = None
 
+    def shifted(self, by: int) -> Geometry:
+        """The geometry of the same elements where the array begins later in another one."""
+        if self.positions is not None:
+            return Geometry(0, None, Positions(self.positions.places + by))
+        return self._replace(offset=self.offset + by)
+
     @property
     def first(self) -> int:
         """The place of the first element."""
