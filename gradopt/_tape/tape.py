@@ -43,6 +43,11 @@ class Tape:
         pieces = ((end - first) * size for kind, first, end, size, _ in assembly.stages if kind == PIECES)
         self.work = len(self._rows) + sum(pieces)
 
+    @property
+    def bytes(self) -> int:
+        """The memory that the known values take, about."""
+        return sum(node.value.nbytes for node in self.graph.nodes if node.value is not None) + 40 * len(self._rows)
+
     def __str__(self) -> str:
         return listing(self.result, self.gradient)
 
@@ -65,10 +70,11 @@ class Tape:
         return work
 
     def _put(self, target: NDArray[Any], array: int, values: dict[int, NDArray[Any]]) -> None:
-        for known in self._known:
-            if known.array == array:
-                value = values.get(known.node.index, known.node.value)
-                target[known.place : known.place + known.node.size * known.times] = np.ravel(value)  # type: ignore[arg-type]
+        with np.errstate(over="ignore"):  # beyond float32 is infinite
+            for known in self._known:
+                if known.array == array:
+                    value = values.get(known.node.index, known.node.value)
+                    target[known.place : known.place + known.node.size * known.times] = np.ravel(value)  # type: ignore[arg-type]
 
     def values(self, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
         """The values of the nodes that depend on arguments, if these arguments replace those of the trace."""

@@ -708,11 +708,6 @@ class TestLimits:
             made + made
         assert len(graph.nodes) == 4
 
-    def test_what_is_taken_apart_holds_nothing(self, graph, x):
-        made = x + 1.0
-        graph.dissolve()
-        assert (graph.nodes, made.inputs, hasattr(graph, "x")) == ([], (), False)
-
     def test_a_node_knows_its_size_and_place(self, graph, x):
         made = graph.stretched(x, (2, 3))
         assert (x.size, made.size, element(x, 0).size) == (3, 6, 1)

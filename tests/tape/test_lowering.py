@@ -21,13 +21,16 @@ from gradopt._tape.machine import opcodes as op
 from gradopt._tape.machine import program as p
 from gradopt._tape.machine.elements import of_scalar
 from gradopt._tape.machine.run import run
+from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.numpy_functions import FUNCTIONS as OF_NUMPY
-from gradopt._tape.record.traced_array import Trace, TracedArray, node_of
+from gradopt._tape.record.trace import Trace
+from gradopt._tape.record.traced_array import TracedArray, node_of
 from gradopt._tape.tape import Tape
 
 from traces import FUNCTIONS
 
-KINDS = ["START", "SCALARS", "PIECES", "CLEAR", "MATMUL", "CUMSUM", "OTHER_PRODUCTS", "RESULT"]
+KINDS = ["START", "SCALARS", "PIECES", "CLEAR", "MATMUL", "CUMSUM", "OTHER_PRODUCTS", "ORDER", "TAKEN", "PUT_BACK"]
+KINDS.append("RESULT")
 INPUTS = {
     op.opcode(name): getattr(operation.numpy, "nin", {"where": 3, "share": 2}.get(name, 1))
     for name, operation in OPERATIONS.items()
@@ -83,6 +86,8 @@ class DryMachine:
                 self.multiply(numbers[0])
             elif kind == p.RESULT:
                 self.read(p.WORK, numbers[0])
+            elif kind in (p.ORDER, p.TAKEN, p.PUT_BACK):
+                self.orders(kind, numbers[0])
             else:
                 self.lines(numbers[0])
         assert kind == p.RESULT
@@ -171,6 +176,14 @@ class DryMachine:
         self.read(array, first + between * np.arange(lines)[:, None] + step * np.arange(length))
         self.write(p.WORK, out, lines * length)
 
+    def orders(self, kind, at):
+        out, lines, *inputs, many, scratch = self.tables[at : at + 14]
+        for length, array, first, between, step in (inputs[:5], inputs[5:]):
+            self.read(array, first + between * np.arange(lines)[:, None] + step * np.arange(length))
+        if kind == p.ORDER:
+            self.write(p.WORK, scratch, many)
+        self.write(p.WORK, out, lines * many)
+
 
 def overlap(one, other):
     return one[0] == other[0] and one[1] < other[1] + other[2] and other[1] < one[1] + one[2]
@@ -187,13 +200,18 @@ def taken(assembly):
         if kind == p.MATMUL:
             _, m, k, n, *_, b_is_turned, scratch = layout.tables[at : at + 11]
             ranges |= {(scratch, k * n)} if b_is_turned and m > 1 and n > 1 else set()
+        elif kind in (p.ORDER, p.TAKEN, p.PUT_BACK):
+            many, scratch = layout.tables[at + 12 : at + 14]
+            ranges |= {(scratch, many)}
     return sorted(ranges) + [(place, layout_module.PIECE) for place in layout._registers]
 
 
 @pytest.fixture(params=FUNCTIONS)
 def assembly(request, piece):
     trace = Trace(12, 10**6, Copies(), OF_NUMPY)
-    result = node_of(trace, FUNCTIONS[request.param](np, TracedArray(trace, trace.graph.x)))
+    f = FUNCTIONS[request.param]
+    run = Meanings(trace).of(lambda x: f(np, x))
+    result = node_of(trace, run(TracedArray(trace, trace.graph.x)))
     assembly = Assembly(result, gradient(trace.graph, result))
     assembly.nodes = trace.graph.nodes
     return assembly

@@ -22,14 +22,24 @@ from gradopt._tape.graph.reverse import needed
 Arrays = dict[str, NDArray[Any]]
 
 
-def described(result: Node, arguments: dict[int, NDArray[Any]]) -> tuple[dict[str, Any], Arrays]:
-    """Facts for json, and arrays by name; arguments : the arrays that replace those of the trace."""
+def described(
+    result: Node, arguments: dict[int, NDArray[Any]], outside: dict[str, NDArray[Any]]
+) -> tuple[dict[str, Any], Arrays]:
+    """Facts for json, and arrays by name.
+
+    arguments : the arrays that replace those of the trace
+    outside : arrays that the function did not receive as arguments; they become constants
+    """
     arrays: Arrays = {f"argument.{i}": array for i, array in arguments.items()}
     numbers: dict[int, int] = {}
     nodes: list[Any] = []
     for node in needed(result.graph.x, result):
         numbers[node.index] = len(nodes)
-        nodes.append([node.operation, [numbers[i.index] for i in node.inputs], list(node.shape), _extra(node, arrays)])
+        inputs, operation, extra = [numbers[i.index] for i in node.inputs], node.operation, _extra(node, arrays)
+        if operation == "argument" and node.extra in outside:
+            operation, extra = "constant", [node.index, True]
+            arrays[f"constant.{node.index}"] = outside[node.extra]
+        nodes.append([operation, inputs, list(node.shape), extra])
     return {"n": result.graph.x.size, "nodes": nodes}, arrays
 
 
@@ -96,8 +106,15 @@ def _node(graph: Graph, operation: str, inputs: list[Node], shape: Shape, extra:
         return graph.accumulated(parts, shape, how)
     if operation == "matmul":
         return graph.product(*inputs)
-    if operation == "cumsum":
-        return graph.along_lines("cumsum", *inputs)
+    if operation in ("cumsum", "order"):
+        return graph.along_lines(operation, *inputs)
+    if operation in ("taken", "put_back"):
+        a, places = inputs
+        if len(a.shape) != 2 or len(places.shape) != 2 or a.shape[0] != places.shape[0]:
+            raise ValueError(f"{operation} needs two matrices of as many lines")
+        if operation == "put_back" and a.shape != places.shape:
+            raise ValueError("put_back needs two matrices of one shape")
+        return graph.taken(a, places) if operation == "taken" else graph.put_back(a, places, int(extra))
     raise ValueError(f"there is no operation {operation}")
 
 

@@ -28,6 +28,8 @@ def evaluate(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[
             line = np.ascontiguousarray(inputs[0]).reshape(-1)
             if extra.positions is not None:
                 return np.asarray(line[extra.positions.places])
+            if not shape:
+                return np.asarray(line[extra.offset])
             return as_strided(line[extra.offset :], shape, [stride * line.itemsize for stride in extra.strides])
         if operation == "accumulate":
             how, geometries = extra
@@ -42,7 +44,30 @@ def evaluate(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[
             return np.cumsum(inputs[0], axis=-1)
         if operation == "other_products":
             return _other_products(inputs[0])
+        if operation == "order":
+            return np.argsort(inputs[0], axis=1, kind="stable").astype(float)
+        if operation == "taken":
+            return _taken(inputs[0], inputs[1])
+        if operation == "put_back":
+            return _put_back(inputs[0], inputs[1], extra)
         return np.asarray(OPERATIONS[operation].numpy(*inputs))
+
+
+def _taken(array: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
+    """The elements of each line at these places; NaN beyond the line."""
+    length = array.shape[1]
+    where = np.where(places < 0, places + length, places)
+    inside = (where >= 0) & (where < length)
+    return np.where(inside, np.take_along_axis(array, np.where(inside, where, 0).astype(np.int64), axis=1), np.nan)
+
+
+def _put_back(array: NDArray[Any], places: NDArray[Any], length: int) -> NDArray[Any]:
+    """Lines of this length into which the elements are added at these places."""
+    where = np.where(places < 0, places + length, places).astype(np.int64)
+    result = np.zeros((len(array), length))
+    line, i = np.nonzero((where >= 0) & (where < length))
+    np.add.at(result, (line, where[line, i]), array[line, i])
+    return result
 
 
 def _other_products(array: NDArray[Any]) -> NDArray[Any]:

@@ -7,7 +7,9 @@ A node is an array that an operation computes from other nodes. Besides the elem
 - `accumulate`: a new array into which other nodes are added, or multiplied, or of which they give the maximum or
   minimum. A concatenation is one with disjoint parts, a sum one with strides of 0. The adjoint of a view is an
   accumulation of the same geometry, and vice versa;
-- `matmul`, `cumsum` and `other_products` (for each element, the product of the others in its line).
+- `matmul`, `cumsum` and `other_products` (for each element, the product of the others in its line);
+- `order` (for each line of a matrix, the places of its elements in ascending order), `taken` (from each line, the
+  elements at places which are known only when the tape runs) and its adjoint `put_back`.
 """
 
 from __future__ import annotations
@@ -115,14 +117,6 @@ class Graph:
                     return False
         return True
 
-    def dissolve(self) -> None:
-        """Break the reference cycles between the graph and its nodes, so that their memory is freed at once."""
-        for node in self.nodes:
-            node.inputs = ()
-        self.nodes.clear()
-        self._known.clear()
-        del self.x
-
     # Known values.
 
     def constant(self, value: Any) -> Node:
@@ -151,6 +145,10 @@ class Graph:
             if not array.ndim:
                 node.literal, node.strong = array[()].item(), True
         return node
+
+    def copy_of(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array as it is now; its owner may change it."""
+        return self._copies.of(array) if array.size > _SMALL else array.copy()
 
     def argument(self, place: Any, array: NDArray[Any]) -> Node:
         """An array that another one may replace later."""
@@ -264,8 +262,7 @@ class Graph:
             if inner.positions is not None or not contiguous(inner.strides, base.shape):
                 base = self("copy", base)
             else:
-                base, geometry = base.inputs[0], geometry._replace(offset=geometry.offset + inner.offset)
-                return self.view(base, geometry, shape)
+                return self.view(base.inputs[0], geometry.shifted(inner.offset), shape)
         node = self.other("view", (base,), geometry, shape)
         node.boolean = base.boolean
         return node
@@ -324,12 +321,24 @@ class Graph:
         return node if plain else self("copy", node)
 
     def along_lines(self, operation: str, node: Node) -> Node:
-        """`cumsum` or `other_products` along the last axis."""
+        """`cumsum`, `other_products` or `order` along the last axis."""
+        return self.other(operation, (self._lines(node),), None, node.shape)
+
+    def taken(self, node: Node, places: Node) -> Node:
+        """The elements of each line of a matrix at the places in the same line of another."""
+        return self.other("taken", (self._lines(node), self._lines(places)), None, places.shape)
+
+    def put_back(self, node: Node, places: Node, length: int) -> Node:
+        """The adjoint of `taken`: lines of this length into which elements are added at their places."""
+        lines = (self._lines(node), self._lines(places))
+        return self.other("put_back", lines, length, (node.shape[0], length))
+
+    def _lines(self, node: Node) -> Node:
         if node.operation == "view":
             strides = node.extra.strides
             if strides is None or (len(strides) > 2 and not contiguous(strides, node.shape)):
-                node = self("copy", node)
-        return self.other(operation, (node,), None, node.shape)
+                return self("copy", node)
+        return node
 
     def total(self, node: Node) -> Node:
         """The sum of all elements."""

@@ -114,6 +114,12 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool)
         if position == 0:
             return graph.product(d, graph.rearranged(b, np.transpose))
         return graph.product(graph.rearranged(a, np.transpose), d)
+    if node.operation == "taken":
+        return graph.put_back(d, node.inputs[1], node.inputs[0].shape[1]) if position == 0 else None
+    if node.operation == "put_back":
+        return graph.taken(d, node.inputs[1]) if position == 0 else None
+    if node.operation == "order":
+        return None
     assert node.operation == "cumsum"
     turned = graph.rearranged(d, lambda a: np.flip(a, -1))
     return graph.rearranged(graph.along_lines("cumsum", turned), lambda a: np.flip(a, -1))

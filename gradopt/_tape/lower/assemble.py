@@ -14,6 +14,8 @@ from gradopt._tape.lower.layout import Layout, Place
 from gradopt._tape.lower.pieces import PieceRows
 from gradopt._tape.machine import opcodes, program
 
+_ORDERS = {"order": program.ORDER, "taken": program.TAKEN, "put_back": program.PUT_BACK}
+
 
 class Assembly:
     """The program for a result and its gradient.
@@ -117,6 +119,10 @@ class Assembly:
             scratch = self.layout.space(b.size) if turned_b[2] and m > 1 and n > 1 else 0
             self.layout.tables += [place, m, k, n, *self._as_matrix(a), *turned_b, scratch]
             self._stage(program.MATMUL, at)
+        elif node.operation in _ORDERS:
+            self.layout.tables += [place, node.shape[0], *self._line(node.inputs[0]), *self._line(node.inputs[-1])]
+            self.layout.tables += [node.shape[1], self.layout.space(node.shape[1])]
+            self._stage(_ORDERS[node.operation], at)
         else:
             length = node.shape[-1]
             self.layout.tables += [place, node.size // length, length, *self._as_lines(node.inputs[0])]
@@ -129,6 +135,10 @@ class Assembly:
             return [*where, 0]
         base = self.layout.base(node)
         return [base.array, base.place + node.extra.offset, 1]
+
+    def _line(self, node: Node) -> list[int]:
+        """The length of an input's lines, and where they are."""
+        return [node.shape[1], *self._as_lines(node)]
 
     def _as_lines(self, node: Node) -> list[int]:
         """The array and place of an input, the stride between lines, and that between elements."""

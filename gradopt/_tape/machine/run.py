@@ -7,7 +7,7 @@ an instruction: its number, the place of its result, and the places of its input
 - A stage of pieces goes through arrays of one size piece by piece, and does all its rows for one piece before the next,
   so that intermediate results stay in the cache. A place is that of a piece, used again for the next piece; from
   IN_MEMORY on it is that of a whole array in `work`, from IN_X on that of one in x, and each piece is a part of it.
-- The other stages clear accumulators, multiply matrices, and take running sums and products.
+- The other stages clear accumulators, multiply matrices, take running sums and products, and sort.
 
 The arrays of all kernels: program uint32 (rows, 5), stages and tables int64, as in `Program`, read; constants float
 (any,), read; work float (any,), written; grad float (n,), written; x float (n,), read; all C order, none overlapping.
@@ -36,34 +36,23 @@ from gradopt._tape.machine.opcodes import (
     STORE,
     STORE_VIEW,
 )
+from gradopt._tape.machine.orders import order_lines
 from gradopt._tape.machine.program import (
     CLEAR,
     COMBINE_MAXIMUM,
     COMBINE_MINIMUM,
     COMBINE_MULTIPLY,
     CUMSUM,
-    GRAD,
     IN_MEMORY,
     IN_X,
     MATMUL,
+    OTHER_PRODUCTS,
     PIECES,
     RESULT,
     SCALARS,
     START,
-    WORK,
-    X,
 )
-from gradopt._tape.machine.transfers import copy, fill, load_at, load_view, store, store_at, store_view
-
-
-@kernel(inline=True)
-def chosen(array, constants, grad, work, x):
-    """The array with a given number: X, CONSTANTS, WORK or GRAD."""
-    if array == WORK:
-        return work
-    if array == X:
-        return x
-    return grad if array == GRAD else constants
+from gradopt._tape.machine.transfers import chosen, copy, fill, load_at, load_view, store, store_at, store_view
 
 
 @kernel(late_bound=True)
@@ -298,8 +287,10 @@ def run(program, grad, work, x):
             _multiply(tables, first, arrays)
         elif kind == RESULT:
             fun = np.float64(work[np.uint64(first)])
-        else:
+        elif kind in (CUMSUM, OTHER_PRODUCTS):
             _run(kind, tables, first, arrays)
+        else:
+            order_lines(kind, tables, first, arrays)
     return fun
 
 

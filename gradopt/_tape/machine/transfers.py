@@ -10,7 +10,26 @@ from __future__ import annotations
 import numpy as np
 
 from gradopt._compiler import borrowed, kernel, slice_of, summation
-from gradopt._tape.machine.program import COMBINE_ADD, COMBINE_MAXIMUM, COMBINE_MINIMUM, COMBINE_MULTIPLY, REPLACE
+from gradopt._tape.machine.program import (
+    COMBINE_ADD,
+    COMBINE_MAXIMUM,
+    COMBINE_MINIMUM,
+    COMBINE_MULTIPLY,
+    GRAD,
+    REPLACE,
+    WORK,
+    X,
+)
+
+
+@kernel(inline=True)
+def chosen(array, constants, grad, work, x):
+    """The array with a given number: X, CONSTANTS, WORK or GRAD."""
+    if array == WORK:
+        return work
+    if array == X:
+        return x
+    return grad if array == GRAD else constants
 
 
 @kernel(inline=True)
