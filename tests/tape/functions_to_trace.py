@@ -104,6 +104,30 @@ SMOOTH = {
     "softmax": lambda np, x: -np.log(np.exp(x[3]) / np.sum(np.exp(x))),
     "two layers": lambda np, x: np.sum(np.tanh(np.tanh(B @ x[:4]) @ B) * x[4:8]),
     "time steps": lambda np, x: np.sum(_diffused(x) ** 2),
+    "cross": lambda np, x: (
+        np.sum(np.cross(x[:3], x[3:6]) ** 2) + np.sum(np.cross(numpy.eye(3), x[:3]) * C[:9].reshape(3, 3))
+    ),
+    "kron": lambda np, x: np.sum(np.kron(x[:3], x[3:6]) ** 2) + np.sum(np.kron(B[:2, :2], x[:4].reshape(2, 2)) ** 3),
+    "convolve": lambda np, x: (
+        np.sum(np.convolve(x, C[:3]) ** 2) + np.sum(np.convolve(x, x, "same") * C) + np.convolve(C, x, "valid")[0]
+    ),
+    "convolve with a longer one": lambda np, x: np.sum(np.convolve(x[:3], C, "same") ** 3),
+    "correlate": lambda np, x: np.sum(np.correlate(x, C[:3], "full") ** 2) + np.sum(np.correlate(x, C[:4], "same")),
+    "pad": lambda np, x: np.sum(np.pad(x, (2, 1)) ** 2) + np.sum(np.pad(x.reshape(3, 4), 1, mode="edge") ** 3),
+    "gradient": lambda np, x: (
+        np.sum(np.gradient(x) ** 2) + sum(np.sum(g**2) for g in np.gradient(x.reshape(3, 4), 0.5))
+    ),
+    "meshgrid": lambda np, x: (lambda a, b: np.sum(a**2 * b))(*np.meshgrid(x[:3], x[3:7])),
+    "cumprod": lambda np, x: np.sum(np.cumprod(x) * C) + np.sum(np.cumprod(x.reshape(3, 4), axis=1) ** 2),
+    "polyval": lambda np, x: np.sum(np.polyval(x[:4], C)) + np.sum(np.polyval(C[:4], x)),
+    "vander": lambda np, x: np.sum(np.vander(x, 4) * C[:4]) + np.sum(np.vander(x[:3], increasing=True) ** 2),
+    "block": lambda np, x: np.sum(
+        np.block([[x[:4].reshape(2, 2), np.zeros((2, 1))], [np.ones((1, 2)), x[4].reshape(1, 1)]]) ** 2
+    ),
+    "outer of sums": lambda np, x: np.sum(np.add.outer(x, C) ** 2) + np.sum(np.subtract.outer(x, x) ** 4),
+    "sum of some, from a number": lambda np, x: np.sum(x, initial=3.0) * np.sum(x, where=MASK) * np.mean(x, where=MASK),
+    "trapezoid": lambda np, x: np.trapezoid(x, C.cumsum()),
+    "array of numbers": lambda np, x: np.sum(np.array([[x[0], 1.0], [x[1] * 2.0, x[0]]]) @ np.array([x[2], 3.0])),
     "gaussian": lambda np, x: (
         np.sum(((C - x[0] * np.exp(-(((C - x[1]) / x[2]) ** 2))) / x[3]) ** 2) + 12 * np.log(x[3])
     ),
@@ -129,6 +153,35 @@ OTHERS = {
     "norms by axis": lambda np, x: np.sum(np.linalg.norm(x.reshape(3, 4), axis=1) ** 3),
     "logaddexp": lambda np, x: np.sum(np.logaddexp(x, C) + np.logaddexp(0.0, -3.0 * x)),
     "floor and ceil": lambda np, x: np.sum(x * np.floor(10.0 * x) + x * np.ceil(7.0 * x)),
+    "interp, values": lambda np, x: np.sum(
+        np.interp(numpy.linspace(-0.1, 1.1, 7), numpy.linspace(0.0, 1.0, 12), x) ** 2
+    ),
+    "interp, places": lambda np, x: np.sum(np.interp(x, numpy.linspace(0.0, 1.0, 5), C[:5]) ** 2),
+    "interp, knots": lambda np, x: np.sum(np.interp(numpy.linspace(0.3, 4.0, 9), np.cumsum(x), C) ** 2),
+    "select": lambda np, x: np.sum(np.select([x > 0.7, x > 0.4], [x**2, np.sin(x)], default=0.3)),
+    "piecewise": lambda np, x: np.sum(np.piecewise(x, [x < 0.5, x >= 0.5], [lambda v: v**2, lambda v: np.sin(v)])),
+    "heaviside": lambda np, x: np.sum(np.heaviside(x - 0.5, 0.5) * x),
+    "linspace": lambda np, x: np.sum(np.linspace(x[0], x[1], 5) ** 2) + np.linspace(0.0, x[2], 4, endpoint=False)[2],
+    "cbrt and sinc": lambda np, x: np.sum(np.cbrt(x) + np.sinc(x)),
+    "fmax and fmin": lambda np, x: np.sum(np.fmax(x, C) * np.fmin(x, 0.55)),
+    "fmod and copysign": lambda np, x: np.sum(np.fmod(5.0 * x, 1.3) + np.copysign(x, C)),
+    "ptp": lambda np, x: np.ptp(x) + np.sum(np.ptp(x.reshape(3, 4), axis=1) ** 2),
+    "logaddexp, reduced": lambda np, x: (
+        np.logaddexp.reduce(x) + np.sum(np.logaddexp.reduce(x.reshape(3, 4), axis=1) ** 2)
+    ),
+    "any, all": lambda np, x: np.sum(x) * np.any(x > 0.5) + np.all(x > 0) * x[0] + np.sum(x * (x > 0.4).any()),
+    "nansum, nanmean": lambda np, x: (
+        np.nansum(np.where(MASK, x, numpy.nan)) + np.nanmean(np.where(MASK, x**2, numpy.nan))
+    ),
+    "nan_to_num": lambda np, x: np.sum(np.nan_to_num(np.where(MASK, x**2, numpy.nan))),
+    "sort": lambda np, x: np.sum(np.sort(x) * C) + np.sum(np.sort(x.reshape(3, 4), axis=0) * B[:3]),
+    "argsort": lambda np, x: np.sum(x[np.argsort(x)] * C) + x[np.argmax(x)] * x[np.argmin(x)] ** 2,
+    "take along an order": lambda np, x: np.sum(
+        np.take_along_axis(x.reshape(3, 4), np.argsort(x.reshape(3, 4), axis=1), axis=1) ** 2 * B[:3]
+    ),
+    "median": lambda np, x: np.median(x) + np.sum(np.median(x.reshape(4, 3), axis=1) ** 2),
+    "percentiles": lambda np, x: np.percentile(x, 30) + np.sum(np.quantile(x, numpy.array([0.1, 0.5, 1.0])) ** 2),
+    "cov": lambda np, x: np.sum(np.cov(x.reshape(3, 4)) ** 2),
     "log-sum-exp": lambda np, x: np.max(x) + np.log(np.sum(np.exp(x - np.max(x)))),
     "huber": lambda np, x: np.sum(np.where(np.abs(x - C) < 0.5, 0.5 * (x - C) ** 2, 0.5 * np.abs(x - C) - 0.125)),
     "relu layers": lambda np, x: np.sum(np.maximum(np.maximum(B @ x[:4], 0.0) @ B, 0.0) * x[4:8]),

@@ -102,7 +102,7 @@ class TestArguments:
         assert trace(f, x, (order, mask)).value(x) == f(x, order, mask)
 
     def test_functions_of_arguments_alone_may_be_any(self):
-        problem = trace(lambda x, a: np.sum(x * np.sort(a)), np.ones(3), (np.array([3.0, 1.0, 2.0]),))
+        problem = trace(lambda x, a: np.sum(x * np.unique(a)), np.ones(3), (np.array([3.0, 1.0, 2.0]),))
         np.testing.assert_array_equal(problem.grad(np.ones(3)), [1.0, 2.0, 3.0])
         with pytest.raises(ValueError, match="trace again"):
             problem.with_args(np.zeros(3))

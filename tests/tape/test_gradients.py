@@ -62,7 +62,7 @@ class TestGradients:
         value, grad = wide.value_and_grad(x.astype(np.float32))
         assert grad.dtype == np.float32
         assert value == pytest.approx(wide.value(x), rel=1e-3)
-        if name not in ("comparison as a number", "floor and ceil"):
+        if name not in ("comparison as a number", "floor and ceil", "fmod and copysign", "heaviside"):
             assert close(grad, wide.grad(x), 2e-3)
 
     @given(

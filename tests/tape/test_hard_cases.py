@@ -106,8 +106,9 @@ class TestHardCases:
             y += 1.0
             return np.sum(x * y)
 
-        with pytest.raises(TraceError, match="changes arrays in place"):
-            trace(aliased, -np.ones(3))
+        problem = trace(aliased, -np.ones(3))
+        for x in (-np.ones(3), np.array([0.5, 2.0, 0.0])):
+            assert problem.value(x) == aliased(x.copy())
 
     def test_the_second_point_warns_nobody(self):
         result = optimize(lambda x: np.sum(np.sqrt(1.0 - x) + x), [0.995], max_iter=1)  # not defined beyond 1
@@ -175,17 +176,17 @@ class TestHardCases:
     def test_the_line_named_is_the_users(self, tmp_path):
         folder = tmp_path / "gradopt_and_numpy"
         folder.mkdir()
-        (folder / "mine.py").write_text("def f(x):\n    return x.T.nonsense\n")
+        body = "    import numpy\n    return 1.0 if type(x) is numpy.ndarray else x.T.nonsense\n"
+        (folder / "mine.py").write_text(f"def f(x):\n{body}")
         scope = {}
         exec(compile((folder / "mine.py").read_text(), str(folder / "mine.py"), "exec"), scope)
-        with pytest.raises(TraceError, match="line 2 of mine.py, `return x.T.nonsense`: the attribute nonsense"):
-            trace(lambda x: scope["f"](x) if not isinstance(x, np.ndarray) else 1.0, [1.0])
+        with pytest.raises(TraceError, match="line 3 of mine.py, `return 1.0 if .*`: the attribute nonsense"):
+            trace(scope["f"], [1.0])
 
     @compiled_only
     def test_a_compiled_helper(self, x):
         helper = numba.njit(lambda a: a * 2.0)
-        with pytest.raises(TraceError, match="line .* of test_hard_cases.py.*remove its @njit"):
-            trace(lambda x: helper(x[0]), x)
+        assert trace(lambda x: helper(x[0]), x).value(x) == 2.0 * x[0]
 
     def test_einsum_is_not_run_on_stand_ins(self):
         A = np.ones((60, 60))

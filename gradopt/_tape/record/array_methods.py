@@ -18,12 +18,18 @@ class ArrayMethods:
 
     __slots__ = ()
 
-    node: Node
+    @property
+    def node(self) -> Node:
+        raise NotImplementedError
 
     sum, prod, mean, var, std = map(_method, (np.sum, np.prod, np.mean, np.var, np.std))
     max, min, cumsum, clip, dot = map(_method, (np.max, np.min, np.cumsum, np.clip, np.dot))
     ravel, flatten, swapaxes, squeeze = map(_method, (np.ravel, np.ravel, np.swapaxes, np.squeeze))
     repeat, take, diagonal, trace = map(_method, (np.repeat, np.take, np.diagonal, np.trace))
+    any, all, argmax, argmin, argsort = map(_method, (np.any, np.all, np.argmax, np.argmin, np.argsort))
+    round, cumprod, ptp, conj, conjugate = map(_method, (np.round, np.cumprod, np.ptp, np.conjugate, np.conjugate))
+    compress, put = map(_method, (np.compress, np.put))
+    real, imag = property(np.real), property(np.imag)
     T = property(np.transpose)
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
@@ -32,5 +38,11 @@ class ArrayMethods:
     def transpose(self, *axes: Any) -> Any:
         return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)  # type: ignore[call-overload]
 
+    def sort(self, axis: int = -1, **keywords: Any) -> None:
+        self[...] = np.sort(self, axis=axis)  # type: ignore[call-overload, index]
+
+    def partition(self, kth: Any, axis: int = -1, **keywords: Any) -> None:
+        self.sort(axis)
+
     def copy(self, order: str = "C") -> Any:
-        return self if self.node.value is None else np.array(self)  # a real array: its owner may write to it
+        return np.copy(self)  # type: ignore[call-overload]

@@ -13,7 +13,8 @@ import numpy as np
 
 _PACKAGE = str(Path(__file__).parents[2])
 # Code that is not the user's: this package, NumPy, Python, and installed packages.
-_LIBRARIES = (_PACKAGE, str(Path(np.__file__).parent), *{sysconfig.get_paths()[name] for name in ("purelib", "stdlib")})
+_PATHS = {sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib", "platstdlib")}
+_LIBRARIES = (_PACKAGE, str(Path(np.__file__).parent), *_PATHS)
 
 
 class TraceError(TypeError):
@@ -51,6 +52,12 @@ def refused(what: str, remedy: str) -> TraceError:
     """The error for an operation that a tape can't hold; it is remembered for `refusal`."""
     _latest.error = TraceError(f"{where_asked()}: {what} can't be traced; {remedy}")
     return _latest.error
+
+
+def is_users(code: CodeType | str | None) -> bool:
+    """Whether code, or a file, is the user's: neither in this package, nor in Python, nor in an installed package."""
+    name = code.co_filename if isinstance(code, CodeType) else code
+    return name is not None and not name.startswith((*_LIBRARIES, "<frozen"))
 
 
 def where_asked() -> str:

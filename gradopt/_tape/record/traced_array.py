@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+import operator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._tape.graph.geometry import Geometry
-from gradopt._tape.graph.graph import Copies, Graph
+from gradopt._tape.graph.geometry import Geometry, steps
 from gradopt._tape.graph.node import Node
 from gradopt._tape.record.array_methods import ArrayMethods
 from gradopt._tape.record.errors import refused
+from gradopt._tape.record.memory import Memory
+from gradopt._tape.record.trace import Trace
 
 # The most traced elements that np.asarray puts into an array.
 _ELEMENTS = 10_000
@@ -31,41 +35,14 @@ _ALIASES = {
     "bitwise_xor": "not_equal",
     "invert": "logical_not",
 }
-_SAME = {
+SAME = {
     *("add", "subtract", "multiply", "divide", "negative", "maximum", "minimum", "less", "less_equal", "greater"),
     *("greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not", "absolute", "sign", "floor"),
     *("ceil", "trunc", "rint", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arcsin", "arccos"),
     *("arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "expit", "logaddexp", "erf", "remainder"),
     *("hypot", "floor_divide"),
 }
-_UFUNCS = {name: name for name in _SAME} | _ALIASES
-
-
-class Trace:
-    """A trace in progress: its graph, and the arguments whose numbers it has used.
-
-    Parameters
-    ----------
-    n, limit, copies
-        As for `Graph`.
-    functions : dict
-        NumPy's functions -> their versions for traced arrays: f(trace, *arguments, **keywords).
-    """
-
-    def __init__(self, n: int, limit: int, copies: Copies, functions: Mapping[Any, Callable[..., Any]]) -> None:
-        self.graph, self.functions = Graph(n, limit, copies), functions
-        self.frozen: set[Any] = set()  # the places of arguments whose numbers became part of the graph
-
-    def value_of(self, node: Node) -> NDArray[Any]:
-        """The numbers of a node that does not depend on x; from now on they are part of the graph."""
-        assert node.value is not None
-        below = [node]
-        while below:
-            one = below.pop()
-            below += one.inputs
-            if one.operation == "argument":
-                self.frozen.add(one.extra)
-        return node.value
+UFUNCS = {name: name for name in SAME} | _ALIASES
 
 
 def _operators(operation: str) -> Any:
@@ -76,6 +53,21 @@ def _operators(operation: str) -> Any:
     )
 
 
+def _in_place(operation: Callable[[Any, Any], Any]) -> Any:
+    """The operator that writes its result into the array on the left; numbers are replaced, not written."""
+
+    def operate(self: TracedArray, other: Any) -> Any:
+        result = operation(self, other)
+        if not self.shape and self.memory is None:
+            return result
+        if result.shape != self.shape:
+            raise ValueError(f"an array of shape {self.shape} can't hold the result, of shape {result.shape}")
+        self[...] = result
+        return self
+
+    return operate
+
+
 def _of_numpy(ufunc: Any) -> Any:
     """The same for operators that NumPy's functions implement."""
     return lambda self, other: ufunc(self, other), lambda self, other: ufunc(other, self)
@@ -84,7 +76,7 @@ def _of_numpy(ufunc: Any) -> Any:
 # For arrays of objects, such as np.array([x[0], x[1]]), NumPy calls a method of each element, named like the function.
 _ELEMENT_METHODS = {
     name: lambda self, *others, name=name: getattr(np, name)(self, *others)
-    for name in sorted({*_UFUNCS, "square", "reciprocal", "log2", "log10"})
+    for name in sorted({*UFUNCS, "square", "reciprocal", "log2", "log10"})
     if hasattr(np, name)
 }
 _ElementMethods: Any = type("_ElementMethods", (), {"__slots__": (), **_ELEMENT_METHODS})
@@ -93,12 +85,20 @@ _ElementMethods: Any = type("_ElementMethods", (), {"__slots__": (), **_ELEMENT_
 class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
     """An array whose numbers are not known yet, or are those of an argument."""
 
-    __slots__ = ("_trace", "node")
+    __slots__ = ("_trace", "latest", "memory")
     __array_priority__ = 1000.0
+    __pandas_priority__ = 10_000
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, trace: Trace, node: Node) -> None:
-        self._trace, self.node = trace, node
+    def __init__(self, trace: Trace, node: Node, memory: Memory | None = None) -> None:
+        self._trace, self.latest, self.memory = trace, node, memory
+
+    @property
+    def node(self) -> Node:
+        """The node of what the array holds now."""
+        if self.memory is not None:
+            self.memory.refresh(self)
+        return self.latest
 
     def __repr__(self) -> str:
         return f"<traced array of shape {self.node.shape}>"
@@ -107,26 +107,41 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.node.shape
+        memory = self.memory
+        return self.latest.shape if memory is None or memory.ids is None else memory.ids.shape
+
+    @shape.setter
+    def shape(self, shape: Any) -> None:
+        if self.memory is not None:
+            self.memory.own(self)
+            self.memory.ids.shape = shape  # type: ignore[union-attr]
+            self.memory.seen = -1
+        self.latest = self._trace.graph.rearranged(self.latest, lambda array: array.reshape(shape))
+
+    @property
+    def flags(self) -> Any:
+        return np.empty(self.shape, np.int8).flags
 
     @property
     def ndim(self) -> int:
-        return len(self.node.shape)
+        return len(self.shape)
 
     @property
     def size(self) -> int:
-        return self.node.size
+        return math.prod(self.shape)
 
     @property
     def dtype(self) -> Any:
+        if self.memory is not None and self.memory.owner is not None:
+            return self.memory.owner.dtype
         if self.node.value is not None:
             return self.node.value.dtype
         return np.dtype(bool if self.node.boolean else np.float64)
 
     def __len__(self) -> int:
-        if not self.node.shape:
+        if not self.shape:
             raise TypeError("len() of unsized object")
-        return self.node.shape[0]
+        return self.shape[0]
 
     # Methods that need the numbers.
 
@@ -166,17 +181,37 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return elements
 
     def astype(self, dtype: Any, **keywords: Any) -> Any:
-        if np.dtype(dtype).kind == "f":  # everything is computed in the precision of x
+        dtype = np.dtype(dtype)
+        if dtype.kind == "b":
+            return self if self.node.boolean else self != 0.0
+        if dtype.kind == "f":  # everything is computed in the precision of x
+            if keywords.get("copy", True) is False and self.dtype.kind == "f":
+                return self
             return self._made(self._trace.graph("real", self.node))
         if self.node.value is not None:
             return np.asarray(self).astype(dtype)
         raise refused(f"a change of dtype to {np.dtype(dtype)}", "leave it out, or take another jac")
 
     def __copy__(self) -> TracedArray:
-        return self
+        return self._made(self.node)
 
     def __deepcopy__(self, memo: Any) -> TracedArray:
-        return self
+        return self._made(self.node)
+
+    def __format__(self, how: str) -> str:
+        return format(self._trace.value_of(self.node)[()], how) if self.node.value is not None else repr(self)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return np.round(self, digits or 0)  # type: ignore[call-overload]
+
+    def __trunc__(self) -> Any:
+        return np.trunc(self)  # type: ignore[call-overload]
+
+    def __floor__(self) -> Any:
+        return np.floor(self)  # type: ignore[call-overload]
+
+    def __ceil__(self) -> Any:
+        return np.ceil(self)  # type: ignore[call-overload]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -187,19 +222,28 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
             f"the attribute {name} of what depends on x", "take functions of NumPy that can be, or another jac"
         )
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise refused("assignment into an array", "put the parts together by np.stack, np.concatenate or np.where")
-
-    def item(self, *index: int) -> Any:
-        return float(self[index] if index else self)
+    def item(self, *index: Any) -> Any:
+        """The number as itself, so that it stays traced."""
+        if len(index) == 1 and not isinstance(index[0], tuple):
+            return self.reshape(-1)[index[0]]
+        if index:
+            return self[index[0] if isinstance(index[0], tuple) else index]
+        if self.size != 1:
+            raise ValueError("can only convert an array of size 1 to a Python scalar")
+        return self._made(self._trace.graph.reshaped(self.node, ()))
 
     def tolist(self) -> Any:
-        return list(self) if self.node.shape else self
+        return [row.tolist() if isinstance(row, TracedArray) else row for row in self] if self.shape else self
 
     # Elements.
 
     def __getitem__(self, key: Any) -> Any:
-        node = self.node
+        memory = self.memory
+        if memory is not None:
+            memory.settle()
+            if memory.ids is not None:
+                return self._read(memory, key)
+        node = self.latest
         if len(node.shape) == 1 and node.value is None:
             kind, length = type(key), node.shape[0]
             if kind is int:
@@ -210,33 +254,103 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
                 start, stop, step = key.indices(length)
                 count = len(range(start, stop, step))
                 if count:
-                    return self._line(start, step, count)
-        keys = tuple(_plain(k, self._trace) for k in key) if isinstance(key, tuple) else (_plain(key, self._trace),)
+                    return self._derived(self._line(start, step, count), lambda ids: ids[key])
+        if type(key) is TracedArray and key.node.value is None and len(node.shape) == 1 and not key.node.boolean:
+            return self._trace.functions["at_places"](self, key)
+        key = self._key(key)
+        if node.fixed:
+            found = node.value[key]  # type: ignore[index]
+            if not isinstance(found, np.ndarray):
+                return found
+        keys = key if isinstance(key, tuple) else (key,)
         if not any(k is Ellipsis for k in keys):
             keys = (*keys, Ellipsis)
-        return self._made(self._trace.graph.rearranged(node, lambda array: array[keys]))
+        part = self._trace.graph.rearranged(node, lambda array: array[keys])
+        is_number = not part.shape and not any(k is Ellipsis for k in (key if isinstance(key, tuple) else (key,)))
+        return self._made(part) if is_number else self._derived(part, lambda ids: ids[key])
+
+    def _key(self, key: Any) -> Any:
+        """An index in a form that NumPy accepts."""
+        return tuple(_plain(k, self._trace) for k in key) if isinstance(key, tuple) else _plain(key, self._trace)
+
+    def _read(self, memory: Memory, key: Any) -> Any:
+        """An element or a part of a written array."""
+        if type(key) is TracedArray and key.node.value is None and self.ndim == 1 and not key.node.boolean:
+            return self._trace.functions["at_places"](self, key)
+        ids = memory.ids[key if type(key) is int else self._key(key)]  # type: ignore[index]
+        if not isinstance(ids, np.ndarray):
+            return self._made(self._trace.elements.element(int(ids)))
+        return self._shown(ids, memory)
+
+    def _shown(self, ids: Any, memory: Memory) -> TracedArray:
+        """The array of these elements: a view if they share the memory of a written array."""
+        elements = self._trace.elements
+        if np.may_share_memory(ids, memory.ids):  # type: ignore[arg-type]
+            return TracedArray(self._trace, None, Memory(elements, ids=ids, owner=memory.owner))  # type: ignore[arg-type]
+        return self._made(elements.node(ids))
+
+    def _derived(self, node: Node, move: Callable[[Any], Any]) -> TracedArray:
+        """A part of this array, which may be a view of it."""
+        return TracedArray(self._trace, node, Memory(self._trace.elements, self, move))
+
+    def moved(self, move: Callable[[Any], Any]) -> TracedArray:
+        """The array after one of NumPy's functions that only put elements elsewhere."""
+        memory = self.memory
+        if memory is not None:
+            memory.settle()
+            if memory.ids is not None:
+                return self._shown(np.asarray(move(memory.ids)), memory)
+        return self._derived(self._trace.graph.rearranged(self.latest, move), move)
 
     def _element(self, i: int) -> TracedArray:
-        return self._view(Geometry(i, ()), ())
+        return self._made(self._view(Geometry(i, ()), ()))
 
-    def _line(self, start: int, step: int, count: int) -> TracedArray:
+    def _line(self, start: int, step: int, count: int) -> Node:
         return self._view(Geometry(start, (step,)), (count,))
 
-    def _view(self, geometry: Geometry, shape: tuple[int, ...]) -> TracedArray:
-        node, graph = self.node, self._trace.graph
+    def _view(self, geometry: Geometry, shape: tuple[int, ...]) -> Node:
+        node, graph = self.latest, self._trace.graph
         if node.operation == "view":
             inner = node.extra
             if inner.positions is not None:
-                return self._made(graph.rearranged(node, lambda array: _viewed(array, geometry, shape)))
+                return graph.rearranged(node, lambda array: _viewed(array, geometry, shape))
             step = inner.strides[0]
             geometry = Geometry(inner.offset + geometry.offset * step, tuple(s * step for s in geometry.strides or ()))
             node = node.inputs[0]
-        return self._made(graph.view(node, geometry, shape))
+        return graph.view(node, geometry, shape)
 
     def __iter__(self) -> Iterator[Any]:
-        if not self.node.shape:
+        if not self.shape:
             raise TypeError("iteration over a 0-d array")
-        return iter([self[i] for i in range(self.node.shape[0])])
+        return (self[i] for i in range(self.shape[0]))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if type(key) is TracedArray and key.node.value is None and key.node.boolean and key.shape == self.shape:
+            if np.ndim(value):
+                raise refused("as many values as a mask that depends on x has places", "take np.where")
+            key, value = ..., np.where(key, value, self)  # type: ignore[call-overload]
+        if self.memory is None:
+            self.memory = Memory(self._trace.elements)
+        self.memory.own(self)
+        memory, node = self.memory, self._as_stored(self.operand(value))
+        memory.ids[key if type(key) is int else self._key(key)] = self._trace.elements.ids(node)  # type: ignore[index]
+        memory.owner.writes += 1  # type: ignore[union-attr]
+
+    def _as_stored(self, node: Node) -> Node:
+        """A value in the kind of numbers that this array holds."""
+        kind = self.dtype.kind
+        if kind == "f":
+            return self._trace.graph.widened(node)
+        if (kind == "b") != node.boolean or (node.value is None and kind != "b"):
+            what = f"another kind of number written into an array of {self.dtype}"
+            raise refused(what, "make the array one of floats")
+        return node
+
+    def view(self, *kinds: Any) -> TracedArray:
+        return self.moved(lambda array: array.view())
+
+    def fill(self, value: Any) -> None:
+        self[...] = value
 
     # Operations.
 
@@ -244,6 +358,11 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
     __sub__, __rsub__ = _operators("subtract")
     __mul__, __rmul__ = _operators("multiply")
     __truediv__, __rtruediv__ = _operators("divide")
+    __iadd__, __isub__ = _in_place(operator.add), _in_place(operator.sub)
+    __imul__, __itruediv__ = _in_place(operator.mul), _in_place(operator.truediv)
+    __ipow__, __imod__, __ifloordiv__ = map(_in_place, (operator.pow, operator.mod, operator.floordiv))
+    __imatmul__, __iand__ = _in_place(operator.matmul), _in_place(operator.and_)
+    __ior__, __ixor__ = _in_place(operator.or_), _in_place(operator.xor)
     __lt__, __gt__ = _operators("less")[0], _operators("greater")[0]
     __le__, __ge__ = _operators("less_equal")[0], _operators("greater_equal")[0]
     __eq__, __ne__ = _operators("equal")[0], _operators("not_equal")[0]
@@ -299,7 +418,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return self._made(self._trace.graph("negative", self.node))
 
     def __pos__(self) -> TracedArray:
-        return self
+        return self._made(self.node)
 
     def __abs__(self) -> TracedArray:
         return self._made(self._trace.graph("absolute", self.node))
@@ -315,60 +434,63 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
 
     # NumPy's protocols.
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **keywords: Any) -> Any:
-        name = ufunc.__name__
-        elementwise = name in _SAME and method == "__call__" and not keywords
-        if self._is_for_numpy((*inputs, out, *keywords.values()), elementwise):
-            given = keywords if out is None else {**keywords, "out": out}
-            return self._as_numpy_would(name, getattr(ufunc, method), inputs, given)
-        keywords = {key: value for key, value in keywords.items() if key != "dtype" or value not in (float, np.float64)}
-        if out is not None:
-            raise refused(f"np.{name} with an array to put the result into", "write a = a + b in place of a += b")
-        plain = method == "__call__" and keywords.pop("where", True) is True and not keywords
-        if plain and name in _UFUNCS:
-            if name.startswith(("logical", "bitwise", "invert")):
-                self._require_logical(inputs)
-            return self._made(self._trace.graph(_UFUNCS[name], *[self.operand(i) for i in inputs]))
-        if plain and ufunc in self._trace.functions:
-            return self._trace.functions[ufunc](self._trace, *inputs)
-        if method == "reduce" and name in ("add", "multiply", "maximum", "minimum"):
-            function = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}[name]
-            keywords.setdefault("axis", 0)
-            return self.__array_function__(function, (), inputs, keywords)
-        shown = f"np.{name}" if hasattr(np, name) else name
-        call_at = "" if method == "__call__" else f".{method}"
-        return self._as_numpy_would(shown + call_at, getattr(ufunc, method), inputs, keywords)
-
-    def _is_for_numpy(self, given: Any, elementwise: bool) -> bool:
-        """Whether NumPy should do it: nothing depends on x, and it is about integers or writes to given arrays."""
-        arrays = [item for item in _items(given) if isinstance(item, TracedArray)]
-        if any(array.node.value is None for array in arrays):
-            return False
-        whole = all(array.node.value.dtype.kind in "biu" for array in arrays)  # type: ignore[union-attr]
-        written = any(isinstance(item, np.ndarray) for item in _items(given)) and not elementwise
-        return (whole and not elementwise) or written
-
-    def _require_logical(self, inputs: Any) -> None:
-        for i in inputs:
-            if self.operand(i).size and not self.operand(i).boolean:
-                raise refused(
-                    "logic with numbers that are neither True nor False", "compare them first, or take another jac"
-                )
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        return self._trace.functions["__array_ufunc__"](self._trace, ufunc, method, inputs, keywords)
 
     def __array_function__(self, function: Any, types: Any, inputs: Any, keywords: Any) -> Any:
         implementation, shown = self._trace.functions.get(function), f"{function.__module__}.{function.__name__}"
         shown = shown.replace("numpy.", "np.", 1)
-        if implementation is None or self._is_for_numpy((*inputs, *keywords.values()), False):
-            return self._as_numpy_would(shown, function, inputs, keywords)
+        target = inputs[0] if function in _WRITERS else keywords.get("out")
+        if implementation is None or is_for_numpy((*inputs, *keywords.values()), target):
+            return as_numpy_would(self._trace, shown, function, inputs, keywords)
+        out = keywords.pop("out", None) if isinstance(keywords.get("out"), TracedArray) else None
         try:
-            return implementation(self._trace, *inputs, **keywords)
+            result = implementation(self._trace, *inputs, **keywords)
+            if out is None:
+                return result
+            out[...] = result
+            return out
         except _NotSupported as reason:
-            return self._as_numpy_would(f"{shown} {reason}", function, inputs, keywords)
+            return as_numpy_would(self._trace, f"{shown} {reason}", function, inputs, keywords)
 
-    def _as_numpy_would(self, what: str, function: Any, inputs: Any, keywords: Any) -> Any:
-        """Call NumPy's own function; refused if anything depends on x."""
-        inputs, keywords = _numbers_of((inputs, keywords), self._trace, what)
-        return function(*inputs, **keywords)
+
+def as_numpy_would(trace: Trace, what: str, function: Any, inputs: Any, keywords: Any) -> Any:
+    """Call NumPy's own function with numbers, or, if anything depends on x, its own code with traced arrays."""
+    plain = getattr(function, "__wrapped__", None)
+    may_run = trace.again is not None and isinstance(plain, FunctionType) and function not in trace.running
+    if may_run and depends_on_x((inputs, keywords)):
+        trace.running.append(function)  # its own code may end here again
+        try:
+            return trace.again(plain)(*inputs, **keywords)  # type: ignore[misc]
+        finally:
+            trace.running.pop()
+    inputs, keywords = _numbers_of((inputs, keywords), trace, what)
+    return function(*inputs, **keywords)
+
+
+def depends_on_x(value: Any) -> bool:
+    """Whether a value, or one in a container, is traced and not known."""
+    if isinstance(value, TracedArray):
+        return value.node.value is None
+    if isinstance(value, dict):
+        value = list(value.values())
+    return isinstance(value, (list, tuple)) and any([depends_on_x(item) for item in value])
+
+
+def is_for_numpy(given: Any, target: Any = None) -> bool:
+    """Whether NumPy should do it: nothing depends on x, and all is about integers, or is written to a given array.
+
+    target : the array to write into, if there is one
+    """
+    arrays = [item for item in _items(given) if isinstance(item, TracedArray)]
+    if isinstance(target, TracedArray) or any(array.node.value is None for array in arrays):
+        return False
+    whole = all(array.node.value.dtype.kind in "biu" for array in arrays)  # type: ignore[union-attr]
+    return whole or isinstance(target, np.ndarray)
+
+
+# Functions that write into their first argument.
+_WRITERS = (np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis)
 
 
 def _items(values: Any) -> Iterator[Any]:
@@ -394,42 +516,66 @@ def _may_operate(other: Any) -> bool:
 _PLAIN = (float, int, TracedArray, bool)
 
 
+def array_of(trace: Trace, value: Any) -> TracedArray:
+    """The value as a traced array; one that is traced already is itself."""
+    return value if isinstance(value, TracedArray) else TracedArray(trace, node_of(trace, value))
+
+
 def node_of(trace: Trace, value: Any) -> Node:
-    """The node for a number, an array, or a sequence that contains traced numbers."""
+    """The node for a number, an array, or a sequence that contains traced numbers or arrays."""
     if isinstance(value, TracedArray):
-        return value.node
+        return cast(Node, value.node)
+    if isinstance(value, (list, tuple)) and has_traced(value):
+        return _together(trace, [node_of(trace, item) for item in value])
     if isinstance(value, (np.ma.MaskedArray, np.matrix)):
         raise refused(f"a {type(value).__name__}", "take plain arrays, or another jac")
     array = np.asarray(value)
     if array.dtype == object:
-        return _together(trace, array)
+        if not array.ndim:
+            return node_of(trace, array.item()) if isinstance(array.item(), TracedArray) else _not_real(array)
+        nodes = [node_of(trace, element) for element in array.reshape(-1)]
+        if any(node.size != 1 for node in nodes):
+            raise refused("an array of arrays", "put them together by np.stack or np.concatenate")
+        return trace.graph.reshaped(_together(trace, nodes), array.shape)
     if array.dtype.kind not in "biuf":
-        raise refused(f"an array of {array.dtype}", "take real numbers, or another jac")
+        return _not_real(array)
     return trace.graph.constant(value if type(value) in (float, int, bool) else array)
 
 
-def _together(trace: Trace, array: NDArray[Any]) -> Node:
-    """The node for an array of objects, some of them traced numbers."""
-    graph = trace.graph
-    nodes = [node_of(trace, element) for element in array.reshape(-1)]
-    if any(node.size != 1 for node in nodes):
-        raise refused("an array of arrays", "put them together by np.stack or np.concatenate")
-    if not array.ndim:
-        return nodes[0]
-    bases = {
-        node.inputs[0].index if node.operation == "view" and node.extra.positions is None else -1 for node in nodes
-    }
-    if len(bases) == 1 and -1 not in bases:  # elements of one array
-        offsets = [node.extra.offset for node in nodes]
-        steps = {after - before for before, after in pairwise(offsets)}
-        if len(steps) <= 1:
-            step = steps.pop() if steps else 1
-            line = graph.view(nodes[0].inputs[0], Geometry(offsets[0], (step,)), (len(nodes),))
-            return graph.reshaped(line, array.shape)
-    parts = [(Geometry(i, ()), graph.reshaped(node, ())) for i, node in enumerate(nodes)]
-    line = graph.accumulated(parts, (len(nodes),))
-    line.boolean = all([node.boolean for node in nodes])
-    return graph.reshaped(line, array.shape)
+def _not_real(array: NDArray[Any]) -> Any:
+    raise refused(f"an array of {array.dtype}", "take real numbers, or another jac")
+
+
+def has_traced(value: Any) -> bool:
+    """Whether a value is traced, or a list or tuple that contains something traced."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return any([has_traced(item) for item in value])
+    return kind is TracedArray
+
+
+def _together(trace: Trace, nodes: list[Node]) -> Node:
+    """The nodes, all of one shape, as the rows of a new one."""
+    graph, shape = trace.graph, nodes[0].shape
+    if any([node.shape != shape for node in nodes]):
+        raise ValueError("setting an array element with a sequence: its parts have different shapes")
+    if any([node.boolean for node in nodes]) and not all([node.boolean for node in nodes]):
+        nodes = [graph.real(node) for node in nodes]
+    if not shape:
+        bases = {n.inputs[0].index if n.operation == "view" and n.extra.positions is None else -1 for n in nodes}
+        if len(bases) == 1 and -1 not in bases:  # elements of one array
+            offsets = [node.extra.offset for node in nodes]
+            steps_between = {after - before for before, after in pairwise(offsets)}
+            if len(steps_between) <= 1:
+                step = steps_between.pop() if steps_between else 1
+                return graph.view(nodes[0].inputs[0], Geometry(offsets[0], (step,)), (len(nodes),))
+    whole, size = (len(nodes), *shape), nodes[0].size
+    if not size:
+        return graph.constant(np.zeros(whole))
+    together = graph.accumulated([(Geometry(i * size, steps(shape)), node) for i, node in enumerate(nodes)], whole)
+    if together.value is None:
+        together.boolean = all([node.boolean for node in nodes])
+    return together
 
 
 def _viewed(array: NDArray[Any], geometry: Geometry, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -11,36 +11,41 @@ import numpy as np
 from gradopt._tape.graph.geometry import Geometry, steps
 from gradopt._tape.graph.node import Node
 from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, implements, known, refuse_others
-from gradopt._tape.record.traced_array import Trace, TracedArray, node_of
+from gradopt._tape.record.trace import Trace
+from gradopt._tape.record.traced_array import TracedArray, array_of, node_of, not_supported
 
 _MOVES = (
     *(np.transpose, np.swapaxes, np.moveaxis, np.squeeze, np.expand_dims, np.broadcast_to, np.flip, np.fliplr),
-    *(np.flipud, np.roll, np.rot90, np.take, np.repeat, np.tile, np.diagonal, np.take_along_axis, np.delete, np.ravel),
-    *(np.rollaxis, np.resize),
+    *(np.flipud, np.roll, np.rot90, np.take, np.repeat, np.tile, np.diagonal, np.delete, np.ravel),
+    *(np.rollaxis, np.resize, np.lib.stride_tricks.sliding_window_view),
 )
 
 
-def _moves(function: Any) -> Callable[..., Node]:
-    def moved(trace: Trace, array: Any, *arguments: Any, **keywords: Any) -> Node:
+def moved(trace: Trace, array: Any, move: Callable[[Any], Any]) -> TracedArray:
+    """The array, or what NumPy makes an array of, after a function that only puts elements elsewhere."""
+    return array_of(trace, array).moved(move)
+
+
+def _moves(function: Any) -> Callable[..., TracedArray]:
+    def move(trace: Trace, array: Any, *arguments: Any, **keywords: Any) -> TracedArray:
         arguments, keywords = known((arguments, keywords), trace)
-        return trace.graph.rearranged(node_of(trace, array), lambda a: np.asarray(function(a, *arguments, **keywords)))
+        return moved(trace, array, lambda a: np.asarray(function(a, *arguments, **keywords)))
 
-    return moved
+    return move
 
 
-for _function in _MOVES:
-    implements(_function)(_moves(_function))
+FUNCTIONS |= {function: _moves(function) for function in _MOVES}
 
 
 def _at_least(function: Any) -> Callable[..., Any]:
     def at_least(trace: Trace, *arrays: Any) -> Any:
-        made = [TracedArray(trace, trace.graph.rearranged(node_of(trace, array), function)) for array in arrays]
+        made = [moved(trace, array, function) for array in arrays]
         return made[0] if len(made) == 1 else tuple(made)
 
     return at_least
 
 
-FUNCTIONS |= {f: _at_least(f) for f in (np.atleast_1d, np.atleast_2d)}
+FUNCTIONS |= {f: _at_least(f) for f in (np.atleast_1d, np.atleast_2d, np.atleast_3d)}
 
 
 @implements(np.compress)
@@ -56,31 +61,40 @@ def _extract(trace: Trace, condition: Any, arr: Any) -> Node:
     return trace.graph.rearranged(node_of(trace, arr), lambda v: np.extract(chosen, v))
 
 
-@implements(np.reshape)
-def _reshape(trace: Trace, array: Any, shape: Any, order: Any = "C", copy: Any = None) -> Node:
+def _reshape(trace: Trace, array: Any, shape: Any, order: Any = "C", copy: Any = None) -> TracedArray:
     shape = known(shape, trace)
-    return trace.graph.rearranged(node_of(trace, array), lambda a: a.reshape(shape, order=order))
+    return moved(trace, array, lambda a: a.reshape(shape, order=order))
 
 
-@implements(np.copy, np.ascontiguousarray, np.real)
-def _copy(trace: Trace, array: Any, **keywords: Any) -> Node:
+FUNCTIONS[np.reshape] = _reshape
+
+
+@implements(np.copy)
+def _copy(trace: Trace, array: Any, *arguments: Any, **keywords: Any) -> Node:
     return node_of(trace, array)
+
+
+def _itself(trace: Trace, array: Any, **keywords: Any) -> TracedArray:
+    return array_of(trace, array)
+
+
+FUNCTIONS |= dict.fromkeys((np.ascontiguousarray, np.real, np.real_if_close), _itself)
 
 
 def _splits(function: Any) -> Callable[..., Any]:
     def split(trace: Trace, array: Any, *arguments: Any, **keywords: Any) -> list[TracedArray]:
-        node, (arguments, keywords) = node_of(trace, array), known((arguments, keywords), trace)
-        count = len(function(np.empty(node.shape, np.int8), *arguments, **keywords))
+        whole, (arguments, keywords) = array_of(trace, array), known((arguments, keywords), trace)
+        count = len(function(np.empty(whole.shape, np.int8), *arguments, **keywords))
 
-        def part(i: int) -> Node:
-            return trace.graph.rearranged(node, lambda a: np.asarray(function(a, *arguments, **keywords)[i]))
+        def part(i: int) -> TracedArray:
+            return whole.moved(lambda a: np.asarray(function(a, *arguments, **keywords)[i]))
 
-        return [TracedArray(trace, part(i)) for i in range(count)]
+        return [part(i) for i in range(count)]
 
     return split
 
 
-FUNCTIONS |= {f: _splits(f) for f in (np.split, np.array_split, np.hsplit, np.vsplit)}
+FUNCTIONS |= {f: _splits(f) for f in (np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit)}
 
 
 @implements(np.concatenate)
@@ -133,7 +147,9 @@ def _append(trace: Trace, array: Any, values: Any, axis: int | None = None) -> N
 
 @implements(np.diff)
 def diff(trace: Trace, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Node:
-    refuse_others(prepend=prepend, append=append)
+    prepend, append = (None if one is np._NoValue else one for one in (prepend, append))  # type: ignore[attr-defined]
+    if prepend is not None or append is not None:
+        raise not_supported("with prepend or append")  # NumPy's own code does it
     node, graph = node_of(trace, a), trace.graph
     for _ in range(n):
         after = graph.rearranged(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[1:], 0, axis))
@@ -194,4 +210,97 @@ FUNCTIONS |= {
     np.size: _size,
     np.iscomplexobj: lambda trace, a: False,
     np.isrealobj: lambda trace, a: True,
+}
+
+
+def _result_type(trace: Trace, *given: Any) -> Any:
+    return np.result_type(*[np.empty(0, one.dtype) if isinstance(one, TracedArray) else one for one in given])
+
+
+def _fill_diagonal(trace: Trace, a: Any, val: Any, wrap: bool = False) -> None:
+    places = np.zeros(a.shape, bool)
+    np.fill_diagonal(places, True, wrap)
+    count = int(places.sum())
+    values = array_of(trace, val)
+    a[places] = np.resize(values, count) if values.ndim else values
+
+
+def _put_along_axis(trace: Trace, arr: Any, indices: Any, values: Any, axis: Any) -> None:
+    indices = known(indices, trace)
+    numbers = np.arange(arr.size).reshape(arr.shape)
+    line = np.take_along_axis(numbers, indices, axis)
+    arr[np.unravel_index(line, arr.shape)] = array_of(trace, values)
+
+
+def _place(trace: Trace, arr: Any, mask: Any, vals: Any) -> None:
+    mask = known(mask, trace)
+    arr[mask] = np.resize(array_of(trace, vals), int(np.sum(mask)))
+
+
+def _put(trace: Trace, a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    places = np.asarray(known(ind, trace))
+    a[np.unravel_index(places % a.size if mode == "wrap" else places, a.shape)] = np.resize(
+        array_of(trace, v), places.shape
+    )
+
+
+def _linspace(
+    trace: Trace,
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    **rest: Any,
+) -> Any:
+    refuse_others(dtype=dtype if dtype is not None and np.dtype(dtype).kind != "f" else None, **rest)
+    count = operator.index(num)
+    first, last = array_of(trace, start) * 1.0, array_of(trace, stop) * 1.0
+    parts = max(count - 1 if endpoint else count, 1)
+    step = (last - first) / parts
+    ndim = len(np.broadcast_shapes(first.shape, last.shape))
+    places = np.arange(float(count)).reshape((-1,) + (1,) * ndim)
+    line = first + step * places
+    if endpoint and count > 1:
+        line = np.concatenate([line[:-1], np.broadcast_to(last, line.shape[1:])[None]])
+    line = np.moveaxis(line, 0, axis)
+    return (line, step) if retstep else line
+
+
+def _broadcast_arrays(trace: Trace, *arrays: Any, subok: bool = False) -> tuple[TracedArray, ...]:
+    made = [array_of(trace, array) for array in arrays]
+    shape = np.broadcast_shapes(*[array.shape for array in made])
+    return tuple([array.moved(lambda a: np.broadcast_to(a, shape)) for array in made])
+
+
+def _piecewise(trace: Trace, x: Any, condlist: Any, funclist: Any, *arguments: Any, **keywords: Any) -> Any:
+    """The functions of all elements, each where its condition is the last that holds."""
+    array = array_of(trace, x)
+    single = not isinstance(condlist, (list, tuple)) or (np.ndim(condlist[0]) == 0 and array.ndim > 0)
+    conditions = [condlist] if single else list(condlist)
+    functions = list(funclist)
+    if len(functions) == len(conditions) + 1:
+        others = functions.pop()
+        functions.insert(0, others)
+        conditions.insert(0, True)
+    if len(functions) != len(conditions):
+        raise ValueError(f"with {len(conditions)} conditions, as many functions, or one more, are expected")
+    result: Any = np.zeros(array.shape)
+    for condition, function in zip(conditions, functions, strict=True):
+        values = function(array, *arguments, **keywords) if callable(function) else function
+        result = FUNCTIONS[np.where](trace, condition, values, result)
+    return result
+
+
+FUNCTIONS |= {
+    np.result_type: _result_type,
+    np.broadcast_arrays: _broadcast_arrays,
+    np.piecewise: _piecewise,
+    np.fill_diagonal: _fill_diagonal,
+    np.put_along_axis: _put_along_axis,
+    np.place: _place,
+    np.put: _put,
+    np.linspace: _linspace,
 }

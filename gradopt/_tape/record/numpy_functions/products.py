@@ -12,7 +12,8 @@ import numpy as np
 from gradopt._tape.graph.node import Node
 from gradopt._tape.record.numpy_functions.registry import implements, refuse_others
 from gradopt._tape.record.numpy_functions.sums import axes_of, reduced, root
-from gradopt._tape.record.traced_array import Trace, TracedArray, node_of, not_supported
+from gradopt._tape.record.trace import Trace
+from gradopt._tape.record.traced_array import TracedArray, node_of, not_supported
 
 
 def _over_truth(product: Callable[..., Node]) -> Callable[..., Node]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from gradopt._tape.graph.node import Node
 from gradopt._tape.record.errors import refused
-from gradopt._tape.record.traced_array import Trace, TracedArray, not_supported
+from gradopt._tape.record.trace import Trace
+from gradopt._tape.record.traced_array import TracedArray, not_supported
 
 # NumPy's functions -> their versions for traced arrays.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}

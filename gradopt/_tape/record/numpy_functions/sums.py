@@ -12,8 +12,9 @@ import numpy as np
 from gradopt._tape.graph.geometry import Geometry, steps
 from gradopt._tape.graph.node import Node
 from gradopt._tape.record.numpy_functions.moves import diff
-from gradopt._tape.record.numpy_functions.registry import implements, refuse_others, require_real
-from gradopt._tape.record.traced_array import Trace, TracedArray, node_of, not_supported
+from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, implements, refuse_others, require_real
+from gradopt._tape.record.trace import Trace
+from gradopt._tape.record.traced_array import TracedArray, node_of, not_supported
 
 
 def axes_of(node: Node, axis: Any) -> tuple[int, ...]:
@@ -51,11 +52,36 @@ def _reduction(how: str) -> Callable[..., Node]:
     def function(
         trace: Trace, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = None, **rest: Any
     ) -> Node:
+        initial, where = rest.pop("initial", None), rest.pop("where", None)
         refuse_others(out=out, **rest)
         require_real(dtype)
-        return reduced(trace, node_of(trace, a), axis, keepdims, how)
+        return _combined(trace, node_of(trace, a), axis, keepdims, how, initial, where)
 
     return function
+
+
+# For each combination the operation, and the number that changes nothing.
+_PAIRS = {
+    "add": ("add", 0.0),
+    "multiply": ("multiply", 1.0),
+    "maximum": ("maximum", -math.inf),
+    "minimum": ("minimum", math.inf),
+}
+
+
+def _combined(trace: Trace, node: Node, axis: Any, keepdims: Any, how: str, initial: Any, where: Any) -> Node:
+    """A reduction from an initial value, of the elements where a mask is true."""
+    missing = (None, np._NoValue)  # type: ignore[attr-defined]
+    pair, neutral = _PAIRS[how]
+    if not any(where is one for one in (*missing, True)):
+        if how in ("maximum", "minimum") and any(initial is one for one in missing):
+            raise ValueError(f"reduction operation {how} with where= needs an initial value")
+        node = trace.graph("where", node_of(trace, where), node, neutral)
+    if any(initial is one for one in missing):
+        return reduced(trace, node, axis, keepdims, how)
+    if not node.size and how in ("maximum", "minimum"):
+        node = trace.graph.constant(np.full([max(length, 1) for length in node.shape], neutral))
+    return trace.graph(pair, reduced(trace, node, axis, keepdims, how), node_of(trace, initial))
 
 
 implements(np.sum)(_reduction("add"))
@@ -64,10 +90,27 @@ implements(np.prod)(_reduction("multiply"))
 
 def _extremum(how: str) -> Callable[..., Node]:
     def extremum(trace: Trace, a: Any, axis: Any = None, out: Any = None, keepdims: Any = None, **rest: Any) -> Node:
+        initial, where = rest.pop("initial", None), rest.pop("where", None)
         refuse_others(out=out, **rest)
-        return reduced(trace, node_of(trace, a), axis, keepdims, how)
+        return _combined(trace, node_of(trace, a), axis, keepdims, how, initial, where)
 
     return extremum
+
+
+def _truth(how: str) -> Callable[..., Node]:
+    def truth(trace: Trace, a: Any, axis: Any = None, out: Any = None, keepdims: Any = None, **rest: Any) -> Node:
+        refuse_others(out=out, **rest)
+        node = node_of(trace, a)
+        node = node if node.boolean else trace.graph("not_equal", node, 0.0)
+        if not node.size:
+            return trace.graph.constant(np.sum(np.zeros(node.shape), axis) == (0.0 if how == "minimum" else 1.0))
+        return reduced(trace, node, axis, keepdims, how)
+
+    return truth
+
+
+implements(np.any)(_truth("maximum"))
+implements(np.all)(_truth("minimum"))
 
 
 implements(np.max, np.amax)(_extremum("maximum"))
@@ -82,10 +125,15 @@ def _count(node: Node, axis: Any) -> int:
 def _mean(
     trace: Trace, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = None, **rest: Any
 ) -> Node:
+    where = rest.pop("where", None)
     refuse_others(out=out, **rest)
     require_real(dtype)
     node = node_of(trace, a)
-    return reduced(trace, node, axis, keepdims, "add") / float(_count(node, axis))
+    if where is None or where is True or where is np._NoValue:  # type: ignore[attr-defined]
+        return reduced(trace, node, axis, keepdims, "add") / float(_count(node, axis))
+    mask = trace.graph.stretched(node_of(trace, where), node.shape)
+    total = _combined(trace, node, axis, keepdims, "add", None, where)
+    return total / reduced(trace, mask, axis, keepdims, "add")
 
 
 @implements(np.var)
@@ -128,6 +176,44 @@ def _average(trace: Trace, a: Any, axis: Any = None, weights: Any = None, **rest
     if by.shape != node.shape:
         raise not_supported("with weights of another shape")
     return reduced(trace, node * by, axis, None, "add") / reduced(trace, by, axis, None, "add")
+
+
+@implements(np.ptp)
+def _ptp(trace: Trace, a: Any, axis: Any = None, out: Any = None, keepdims: Any = None) -> Node:
+    refuse_others(out=out)
+    node = node_of(trace, a)
+    return reduced(trace, node, axis, keepdims, "maximum") - reduced(trace, node, axis, keepdims, "minimum")
+
+
+def _without_nan(function: Any, instead: float) -> Callable[..., Any]:
+    """A function of the elements that are numbers; instead : what stands for the others."""
+
+    def of_numbers(trace: Trace, a: Any, *arguments: Any, **keywords: Any) -> Any:
+        array = TracedArray(trace, node_of(trace, a))
+        return function(np.where(np.isnan(array), instead, array), *arguments, **keywords)
+
+    return of_numbers
+
+
+FUNCTIONS |= {
+    np.nansum: _without_nan(np.sum, 0.0),
+    np.nanprod: _without_nan(np.prod, 1.0),
+    np.nancumsum: _without_nan(np.cumsum, 0.0),
+    np.nanmax: _without_nan(np.max, -math.inf),
+    np.nanmin: _without_nan(np.min, math.inf),
+}
+
+
+def _nanmean(trace: Trace, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    refuse_others(out=out)
+    require_real(dtype)
+    array = TracedArray(trace, node_of(trace, a))
+    number = ~np.isnan(array)
+    total = np.sum(np.where(number, array, 0.0), axis=axis, keepdims=keepdims)
+    return total / np.sum(number, axis=axis, keepdims=keepdims)
+
+
+FUNCTIONS[np.nanmean] = _nanmean
 
 
 @implements(np.cumsum)
