@@ -1,0 +1,1 @@
+"""What the names in a function mean while it is traced; nothing changes for anyone else."""

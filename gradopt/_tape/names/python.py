@@ -1,0 +1,174 @@
+"""Python's own functions and those of `math`, for traced numbers beside plain ones."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradopt._tape.record.traced_array import TracedArray, has_traced
+
+
+class _Number(type):
+    """The class of `float` and `int` as a traced function sees them: they convert, and are types like Python's."""
+
+    plain: type
+    dtype: Any
+
+    def __call__(cls, value: Any = 0, *more: Any) -> Any:
+        if type(value) is not TracedArray or value.node.fixed:
+            return cls.plain(value, *more)
+        if value.size != 1:
+            raise TypeError("only arrays of size 1 can be converted to Python scalars")
+        return cls.convert(value.item())  # type: ignore[attr-defined]
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, cls.plain)
+
+    def __subclasscheck__(cls, other: Any) -> bool:
+        return issubclass(cls.plain if other is cls else other, cls.plain)
+
+    def __eq__(cls, other: object) -> bool:
+        return other is cls or other is cls.plain
+
+    def __hash__(cls) -> int:
+        return hash(cls.plain)
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(cls.plain, name)
+
+
+class Float(metaclass=_Number):
+    """Python's float, which leaves a traced number as it is."""
+
+    plain, dtype = float, np.dtype(float)
+
+    @staticmethod
+    def convert(value: TracedArray) -> Any:
+        return value.astype(float)
+
+
+class Int(metaclass=_Number):
+    """Python's int, which drops the fraction of a traced number."""
+
+    plain, dtype = int, np.dtype(int)
+
+    @staticmethod
+    def convert(value: TracedArray) -> Any:
+        return value.__index__() if value.node.value is not None else np.trunc(value)  # type: ignore[call-overload]
+
+
+class Float64(metaclass=_Number):
+    """np.float64, which leaves a traced number, or an array, as it is."""
+
+    plain, dtype = np.float64, np.dtype(float)
+
+    @staticmethod
+    def convert(value: TracedArray) -> Any:
+        return value.astype(float)
+
+
+def plain_type(kind: Any) -> Any:
+    """The type for which one of these stands; anything else is itself."""
+    return kind.plain if isinstance(kind, _Number) else kind
+
+
+def _extremum(plain: Callable[..., Any], combine: Any) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def extremum(*values: Any, **keywords: Any) -> Any:
+        items = list(values[0]) if len(values) == 1 else list(values)
+        if keywords or not has_traced(items):
+            return plain(items, **keywords)
+        return functools.reduce(combine, items)
+
+    return extremum
+
+
+def _first(combine: Any) -> Callable[[Any, Any], Any]:
+    """Max or min of two, for which Python takes the first if they are equal: the slope of a tie is not split."""
+    return lambda a, b: np.where(combine(b, a), b, a)
+
+
+def _truth(plain: Callable[..., Any], combine: Any) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def all_or_any(values: Any) -> Any:
+        items = list(values)
+        return functools.reduce(combine, items) if has_traced(items) else plain(items)
+
+    return all_or_any
+
+
+def _round(number: Any, ndigits: int | None = None) -> Any:
+    return number.__round__(ndigits) if type(number) is TracedArray else round(number, ndigits)
+
+
+def _isinstance(value: Any, kinds: Any) -> bool:
+    kinds = tuple(plain_type(kind) for kind in kinds) if isinstance(kinds, tuple) else plain_type(kinds)
+    if type(value) is TracedArray:
+        value = np.empty((0,) * value.ndim, value.dtype) if value.ndim else value.dtype.type(0)
+    return isinstance(value, kinds)
+
+
+def _sorted(values: Any, *, key: Any = None, reverse: bool = False) -> Any:
+    items = list(values)
+    if key is not None or not has_traced(items):
+        return sorted(items, key=key, reverse=reverse)
+    in_order = list(np.sort(np.stack(items)))
+    return in_order[::-1] if reverse else in_order
+
+
+BUILTINS: dict[str, Any] = {
+    "float": Float,
+    "int": Int,
+    "max": _extremum(max, _first(np.greater)),
+    "min": _extremum(min, _first(np.less)),
+    "any": _truth(any, np.logical_or),
+    "all": _truth(all, np.logical_and),
+    "round": _round,
+    "isinstance": _isinstance,
+    "sorted": _sorted,
+}
+
+
+def _log(value: Any, *base: Any) -> Any:
+    return np.log(value) / np.log(base[0]) if base else np.log(value)
+
+
+def _hypot(*coordinates: Any) -> Any:
+    return functools.reduce(np.hypot, coordinates) if coordinates else 0.0
+
+
+def _product(values: Any, *, start: Any = 1) -> Any:
+    return functools.reduce(lambda a, b: a * b, values, start)
+
+
+_SAME_NAME = (
+    *("exp", "expm1", "exp2", "log1p", "log2", "log10", "sqrt", "cbrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"),
+    *("floor", "ceil", "trunc", "degrees", "radians", "copysign", "fabs", "fmod", "isnan", "isinf", "isfinite"),
+)
+_OTHER_NAME = {
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "atan2": np.arctan2,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "pow": np.power,
+    "log": _log,
+    "hypot": _hypot,
+    "prod": _product,
+    "fsum": lambda values: sum(values),
+    "dist": lambda p, q: np.linalg.norm(np.asarray(p) - np.asarray(q)),
+}
+# The functions of math -> those of NumPy that do the same for traced numbers.
+MATH: dict[Any, Callable[..., Any]] = {
+    getattr(math, name): function
+    for name, function in {**{name: getattr(np, name) for name in _SAME_NAME}, **_OTHER_NAME}.items()
+    if hasattr(math, name)
+}
+assert not set(BUILTINS) - set(vars(builtins))
