@@ -13,6 +13,7 @@ from gradopt._compiler.arrays import (
     zeros_for,
 )
 from gradopt._compiler.bits import by_precision, reinterpreted
+from gradopt._compiler.bounded import Bounded
 from gradopt._compiler.by_address import TupleInMemory, address_of, call_at, type_of, unpacking
 from gradopt._compiler.dispatch import generic, silent
 from gradopt._compiler.handles import CompiledHandle, contents
@@ -23,6 +24,7 @@ from gradopt._compiler.kernel import (
     compile_wrapper,
     elementwise,
     kernel,
+    no_collection,
     noinline,
     portable,
     summation,
@@ -34,6 +36,7 @@ __all__ = [
     "COMPILING",
     "TILE_ROWS",
     "VECTOR_BYTES",
+    "Bounded",
     "CompiledHandle",
     "TupleInMemory",
     "address_of",
@@ -52,6 +55,7 @@ __all__ = [
     "interrupts_held_back",
     "kernel",
     "matrix",
+    "no_collection",
     "noinline",
     "on_stack",
     "portable",

@@ -77,7 +77,7 @@ def _dispatcher(function: Callable[..., Any], flags: dict[str, Any]) -> Any:
     compile_or_load = dispatcher.compile
 
     def compile_in_peace(signature: Any) -> Any:
-        with interrupts_held_back(), _no_collection():
+        with interrupts_held_back(), no_collection():
             return compile_or_load(signature)
 
     dispatcher.compile = compile_in_peace
@@ -85,7 +85,7 @@ def _dispatcher(function: Callable[..., Any], flags: dict[str, Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Turn Python's garbage collection off: Numba makes objects by the million, and none of them is garbage."""
     enabled = gc.isenabled()
     gc.disable()

@@ -58,9 +58,10 @@ class Traced(Problem):
         name: str,
         values: dict[int, NDArray[Any]] | None = None,
         calls_before: int = 0,
+        outside: dict[str, NDArray[Any]] | None = None,
     ) -> None:
         self.tape, self._x0, self._args, self._frozen, self._name = tape, x0, args, frozen, name
-        self._values = values or {}
+        self._values, self._outside = values or {}, outside or {}
         self._calls_before = calls_before
         self._programs: dict[Any, Any] = {}
 
@@ -134,7 +135,7 @@ class Traced(Problem):
         """
         if len(args) != len(self._args):
             raise TypeError(f"with_args takes {len(self._args)} arguments, as trace did, got {len(args)}")
-        arrays = {}
+        arrays: dict[Any, NDArray[Any]] = dict(self._outside)
         for i, (old, new) in enumerate(zip(self._args, args, strict=True)):
             if not is_leaf(old):
                 if not _equal(old, new):
@@ -158,14 +159,15 @@ class Traced(Problem):
             arrays[i] = array
         values = self.tape.values(arrays)
         args = tuple(arrays.get(i, new) for i, new in enumerate(args))
-        return Traced(self.tape, self._x0, args, self._frozen, self._name, values)
+        return Traced(self.tape, self._x0, args, self._frozen, self._name, values, outside=self._outside)
 
     def described(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Facts for JSON and arrays by name, from which `made` builds the problem again; no code."""
         arguments = {i: np.asarray(argument) for i, argument in enumerate(self._args) if is_leaf(argument)}
-        facts, arrays = archive.described(self.tape.result, arguments)
+        facts, arrays = archive.described(self.tape.result, arguments, self._outside)
         others = [None if is_leaf(a) else _plain(a) for a in self._args]
-        facts |= {"name": self._name, "frozen": sorted(self._frozen), "args": others}
+        frozen = sorted(place for place in self._frozen if isinstance(place, int))
+        facts |= {"name": self._name, "frozen": frozen, "args": others}
         return facts, arrays | {"x0": self._x0} | {f"argument.{i}": array for i, array in arguments.items()}
 
     @staticmethod
@@ -182,7 +184,7 @@ class Traced(Problem):
 @functools.cache
 def _evaluate(dtype: Any) -> int:
     """The address of the machine code of `machine.evaluate`."""
-    return address_of(machine.evaluate, argument_types(dtype))
+    return int(address_of(machine.evaluate, argument_types(dtype)))
 
 
 def _plain(argument: Any) -> Any:

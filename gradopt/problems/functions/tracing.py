@@ -1,8 +1,9 @@
-"""Tracing: a function is called twice with stand-ins for its arrays, and then compared with its tape."""
+"""Tracing: a function is called with stand-ins for its arrays, and then compared with its tape at two points."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +11,17 @@ from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 from numpy.typing import ArrayLike, NDArray
 
+from gradopt._compiler import Bounded, no_collection
 from gradopt._core import validate
 from gradopt._core.protocol import value_and_grad
 from gradopt._tape.graph.graph import Copies
 from gradopt._tape.graph.node import Node, TooLong
+from gradopt._tape.names.lookups import Lookups
+from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.errors import TraceError, forget, refusal, where_raised
 from gradopt._tape.record.numpy_functions import FUNCTIONS
-from gradopt._tape.record.traced_array import Trace, TracedArray, node_of
+from gradopt._tape.record.trace import Trace
+from gradopt._tape.record.traced_array import TracedArray, node_of
 from gradopt._tape.tape import Tape
 from gradopt.problems.functions.plain import agree, real, second_point
 from gradopt.problems.functions.traced import Traced, is_leaf, leaf, values_of
@@ -112,21 +117,53 @@ def traced(
     name = getattr(fun, "__name__", repr(fun))
     values = map(values_of, args)
     taken = tuple(leaf(i, argument) if is_leaf(argument) else argument for i, argument in enumerate(values))
-    copies = Copies()
-    first, result = _traced(fun, x0.size, taken, copies)
-    second, _ = _traced(fun, x0.size, taken, copies)
-    if not first.graph.same_as(second.graph):
-        raise TraceError(
-            f"{name} does something else at each call: random numbers or side effects. Draw random numbers beforehand"
-            " and pass them in args"
-        )
-    second.graph.dissolve()
-    try:
-        tape = Tape(result)
-    except Exception as error:
-        raise TraceError(f"the trace of {name} could not be differentiated: {type(error).__name__}: {error}") from error
     points = [(x0, value), *_at_second_point(fun, args, x0, inside)]
-    problem = Traced(tape, x0, taken, frozenset(first.frozen), name, calls_before=calls + len(points) - 1)
+    calls_before = calls + len(points) - 1
+    key = _key(fun, taken, x0)
+    kept = None if key is None else _kept.get(key)
+    if kept is not None:
+        problem = _of_kept(kept, fun, taken, x0, name, calls_before)
+        if problem is not None:
+            found = _compared(problem, x0, points)
+            if found.disagreement is None:
+                return Tracing(problem, found.slope_at_start)
+    copies = Copies()
+    with no_collection():
+        recorded = _traced(fun, x0.size, taken, copies)
+        try:
+            tape = Tape(recorded.result)
+        except Exception as error:
+            reason = f"the trace of {name} could not be differentiated: {type(error).__name__}: {error}"
+            raise TraceError(reason) from error
+    outside = {place: array for place, (_, array) in recorded.lookups.arrays.items()}
+    frozen = frozenset(recorded.trace.frozen)
+    problem = Traced(tape, x0, taken, frozen, name, calls_before=calls_before, outside=outside)
+    found = _compared(problem, x0, points)
+    if found.disagreement is not None:
+        ours, wanted = found.disagreement
+        again, once_more = (_traced(fun, x0.size, taken, copies).trace.graph for _ in range(2))
+        if not again.same_as(once_more):
+            raise TraceError(
+                f"{name} does something else at each call: random numbers or side effects. Draw random numbers"
+                " beforehand and pass them in args"
+            )
+        raise TraceError(
+            f"{name} is {wanted:.10g} but its trace gives {ours:.10g}: it treats stand-ins for arrays differently"
+            " from arrays"
+        )
+    if key is not None and recorded.lookups.complete and not frozen.intersection(outside) and tape.bytes < _KEPT_BYTES:
+        _kept[key] = Kept(tape, recorded.lookups, frozen, taken)
+    return Tracing(problem, found.slope_at_start)
+
+
+class Comparison(NamedTuple):
+    """A trace compared with plain calls of its function."""
+
+    slope_at_start: bool  # whether the gradient is finite at x0 if the objective is
+    disagreement: tuple[float, float] | None  # the value of the trace, and that of the function
+
+
+def _compared(problem: Traced, x0: NDArray[Any], points: list[tuple[NDArray[Any], float]]) -> Comparison:
     scale = max((abs(wanted) for _, wanted in points if np.isfinite(wanted)), default=0.0)
     lowered, work, grad, slope_at_start = problem.lower(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0), True
     for x, wanted in points:
@@ -134,11 +171,58 @@ def traced(
         if x is x0:
             slope_at_start = bool(np.isfinite(grad).all()) or not np.isfinite(ours)
         if not agree(ours, wanted, scale, x0.dtype):
-            raise TraceError(
-                f"{name} is {wanted:.10g} but its trace gives {ours:.10g}: it treats stand-ins for arrays differently"
-                " from arrays, or changes arrays in place"
-            )
-    return Tracing(problem, slope_at_start)
+            return Comparison(slope_at_start, (ours, wanted))
+    return Comparison(slope_at_start, None)
+
+
+# Tapes that are kept.
+
+
+class Kept(NamedTuple):
+    """A tape for all functions of the same code that find the same things outside."""
+
+    tape: Tape
+    lookups: Lookups
+    frozen: frozenset[Any]
+    args: tuple[Any, ...]
+
+
+_kept: Bounded[Kept] = Bounded(32)
+
+# The most numbers that a kept tape may hold, in bytes.
+_KEPT_BYTES = 1 << 22
+
+
+def _key(fun: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> Any:
+    """What functions, and calls, have in common that may use the same tape; None if that can't be said."""
+    function = fun.py_func if is_jitted(fun) else fun
+    if not isinstance(function, FunctionType):
+        return None
+    kinds = [(a.shape, a.dtype.str) if is_leaf(a) else (type(a), a) for a in args]
+    try:
+        hash(tuple(kinds))
+    except TypeError:
+        return None
+    return function.__code__, x0.size, tuple(kinds)
+
+
+def _of_kept(
+    kept: Kept, fun: Any, args: tuple[Any, ...], x0: NDArray[Any], name: str, calls_before: int
+) -> Traced | None:
+    """The problem of a kept tape with the arrays of this call; None if the tape is not that of this function."""
+    outside = kept.lookups.again(fun.py_func if is_jitted(fun) else fun)
+    if outside is None:
+        return None
+    outside = {place: array.copy() for place, array in outside.items()}
+    both = enumerate(zip(kept.args, args, strict=True))
+    pairs: list[tuple[Any, Any, Any]] = [(i, old, new) for i, (old, new) in both if is_leaf(old)]
+    pairs += [(place, before, outside[place]) for place, (_, before) in kept.lookups.arrays.items()]
+    changed = {place for place, old, new in pairs if not np.array_equal(old, new, equal_nan=old.dtype.kind == "f")}
+    if changed & kept.frozen:
+        return None
+    arrays = {place: new for place, _, new in pairs}
+    values = kept.tape.values(arrays) if changed else {}
+    return Traced(kept.tape, x0, args, kept.frozen, name, values, calls_before, outside)
 
 
 def _at_second_point(
@@ -153,17 +237,26 @@ def _at_second_point(
         return []
 
 
-def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copies) -> tuple[Trace, Node]:
-    """A trace of the function, and the node of its result."""
+class Recorded(NamedTuple):
+    """A trace, the node of its result, and what the function found outside itself."""
+
+    trace: Trace
+    result: Node
+    lookups: Lookups
+
+
+def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copies) -> Recorded:
+    """Call the function with stand-ins."""
     function = fun.py_func if is_jitted(fun) else fun  # type: ignore[attr-defined]
     trace = Trace(n, _LIMIT, copies, FUNCTIONS)
     given = [
         TracedArray(trace, trace.graph.argument(i, argument)) if is_leaf(argument) else argument
         for i, argument in enumerate(args)
     ]
+    meanings = Meanings(trace)
     forget()
     try:
-        answer = function(TracedArray(trace, trace.graph.x), *given)
+        answer = meanings.of(function, ())(TracedArray(trace, trace.graph.x), *given)
         if getattr(answer, "size", 0) == 1 and answer.ndim > 0:
             answer = answer.ravel()[0]
         result = node_of(trace, answer)
@@ -183,4 +276,4 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
         raise reason
     if result.shape != ():
         raise TraceError(f"fun must return a number, got an array of shape {result.shape}")
-    return trace, result
+    return Recorded(trace, result, meanings.lookups)
