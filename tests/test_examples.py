@@ -36,6 +36,7 @@ PRINTED = {
     ],
     "any_numpy_function": ["gradopt  loss 0.0680828231", "scipy    loss 0.068082823"],
     "heat_inverse": ["584 operations, gradient included", "minimum   71.516", "0.0045 without the noise"],
+    "volatility": ["gradopt                ", "omega 4.04e-06, alpha 0.052, beta 0.901"],
     "why_gradients": ["0.15210, 0.00031 by gradients"],
 }
 

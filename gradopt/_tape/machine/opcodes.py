@@ -33,6 +33,9 @@ WITH_SCALAR = {
 REAL = COPY  # booleans, integers and narrow floats as real numbers: the machine has no others
 
 
+_BY_NAME = {name.lower(): number for name, number in globals().items() if name.isupper() and isinstance(number, int)}
+
+
 def opcode(operation: str) -> int:
     """The number of an elementwise operation of a graph."""
-    return int(globals()[operation.upper()])
+    return _BY_NAME[operation]

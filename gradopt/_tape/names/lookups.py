@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 # The steps from a function to something that it finds, each a kind and a key.
 Path = tuple[tuple[str, Any], ...]
 
-SIMPLE = (int, float, complex, bool, str, bytes, type(None), EllipsisType)
+_SIMPLE = (int, float, complex, bool, str, bytes, type(None), EllipsisType)
 
 # The largest array that is compared element by element.
 _LARGEST = 100_000
+
+
+def is_simple(value: Any) -> bool:
+    """Whether a value is a number, a text or the like, which means itself."""
+    return type(value) in _SIMPLE or isinstance(value, np.generic)
 
 
 class Lookup(NamedTuple):

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numba.extending import is_jitted
 
-from gradopt._tape.names.lookups import SIMPLE, Lookups, Path
+from gradopt._tape.names.lookups import Lookups, Path, is_simple
 from gradopt._tape.names.modules import TYPES, Function, Module, has_names_of_its_own, is_numerical
 from gradopt._tape.names.python import BUILTINS
 from gradopt._tape.record.errors import is_users
+from gradopt._tape.record.sparse import TracedSparse, is_sparse
 from gradopt._tape.record.trace import Trace
 from gradopt._tape.record.traced_array import TracedArray
 
@@ -67,7 +68,7 @@ class Meanings:
 
     def of(self, value: Any, path: Path | None = None) -> Any:
         """What a value means; path : where it was found, if it can be found there again."""
-        if type(value) in SIMPLE or isinstance(value, np.generic):
+        if is_simple(value):
             self.lookups.add(path, "same", value)
             return value
         known = self._known.get(id(value))
@@ -76,6 +77,10 @@ class Meanings:
         elif known[2] != path:
             self.lookups.add(path, "alias", known[2])
         return known[1]
+
+    def of_argument(self, value: Any) -> Any:
+        """What an argument means that is no array."""
+        return value if is_simple(value) else self.of(value)
 
     def constant(self, value: Any) -> Any:
         """What a value means that each call finds, such as a part of a library."""
@@ -117,7 +122,7 @@ class Meanings:
                 return own
             return Function(self._trace, value) if is_numerical(value) else value
         add(None, "is", value)
-        return self._object(value)
+        return TracedSparse(self._trace, value) if is_sparse(value) else self._object(value)
 
     def _module(self, module: ModuleType, path: Path | None) -> Any:
         if has_names_of_its_own(module):

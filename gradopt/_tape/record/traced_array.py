@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from types import FunctionType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -427,6 +427,8 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return np.invert(self)
 
     def __matmul__(self, other: Any) -> Any:
+        if not _may_operate(other):
+            return NotImplemented
         return np.matmul(self, other)  # type: ignore[call-overload]
 
     def __rmatmul__(self, other: Any) -> Any:
@@ -510,7 +512,9 @@ def not_supported(how: str) -> Exception:
 
 
 def _may_operate(other: Any) -> bool:
-    return type(other) in _PLAIN or isinstance(other, (np.ndarray, np.generic, list, tuple))
+    if type(other) in _PLAIN or isinstance(other, (np.ndarray, np.generic, list, tuple)):
+        return True
+    return type(other).__module__.startswith("pandas") and hasattr(other, "to_numpy")
 
 
 _PLAIN = (float, int, TracedArray, bool)
@@ -524,7 +528,7 @@ def array_of(trace: Trace, value: Any) -> TracedArray:
 def node_of(trace: Trace, value: Any) -> Node:
     """The node for a number, an array, or a sequence that contains traced numbers or arrays."""
     if isinstance(value, TracedArray):
-        return cast(Node, value.node)
+        return value.node  # type: ignore[no-any-return]
     if isinstance(value, (list, tuple)) and has_traced(value):
         return _together(trace, [node_of(trace, item) for item in value])
     if isinstance(value, (np.ma.MaskedArray, np.matrix)):
@@ -532,7 +536,8 @@ def node_of(trace: Trace, value: Any) -> Node:
     array = np.asarray(value)
     if array.dtype == object:
         if not array.ndim:
-            return node_of(trace, array.item()) if isinstance(array.item(), TracedArray) else _not_real(array)
+            inner: Any = array.item()
+            return node_of(trace, inner) if isinstance(inner, TracedArray) else _not_real(array)
         nodes = [node_of(trace, element) for element in array.reshape(-1)]
         if any(node.size != 1 for node in nodes):
             raise refused("an array of arrays", "put them together by np.stack or np.concatenate")
@@ -542,7 +547,7 @@ def node_of(trace: Trace, value: Any) -> Node:
     return trace.graph.constant(value if type(value) in (float, int, bool) else array)
 
 
-def _not_real(array: NDArray[Any]) -> Any:
+def _not_real(array: NDArray[Any]) -> Node:
     raise refused(f"an array of {array.dtype}", "take real numbers, or another jac")
 
 

@@ -16,7 +16,7 @@ from gradopt._core import validate
 from gradopt._core.protocol import value_and_grad
 from gradopt._tape.graph.graph import Copies
 from gradopt._tape.graph.node import Node, TooLong
-from gradopt._tape.names.lookups import Lookups
+from gradopt._tape.names.lookups import Lookups, is_simple
 from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.errors import TraceError, forget, refusal, where_raised
 from gradopt._tape.record.numpy_functions import FUNCTIONS
@@ -33,7 +33,6 @@ _LIMIT = 200_000
 # What an error says -> what to do.
 _HINTS = {
     "no callable": "; use np.stack instead of np.array, it takes numbers too",
-    "unsupported data types in input": "; a sparse matrix can't be traced: use its toarray(), or another jac",
     "'complex' and 'TracedArray'": "; complex numbers can't be traced: compute real and imaginary parts by themselves",
 }
 
@@ -69,16 +68,18 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
     Raises
     ------
     TraceError
-        The function uses a value that depends on x in something other than an array operation: a branch, float(x),
-        math.sin(x), assignment into an array; or it calls an unsupported function, does not return a single number,
-        does something else at each call, or has more than 200 000 operations. The message says which line, and what to
-        do.
+        The function branches or loops on a value that depends on x, calls an unsupported function, does not return a
+        single number, does something else at each call, or has more than 200 000 operations. The message says which
+        line, and what to do.
 
     Notes
     -----
     These can be traced: arithmetic with broadcasting, comparisons in np.where, the elementary functions of NumPy, expit
-    and erf of scipy.special; sum, mean, prod, max, min, var, std, cumsum, diff, norm; dot, @, outer, einsum, tensordot;
-    indexing by values that do not depend on x, and functions that move elements, such as reshape, concatenate, stack.
+    and erf of scipy.special; sums, products, extrema, cumsum, diff, norm; dot, @, outer, einsum, convolve; sort,
+    median, interp; indexing, functions that move elements, and writing into arrays that the function made. Names mean
+    the trace's in the function, its helpers and methods; what it assigns to globals or objects meanwhile is dropped.
+
+    The tape is kept for later functions of the same code that find the same outside themselves.
 
     Counterparts: jax.make_jaxpr, casadi.Function.
 
@@ -198,11 +199,9 @@ def _key(fun: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> Any:
     function = fun.py_func if is_jitted(fun) else fun
     if not isinstance(function, FunctionType):
         return None
-    kinds = [(a.shape, a.dtype.str) if is_leaf(a) else (type(a), a) for a in args]
-    try:
-        hash(tuple(kinds))
-    except TypeError:
+    if not all([is_leaf(a) or is_simple(a) for a in args]):
         return None
+    kinds = [(a.shape, a.dtype.str) if is_leaf(a) else (type(a), a) for a in args]
     return function.__code__, x0.size, tuple(kinds)
 
 
@@ -249,11 +248,11 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
     """Call the function with stand-ins."""
     function = fun.py_func if is_jitted(fun) else fun  # type: ignore[attr-defined]
     trace = Trace(n, _LIMIT, copies, FUNCTIONS)
+    meanings = Meanings(trace)
     given = [
-        TracedArray(trace, trace.graph.argument(i, argument)) if is_leaf(argument) else argument
+        TracedArray(trace, trace.graph.argument(i, argument)) if is_leaf(argument) else meanings.of_argument(argument)
         for i, argument in enumerate(args)
     ]
-    meanings = Meanings(trace)
     forget()
     try:
         answer = meanings.of(function, ())(TracedArray(trace, trace.graph.x), *given)
