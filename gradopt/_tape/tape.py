@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Any, cast
 
@@ -34,7 +35,8 @@ class Tape:
         self.graph.limit = sys.maxsize
         self.gradient = gradient(self.graph, result)
         assembly = Assembly(self.result, self.gradient)
-        self._rows = np.array(assembly.rows, np.uint32).reshape(-1, 5)
+        numbers = itertools.chain.from_iterable(assembly.rows)
+        self._rows = np.fromiter(numbers, np.uint32, 5 * len(assembly.rows)).reshape(-1, 5)
         self._stages = np.array(assembly.stages, np.int64).reshape(-1, 5)
         self._tables = np.array([*assembly.layout.tables, 0], np.int64)
         self._known: list[Known] = assembly.layout.known

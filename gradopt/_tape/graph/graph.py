@@ -172,9 +172,16 @@ class Graph:
     # Computed nodes.
 
     def __call__(self, name: str, *inputs: Any) -> Node:
-        nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
-        key = (name, *[i.index for i in nodes])
-        if self.in_double and all([i.value is not None for i in nodes]):
+        nodes: tuple[Node, ...]
+        key: Any
+        if len(inputs) == 2:  # most operations, so not by the loops below
+            a, b = inputs
+            a, b = a if type(a) is Node else self.constant(a), b if type(b) is Node else self.constant(b)
+            nodes, key, known = (a, b), (name, a.index, b.index), a.value is not None and b.value is not None
+        else:
+            nodes = tuple([i if type(i) is Node else self.constant(i) for i in inputs])
+            key, known = (name, *[i.index for i in nodes]), all([i.value is not None for i in nodes])
+        if known and self.in_double:
             key = ("wide", *key)
         node = self._known.get(key)
         if node is None:
@@ -198,13 +205,12 @@ class Graph:
         simpler = simplified(self, name, nodes, shape)
         if simpler is not None:  # 1.0 times a boolean is a real number
             return simpler if OPERATIONS[name].boolean or name in ("copy", "absolute") else self.real(simpler)
-        size = 1
-        for length in shape:
-            size *= length
-        if size == 0:
-            return self.constant(np.zeros(shape))
-        # A scalar stands for all elements; other shapes are stretched by a view.
-        fitting = tuple([i if i.size == 1 or i.shape == shape else self.stretched(i, shape) for i in nodes])
+        fitting = nodes
+        if shape != ():
+            if 0 in shape:
+                return self.constant(np.zeros(shape))
+            # A scalar stands for all elements; other shapes are stretched by a view.
+            fitting = tuple([i if i.size == 1 or i.shape == shape else self.stretched(i, shape) for i in nodes])
         made = Node(self, name, fitting, None, shape)
         made.boolean, made.elementwise = OPERATIONS[name].boolean, True
         if name == "where":

@@ -34,6 +34,7 @@ class Assembly:
         self.grouping = Grouping(self.layout)
         self.rows: list[tuple[int, ...]] = []
         self.stages: list[tuple[int, int, int, int, int]] = []
+        self._operands: dict[int, int] = {}  # scalars that lie in `work` -> their places
         self._brought: dict[Place, int] = {}  # places of scalars in other arrays -> their copies in `work`
 
         if self.layout.x_is_copied:
@@ -84,12 +85,14 @@ class Assembly:
         self._stage(program.PIECES, first, len(self.rows), size, length)
 
     def _emit_scalars(self, group: Group) -> None:
-        members = self.grouping.members.get(group, {})
+        members, operand, rows = self.grouping.members.get(group, {}), self._operand, self.rows
         for number in sorted(members):
             node = members[number]
-            places = [self._operand(i) for i in node.inputs]
-            places += [0] * (3 - len(places))
-            self.rows.append((opcodes.opcode(node.operation), self.layout.own_place(node), *places))
+            inputs = node.inputs
+            a = operand(inputs[0])
+            b = operand(inputs[1]) if len(inputs) > 1 else 0
+            c = operand(inputs[2]) if len(inputs) > 2 else 0
+            rows.append((opcodes.opcode(node.operation), self.layout.own_place(node), a, b, c))
         for how, place, geometry, node, _ in self.grouping.outputs.get(group, []):
             source, target = self._operand(node), place.place + geometry.first
             if how == program.REPLACE:
@@ -101,8 +104,12 @@ class Assembly:
 
     def _operand(self, node: Node) -> int:
         """The place in `work` of a scalar; adds a row that copies it there if necessary."""
+        place = self._operands.get(node.index)
+        if place is not None:
+            return place
         where = self.layout.where_scalar(node)
         if where.array == program.WORK:
+            self._operands[node.index] = where.place
             return where.place
         brought = self._brought.get(where)
         if brought is None:
