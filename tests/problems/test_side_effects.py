@@ -39,13 +39,13 @@ def test_an_error_in_the_last_call_leaves_the_result():
 
     def fun(x):
         calls.append(x)
-        if len(calls) == 5:
+        if len(calls) == 3:  # at x0, near it, at the result; the trace appends to a list of its own
             raise RuntimeError("not again")
         return np.sum(x**2)
 
     result = optimize(fun, [1.0, 2.0])
     assert result.success
-    assert len(calls) == 5
+    assert len(calls) == 3
 
 
 def test_a_trace_of_ones_own_is_not_called_again():
@@ -66,9 +66,9 @@ def test_messages_name_the_cause(function, x0, hint):
     assert hint in optimize(function, x0, max_iter=2).message
 
 
-def test_a_sparse_matrix_is_named():
+def test_a_sparse_matrix_is_traced():
     sparse = pytest.importorskip("scipy.sparse")
     matrix = sparse.csr_matrix(2.0 * np.eye(2))
     result = optimize(lambda x, A: np.sum((A @ x - 1.0) ** 2), [0.0, 0.0], args=(matrix,))
-    assert "a sparse matrix can't be traced: use its toarray()" in result.message
+    assert "reverse mode" in result.message
     np.testing.assert_allclose(result.x, [0.5, 0.5], atol=1e-6)
