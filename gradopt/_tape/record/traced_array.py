@@ -155,9 +155,8 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return bool(self._numbers("a branch or loop on what depends on x", remedy))
 
     def __float__(self) -> float:
-        remedy = "leave float() out, take np.sin in place of math.sin, np.stack in place of writing into an array"
-        remedy += ", or another jac"
-        return float(self._numbers("a number made of what depends on x", remedy))
+        remedy = "take functions of NumPy, arrays that the function makes, or another jac"
+        return float(self._numbers("a plain number made of what depends on x", remedy))
 
     def __int__(self) -> int:
         return int(self._numbers("an integer made of what depends on x", "take another jac"))
@@ -345,6 +344,10 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
             what = f"another kind of number written into an array of {self.dtype}"
             raise refused(what, "make the array one of floats")
         return node
+
+    @property
+    def flat(self) -> TracedArray:
+        return self.reshape(-1)  # type: ignore[no-any-return]
 
     def view(self, *kinds: Any) -> TracedArray:
         return self.moved(lambda array: array.view())
