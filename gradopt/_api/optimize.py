@@ -173,7 +173,7 @@ def optimize(
     COMPLETED, MAX_ITER, MAX_NFEV, MAX_TIME. Within bounds, gtol applies to the elements of the gradient that no bound
     holds. If the objective or the gradient becomes NaN or infinite, x is the last iterate where both were finite.
 
-    A callable is called once in Python, to see what it returns, twice with stand-ins for its arrays to trace it, once
+    A callable is called once in Python, to see what it returns, once with stand-ins for its arrays to trace it, once
     near x0, and once at the result. A function that is not traced runs in Python for the first 500 evaluations, each
     with its gradient. From then on it is compiled by Numba if possible, with bounds checks, which takes some tenths of
     a second; "2-point", "3-point" and "cs" compile at once. Functions with the same code are compiled once, whatever
