@@ -40,6 +40,7 @@ class Tape:
         self._stages = np.array(assembly.stages, np.int64).reshape(-1, 5)
         self._tables = np.array([*assembly.layout.tables, 0], np.int64)
         self._known: list[Known] = assembly.layout.known
+        self.graph.forget_sources()  # a kept tape must not keep its user's arrays
         self._sizes = assembly.layout.work_size, assembly.layout.constants_size
         # How many numbers a run computes: a measure of its cost.
         pieces = ((end - first) * size for kind, first, end, size, _ in assembly.stages if kind == PIECES)

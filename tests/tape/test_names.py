@@ -1,8 +1,10 @@
 """What names mean while a function is traced: NumPy, math, Python's own functions, helpers, methods and objects."""
 
 import functools
+import itertools
 import math
 import threading
+import weakref
 from math import exp
 
 import numba
@@ -140,6 +142,9 @@ FUNCTIONS = {
     "defaults": (lambda data: lambda x, data=data, np=np: np.sum((data - x) ** 2))(np.ones(3)),
     "any, all": lambda x: any([x[0] > 0.4, x[1] > 0.4]) * x[2] + all(v > 0 for v in x) * x[0],
     "sorted": lambda x: sorted(x)[1] ** 2 + sorted([x[0], x[2]], reverse=True)[0],
+    "a flat copy": lambda x: (lambda a: (a.flatten().fill(7.0), np.sum(a**2))[1])(x * 1.0),
+    "items without end": lambda x: x[0] * any(i > 3 for i in itertools.count()) + x[1],
+    "an integer from outside": (lambda data: lambda x: x[int(data[1])] * data[0])(np.array([0.5, 2.0])),
     "a number as an index": lambda x: np.arange(5.0)[int(4.0 * x[0])] * x[1],
     "a compiled helper": (lambda helper: lambda x: helper(x[0]) * x[1])(numba.njit(lambda v: math.sin(v) ** 2)),
 }
@@ -219,6 +224,13 @@ class TestKeptTapes:
         for value in (1.0, 2.0, 5.0):
             buffer[:] = value
             np.testing.assert_allclose(optimize(f, X).x, value)
+
+    def test_no_array_of_the_user_is_kept(self):
+        data = np.zeros(10_000)
+        trace(self.made(data), X)
+        alive = weakref.ref(data)
+        del data
+        assert alive() is None
 
     def test_kept_traces_keep_their_numbers(self):
         buffer = np.zeros(3)

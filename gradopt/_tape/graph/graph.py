@@ -150,6 +150,10 @@ class Graph:
         """The array as it is now; its owner may change it."""
         return self._copies.of(array) if array.size > _SMALL else array.copy()
 
+    def forget_sources(self) -> None:
+        """Let go of the arrays of which the graph holds copies."""
+        self._copies = Copies()
+
     def argument(self, place: Any, array: NDArray[Any]) -> Node:
         """An array that another one may replace later."""
         return self._with_value("argument", array, place)

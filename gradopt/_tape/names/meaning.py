@@ -78,6 +78,11 @@ class Meanings:
             self.lookups.add(path, "alias", known[2])
         return known[1]
 
+    def forget(self) -> None:
+        """Let go of all that was found, at the end of the trace."""
+        self._known.clear()
+        self._names.clear()
+
     def of_argument(self, value: Any) -> Any:
         """What an argument means that is no array."""
         return value if is_simple(value) else self.of(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import math
 from collections.abc import Callable
@@ -59,7 +58,7 @@ class Int(metaclass=_Number):
 
     @staticmethod
     def convert(value: TracedArray) -> Any:
-        return value.__index__() if value.node.value is not None else np.trunc(value)  # type: ignore[call-overload]
+        return int(value) if value.node.value is not None else np.trunc(value)  # type: ignore[call-overload]
 
 
 class Float64(metaclass=_Number):
@@ -93,11 +92,18 @@ def _first(combine: Any) -> Callable[[Any, Any], Any]:
     return lambda a, b: np.where(combine(b, a), b, a)
 
 
-def _truth(plain: Callable[..., Any], combine: Any) -> Callable[..., Any]:
+def _truth(plain: Callable[..., Any], combine: Any, decides: bool) -> Callable[..., Any]:
+    """`any` or `all`; a plain item that `decides` ends it at once, as in Python: the items may have no end."""
+
     @functools.wraps(plain)
     def all_or_any(values: Any) -> Any:
-        items = list(values)
-        return functools.reduce(combine, items) if has_traced(items) else plain(items)
+        found: Any = not decides
+        for item in values:
+            if type(item) is TracedArray:
+                found = item if type(found) is bool else combine(found, item)
+            elif bool(item) is decides:
+                return decides
+        return found
 
     return all_or_any
 
@@ -126,8 +132,8 @@ BUILTINS: dict[str, Any] = {
     "int": Int,
     "max": _extremum(max, _first(np.greater)),
     "min": _extremum(min, _first(np.less)),
-    "any": _truth(any, np.logical_or),
-    "all": _truth(all, np.logical_and),
+    "any": _truth(any, np.logical_or, True),
+    "all": _truth(all, np.logical_and, False),
     "round": _round,
     "isinstance": _isinstance,
     "sorted": _sorted,
@@ -171,4 +177,3 @@ MATH: dict[Any, Callable[..., Any]] = {
     for name, function in {**{name: getattr(np, name) for name in _SAME_NAME}, **_OTHER_NAME}.items()
     if hasattr(math, name)
 }
-assert not set(BUILTINS) - set(vars(builtins))

@@ -24,7 +24,7 @@ class ArrayMethods:
 
     sum, prod, mean, var, std = map(_method, (np.sum, np.prod, np.mean, np.var, np.std))
     max, min, cumsum, clip, dot = map(_method, (np.max, np.min, np.cumsum, np.clip, np.dot))
-    ravel, flatten, swapaxes, squeeze = map(_method, (np.ravel, np.ravel, np.swapaxes, np.squeeze))
+    ravel, swapaxes, squeeze = map(_method, (np.ravel, np.swapaxes, np.squeeze))
     repeat, take, diagonal, trace = map(_method, (np.repeat, np.take, np.diagonal, np.trace))
     any, all, argmax, argmin, argsort = map(_method, (np.any, np.all, np.argmax, np.argmin, np.argsort))
     round, cumprod, ptp, conj, conjugate = map(_method, (np.round, np.cumprod, np.ptp, np.conjugate, np.conjugate))
@@ -43,6 +43,9 @@ class ArrayMethods:
 
     def partition(self, kth: Any, axis: int = -1, **keywords: Any) -> None:
         self.sort(axis)
+
+    def flatten(self, order: str = "C") -> Any:
+        return np.copy(np.ravel(self, order))  # type: ignore[call-overload]
 
     def copy(self, order: str = "C") -> Any:
         return np.copy(self)  # type: ignore[call-overload]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._tape.graph.geometry import Geometry, Positions, Shape, places_of, steps
+from gradopt._tape.graph.geometry import Geometry, Positions, places_of, steps
 from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.node import Node
 
@@ -91,10 +91,11 @@ class Elements:
     def _of_one(self, which: int, ids: Ids) -> Node:
         """The node of elements that belong to one node."""
         node, places = self._nodes[which], ids - self._starts[which]
-        return self._graph.view(node, regular(places), places.shape) if node.shape else self._spread(node, ids.shape)
-
-    def _spread(self, node: Node, shape: Shape) -> Node:
-        return self._graph.stretched(node, shape)
+        return (
+            self._graph.view(node, regular(places), places.shape)
+            if node.shape
+            else self._graph.stretched(node, ids.shape)
+        )
 
 
 def regular(places: Ids) -> Geometry:

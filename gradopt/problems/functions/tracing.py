@@ -270,6 +270,8 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
             hint = next((hint for text, hint in _HINTS.items() if text in str(error)), "")
             reason = TraceError(f"{where_raised(error)}: {type(error).__name__}: {error}{hint}")
         raise reason from (None if reason is error else error)
+    finally:
+        meanings.forget()
     reason = refusal()
     if reason is not None:  # the function has caught the error
         raise reason

@@ -12,8 +12,6 @@ from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, known, refu
 from gradopt._tape.record.trace import Trace
 from gradopt._tape.record.traced_array import TracedArray, array_of, not_supported
 
-_KEYWORDS = ("kind", "order", "stable")
-
 
 def _lines(array: Any, axis: int) -> tuple[Any, tuple[int, ...]]:
     """The array as a matrix whose rows are its lines along an axis, and the shape with that axis last."""
