@@ -39,7 +39,7 @@ def test_an_error_in_the_last_call_leaves_the_result():
 
     def fun(x):
         calls.append(x)
-        if len(calls) == 3:  # at x0, near it, at the result; the trace appends to a list of its own
+        if type(x) is np.ndarray and len(calls) == 3:  # at x0, near it, at the result; the trace has its own list
             raise RuntimeError("not again")
         return np.sum(x**2)
 

@@ -121,7 +121,8 @@ def _composed(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., A
 
 @_composed(np.cbrt)
 def _cbrt(a: Any) -> Any:
-    return np.sign(a) * np.abs(a) ** (1.0 / 3.0)
+    sign = np.where(a < 0.0, -1.0, 1.0)  # of zero too: its slope is infinite, not 0 times that
+    return sign * (sign * a) ** (1.0 / 3.0)
 
 
 @_composed(np.fmax)
