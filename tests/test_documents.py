@@ -4,7 +4,9 @@ import doctest
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.special
 
 import gradopt
 
@@ -49,3 +51,30 @@ def test_links_lead_somewhere(name):
 
 def test_the_changelog_knows_the_version():
     assert f"## {gradopt.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_what_the_readme_says_is_traced_is_tested():
+    rows = README.read_text().split("| what can be traced | |\n|---|---|\n")[1].split("\n\n")[0].splitlines()
+    sources = "".join(path.read_text() for path in (ROOT / "tests" / "tape").glob("*.py"))
+    missing = []
+    for row in rows[:-1]:
+        for code in re.findall(r"`([a-z0-9_.]+)`", row):
+            name = code.removeprefix("np.")
+            spellings = (f"np.{name}(", f".{name}(", f"np.fft.{name}(", f" {name}(", f".{name} ", f"{name}.")
+            missing += [] if any(spelling in sources for spelling in spellings) else [code]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        lambda x: x[0] if x[0] > 0 else -x[0],
+        lambda x: sum(0.5 * x[0] for _ in iter(lambda: bool(x[0] > 1), False)) + x[0],
+        lambda x: np.linalg.solve(np.eye(2) + np.outer(x, x), x).sum(),
+        lambda x: scipy.special.gammaln(x).sum(),
+        lambda x: np.sum(x * np.random.default_rng().normal(size=2)),
+    ],
+)
+def test_what_the_readme_says_is_not_traced_is_refused(fun):
+    with pytest.raises(gradopt.TraceError):
+        gradopt.trace(fun, [0.5, 0.7])

@@ -203,3 +203,41 @@ def _diffused(u):
 
 def _shifted(u, by):
     return u[numpy.arange(by, 12 + by) % 12]
+
+
+K = numpy.arange(12.0)
+Z = numpy.cos(numpy.arange(144.0)).reshape(12, 12) + 1j * A
+
+# Those that use complex numbers on the way to a real one.
+COMPLEX = {
+    "complex arithmetic": lambda np, x: np.sum(((x + 1j * x[::-1]) * (2.0 - 3j) / (1j + x) - 2j * x).imag * C),
+    "parts": lambda np, x: np.sum((x * 1j + C).real + np.imag(x * (1 + 2j)) + np.conj(x * 1j).imag),
+    "size and angle": lambda np, x: np.sum(np.abs(x + 1j * x[::-1]) * np.angle(x[::-1] + 1j * x)),
+    "complex powers": lambda np, x: np.sum(
+        ((x + 1j) ** 3 + (x - 2j) ** -2 + (x + 0.5j) ** 1.7 + (x + 1j) ** (1j * x)).real
+    ),
+    "complex exp and log": lambda np, x: np.sum((np.exp(1j * x * K) * np.log(x + 1j * x[::-1])).imag),
+    "complex roots": lambda np, x: np.sum(
+        (np.sqrt(x - 0.5 + 0.1j) + np.sqrt(-x - 1j * x) + 1 / np.square(x + 1j)).imag
+    ),
+    "complex sin and cos": lambda np, x: np.sum((np.sin(x + 1j * x) * np.cos(x - 2j) + np.tan(x * (1 + 1j))).imag),
+    "complex sinh and cosh": lambda np, x: np.sum((np.sinh(x + 1j * x) * np.cosh(x - 2j) + np.tanh(x * (1 + 1j))).imag),
+    "complex products": lambda np, x: np.abs(Z @ (x + 1j * x[::-1])).sum() + np.dot(x * 1j, Z).imag.sum(),
+    "vdot": lambda np, x: np.vdot(x * Z[0], Z[1] * x[::-1]).imag,
+    "complex einsum": lambda np, x: np.einsum("ij,j,i->", Z, x * 1j, x + 1j).real,
+    "complex sums": lambda np, x: np.abs(np.mean(x * Z, 0)).sum() + np.abs(np.cumsum(x * Z[2])).sum(),
+    "complex spread": lambda np, x: np.var(x + 1j * x**2) + np.std(x * Z, axis=1).sum() + np.linalg.norm(x * Z),
+    "complex prod": lambda np, x: np.abs(np.prod(x + 1j)),
+    "complex moves": lambda np, x: np.sum(np.abs(np.stack([x * 1j, C * x]).T.reshape(4, 6)[:, ::2] + Z[:4, :3])),
+    "complex where": lambda np, x: np.sum(np.abs(np.where(MASK, x * 1j + C, x[::-1]))),
+    "complex convolve": lambda np, x: np.abs(np.convolve(x, Z[0, :5])).sum(),
+    "fft": lambda np, x: np.sum(np.abs(np.fft.fft(x * K)) * K),
+    "fft along an axis": lambda np, x: np.sum((np.fft.fft(np.outer(np.cos(K), x), n=9, axis=0) * Z[:9]).real),
+    "long fft": lambda np, x: np.sum(np.abs(np.fft.fft(np.sin(np.arange(210.0) * x[0]) + x[1]))[::11]),
+    "ifft": lambda np, x: np.sum(np.fft.ifft(x * Z[0], norm="ortho").imag * C),
+    "rfft": lambda np, x: np.sum(np.abs(np.fft.rfft(x)) ** 2 * K[:7]),
+    "irfft": lambda np, x: np.sum(np.fft.irfft(x * Z[1], 21) * numpy.sin(numpy.arange(21.0))),
+    "irfft of even length": lambda np, x: np.sum(np.fft.irfft(x * Z[1]) * numpy.sin(numpy.arange(22.0))),
+    "fft2": lambda np, x: np.sum((np.fft.fft2(np.outer(x, x)) * Z).real),
+    "irfft2": lambda np, x: np.sum(np.fft.irfft2(np.fft.rfft2(np.outer(x, x)) * x[0]) * A),
+}

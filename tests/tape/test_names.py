@@ -120,7 +120,15 @@ def recursion(p, r):
     return np.sum(np.log(s) + r**2 / s)
 
 
+def placed(x):
+    out = np.zeros((3, 2))
+    np.put_along_axis(out, np.array([[1], [0], [1]]), x[:, None] ** 2, axis=1)
+    return np.sum(out * np.arange(6.0).reshape(3, 2))
+
+
 FUNCTIONS = {
+    "put_along_axis": placed,
+    "accumulate": lambda x: np.sum(np.logaddexp.accumulate(x) * x) + np.sum(np.multiply.accumulate(x)),
     "a callable object": MODEL,
     "a bound method": MODEL.loss,
     "imports within": importing,

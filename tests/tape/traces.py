@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from functions_to_trace import OTHERS, SMOOTH
+from functions_to_trace import COMPLEX, OTHERS, SMOOTH
 
-FUNCTIONS = SMOOTH | OTHERS
+FUNCTIONS = SMOOTH | OTHERS | COMPLEX
 
 
 def rosenbrock(x):

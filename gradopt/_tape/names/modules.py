@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from gradopt._tape.names.python import MATH, Float64, plain_type
+from gradopt._tape.names.python import MATH, Complex128, Float64, plain_type
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import TracedArray, has_traced
+from gradopt._tape.record.traced_array import TRACED, TracedArray, has_traced, is_complex
+from gradopt._tape.record.traced_complex import complex_of
 
 # Modules whose functions take traced arrays; their parts do too.
-_NUMERICAL = ("numpy", "math", "scipy.special")
+_NUMERICAL = ("numpy", "math", "cmath", "scipy.special", "scipy.fft")
 
 
 class Module:
@@ -80,7 +81,7 @@ class Function:
             if made is not None:
                 return made(self._trace, *arguments, **keywords)
             return writable(self._trace, function(*arguments, **keywords))
-        function = MATH.get(function, function)
+        function = MATH.get(function) or _of_scipy_fft(function)
         own = _OWN.get(function)
         if own is not None:
             return own(self._trace, *arguments, **keywords)
@@ -112,11 +113,17 @@ class Function:
         return writable(self._trace, getattr(self._function, method)(*arguments, **keywords))
 
 
+def _of_scipy_fft(function: Any) -> Any:
+    """NumPy's function of the same name, for one of scipy.fft; anything else is itself."""
+    is_its = str(getattr(function, "__module__", "")).startswith("scipy.fft")
+    return getattr(np.fft, function.__name__, function) if is_its else function
+
+
 def writable(trace: Trace, made: Any) -> Any:
     """What a function made, with arrays of real numbers as traced arrays, which remember what is written into them."""
     kind = type(made)
-    if kind is np.ndarray and made.dtype.kind == "f" and made.ndim:
-        return TracedArray(trace, trace.graph.constant(made))
+    if kind is np.ndarray and made.dtype.kind in "fc" and made.ndim:
+        return complex_of(trace, made) if made.dtype.kind == "c" else TracedArray(trace, trace.graph.constant(made))
     if kind is tuple or kind is list:
         return kind([writable(trace, item) for item in made])
     return made
@@ -124,12 +131,16 @@ def writable(trace: Trace, made: Any) -> Any:
 
 def _array(trace: Trace, value: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **keywords: Any) -> Any:
     """np.array and its kin of something traced: a new array, or with copy=None or False the same one."""
-    made = value if isinstance(value, TracedArray) else trace.functions[np.copy](trace, value)
+    is_array = type(value) in TRACED
+    if is_array:
+        made = value
+    else:
+        made = complex_of(trace, value) if is_complex(value) else trace.functions[np.copy](trace, value)
     if dtype is not None:
         made = made.astype(plain_type(dtype), copy=bool(copy))
-    elif isinstance(value, TracedArray) and copy:
+    elif is_array and copy:
         made = made.copy()
-    while isinstance(made, TracedArray) and made.ndim < ndmin:
+    while type(made) in TRACED and made.ndim < ndmin:
         made = made[None]
     return made
 
@@ -139,7 +150,7 @@ def _asarray(trace: Trace, value: Any, dtype: Any = None, **keywords: Any) -> An
 
 
 def _isscalar(trace: Trace, value: Any) -> bool:
-    return not value.shape if isinstance(value, TracedArray) else False
+    return not value.shape if type(value) in TRACED else False
 
 
 # What NumPy's own protocols do not reach.
@@ -157,4 +168,4 @@ _OWN_ALWAYS: dict[Any, Callable[..., Any]] = {
 
 
 # Types that are called as functions.
-TYPES: dict[Any, Any] = {np.float64: Float64}
+TYPES: dict[Any, Any] = {np.float64: Float64, np.complex128: Complex128}

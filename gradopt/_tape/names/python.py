@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import functools
 import math
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradopt._tape.record.traced_array import TracedArray, has_traced
+from gradopt._tape.record.traced_array import TRACED, TracedArray, has_traced
 
 
 class _Number(type):
@@ -19,7 +20,9 @@ class _Number(type):
     dtype: Any
 
     def __call__(cls, value: Any = 0, *more: Any) -> Any:
-        if type(value) is not TracedArray or value.node.fixed:
+        if more and has_traced((value, *more)):
+            return value + 1j * more[0]
+        if type(value) not in TRACED or all([part.node.fixed for part in value.parts]):
             return cls.plain(value, *more)
         if value.size != 1:
             raise TypeError("only arrays of size 1 can be converted to Python scalars")
@@ -71,6 +74,26 @@ class Float64(metaclass=_Number):
         return value.astype(float)
 
 
+class Complex(metaclass=_Number):
+    """Python's complex, which makes a complex number of one or two traced ones."""
+
+    plain, dtype = complex, np.dtype(complex)
+
+    @staticmethod
+    def convert(value: Any) -> Any:
+        return value.astype(complex)
+
+
+class Complex128(metaclass=_Number):
+    """np.complex128, which leaves a traced number, or an array, complex."""
+
+    plain, dtype = np.complex128, np.dtype(complex)
+
+    @staticmethod
+    def convert(value: Any) -> Any:
+        return value.astype(complex)
+
+
 def plain_type(kind: Any) -> Any:
     """The type for which one of these stands; anything else is itself."""
     return kind.plain if isinstance(kind, _Number) else kind
@@ -114,7 +137,7 @@ def _round(number: Any, ndigits: int | None = None) -> Any:
 
 def _isinstance(value: Any, kinds: Any) -> bool:
     kinds = tuple(plain_type(kind) for kind in kinds) if isinstance(kinds, tuple) else plain_type(kinds)
-    if type(value) is TracedArray:
+    if type(value) in TRACED:
         value = np.empty((0,) * value.ndim, value.dtype) if value.ndim else value.dtype.type(0)
     return isinstance(value, kinds)
 
@@ -130,6 +153,7 @@ def _sorted(values: Any, *, key: Any = None, reverse: bool = False) -> Any:
 BUILTINS: dict[str, Any] = {
     "float": Float,
     "int": Int,
+    "complex": Complex,
     "max": _extremum(max, _first(np.greater)),
     "min": _extremum(min, _first(np.less)),
     "any": _truth(any, np.logical_or, True),
@@ -176,4 +200,22 @@ MATH: dict[Any, Callable[..., Any]] = {
     getattr(math, name): function
     for name, function in {**{name: getattr(np, name) for name in _SAME_NAME}, **_OTHER_NAME}.items()
     if hasattr(math, name)
+}
+
+
+def _of_complex(function: Any) -> Callable[[Any], Any]:
+    """A function of cmath: its result is complex for real numbers too."""
+    return lambda value: function(value + 0j)
+
+
+# The same for cmath.
+MATH |= {
+    getattr(cmath, name): _of_complex(getattr(np, name))
+    for name in ("exp", "log10", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "isnan", "isinf", "isfinite")
+}
+MATH |= {
+    cmath.log: lambda value, *base: _log(value + 0j, *base),
+    cmath.phase: np.angle,
+    cmath.polar: lambda value: (np.abs(value), np.angle(value)),
+    cmath.rect: lambda r, phi: r * np.cos(phi) + 1j * (r * np.sin(phi)),
 }

@@ -6,7 +6,6 @@ import math
 import operator
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -119,6 +118,11 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         self.latest = self._trace.graph.rearranged(self.latest, lambda array: array.reshape(shape))
 
     @property
+    def parts(self) -> tuple[TracedArray, ...]:
+        """The arrays of real numbers of which this one is made: itself."""
+        return (self,)
+
+    @property
     def flags(self) -> Any:
         return np.empty(self.shape, np.int8).flags
 
@@ -187,6 +191,8 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
             if keywords.get("copy", True) is False and self.dtype.kind == "f":
                 return self
             return self._made(self._trace.graph("real", self.node))
+        if dtype.kind == "c":
+            return self._trace.functions["complex"](self._trace, self)
         if self.node.value is not None:
             return np.asarray(self).astype(dtype)
         raise refused(f"a change of dtype to {np.dtype(dtype)}", "leave it out, or take another jac")
@@ -390,8 +396,11 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return node_of(self._trace, value)
 
     def _binary(self, name: str, other: Any) -> Any:
-        if not _may_operate(other):
-            return NotImplemented
+        if type(other) not in _PLAIN:
+            if is_complex(other):
+                return getattr(np, name)(self, other)
+            if not _may_operate(other):
+                return NotImplemented
         operand = self.operand(other)
         if name == "add" and all([i.boolean and i.elementwise and not i.shape for i in (self.node, operand)]):
             # NumPy gives True for a plain sum, but a count for np.array([x[0] > 0, x[1] > 0]).sum().
@@ -399,23 +408,28 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return TracedArray(self._trace, self._trace.graph(name, self.node, operand))
 
     def _reflected(self, name: str, other: Any) -> Any:
-        if not _may_operate(other):
-            return NotImplemented
+        if type(other) not in _PLAIN:
+            if is_complex(other):
+                return getattr(np, name)(other, self)
+            if not _may_operate(other):
+                return NotImplemented
         return TracedArray(self._trace, self._trace.graph(name, self.operand(other), self.node))
 
     def __pow__(self, other: Any) -> Any:
-        return (
-            self._made(self._trace.graph.power(self.node, self.operand(other)))
-            if _may_operate(other)
-            else NotImplemented
-        )
+        if type(other) not in _PLAIN:
+            if is_complex(other):
+                return np.power(self, other)  # type: ignore[call-overload]
+            if not _may_operate(other):
+                return NotImplemented
+        return self._made(self._trace.graph.power(self.node, self.operand(other)))
 
     def __rpow__(self, other: Any) -> Any:
-        return (
-            self._made(self._trace.graph.power(self.operand(other), self.node))
-            if _may_operate(other)
-            else NotImplemented
-        )
+        if type(other) not in _PLAIN:
+            if is_complex(other):
+                return np.power(other, self)  # type: ignore[call-overload]
+            if not _may_operate(other):
+                return NotImplemented
+        return self._made(self._trace.graph.power(self.operand(other), self.node))
 
     def __neg__(self) -> TracedArray:
         return self._made(self._trace.graph("negative", self.node))
@@ -443,75 +457,26 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return self._trace.functions["__array_ufunc__"](self._trace, ufunc, method, inputs, keywords)
 
     def __array_function__(self, function: Any, types: Any, inputs: Any, keywords: Any) -> Any:
-        implementation, shown = self._trace.functions.get(function), f"{function.__module__}.{function.__name__}"
-        shown = shown.replace("numpy.", "np.", 1)
-        target = inputs[0] if function in _WRITERS else keywords.get("out")
-        if implementation is None or is_for_numpy((*inputs, *keywords.values()), target):
-            return as_numpy_would(self._trace, shown, function, inputs, keywords)
-        out = keywords.pop("out", None) if isinstance(keywords.get("out"), TracedArray) else None
-        try:
-            result = implementation(self._trace, *inputs, **keywords)
-            if out is None:
-                return result
-            out[...] = result
-            return out
-        except _NotSupported as reason:
-            return as_numpy_would(self._trace, f"{shown} {reason}", function, inputs, keywords)
-
-
-def as_numpy_would(trace: Trace, what: str, function: Any, inputs: Any, keywords: Any) -> Any:
-    """Call NumPy's own function with numbers, or, if anything depends on x, its own code with traced arrays."""
-    plain = getattr(function, "__wrapped__", None)
-    may_run = trace.again is not None and isinstance(plain, FunctionType) and function not in trace.running
-    if may_run and depends_on_x((inputs, keywords)):
-        trace.running.append(function)  # its own code may end here again
-        try:
-            return trace.again(plain)(*inputs, **keywords)  # type: ignore[misc]
-        finally:
-            trace.running.pop()
-    inputs, keywords = _numbers_of((inputs, keywords), trace, what)
-    return function(*inputs, **keywords)
+        return self._trace.functions["__array_function__"](self._trace, function, inputs, keywords)
 
 
 def depends_on_x(value: Any) -> bool:
     """Whether a value, or one in a container, is traced and not known."""
-    if isinstance(value, TracedArray):
-        return value.node.value is None
+    if type(value) in TRACED:
+        return any(part.node.value is None for part in value.parts)
     if isinstance(value, dict):
         value = list(value.values())
     return isinstance(value, (list, tuple)) and any([depends_on_x(item) for item in value])
 
 
-def is_for_numpy(given: Any, target: Any = None) -> bool:
-    """Whether NumPy should do it: nothing depends on x, and all is about integers, or is written to a given array.
-
-    target : the array to write into, if there is one
-    """
-    arrays = [item for item in _items(given) if isinstance(item, TracedArray)]
-    if isinstance(target, TracedArray) or any(array.node.value is None for array in arrays):
+def is_complex(value: Any) -> bool:
+    """Whether a value is complex, traced or not, or a list or tuple in which something is."""
+    kind = type(value)
+    if kind is TracedArray or kind is float or kind is int:
         return False
-    whole = all(array.node.value.dtype.kind in "biu" for array in arrays)  # type: ignore[union-attr]
-    return whole or isinstance(target, np.ndarray)
-
-
-# Functions that write into their first argument.
-_WRITERS = (np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis)
-
-
-def _items(values: Any) -> Iterator[Any]:
-    for value in values:
-        if isinstance(value, (tuple, list)):
-            yield from _items(value)
-        else:
-            yield value
-
-
-class _NotSupported(Exception):
-    """A way of calling one of NumPy's functions that is not supported here."""
-
-
-def not_supported(how: str) -> Exception:
-    return _NotSupported(how)
+    if kind is list or kind is tuple:
+        return any([is_complex(item) for item in value])
+    return kind is complex or getattr(getattr(value, "dtype", None), "kind", "") == "c"
 
 
 def _may_operate(other: Any) -> bool:
@@ -521,6 +486,8 @@ def _may_operate(other: Any) -> bool:
 
 
 _PLAIN = (float, int, TracedArray, bool)
+# The classes of what is traced; complex arrays add theirs.
+TRACED: set[type] = {TracedArray}
 
 
 def array_of(trace: Trace, value: Any) -> TracedArray:
@@ -532,6 +499,8 @@ def node_of(trace: Trace, value: Any) -> Node:
     """The node for a number, an array, or a sequence that contains traced numbers or arrays."""
     if isinstance(value, TracedArray):
         return value.node  # type: ignore[no-any-return]
+    if type(value) in TRACED:
+        raise refused("a complex number in place of a real one", "take its real part, or np.abs")
     if isinstance(value, (list, tuple)) and has_traced(value):
         return _together(trace, [node_of(trace, item) for item in value])
     if isinstance(value, (np.ma.MaskedArray, np.matrix)):
@@ -559,7 +528,7 @@ def has_traced(value: Any) -> bool:
     kind = type(value)
     if kind is list or kind is tuple:
         return any([has_traced(item) for item in value])
-    return kind is TracedArray
+    return kind in TRACED
 
 
 def _together(trace: Trace, nodes: list[Node]) -> Node:
@@ -602,15 +571,3 @@ def _plain(key: Any, trace: Trace) -> Any:
     if isinstance(key, slice):
         return slice(*(None if part is None else part.__index__() for part in (key.start, key.stop, key.step)))
     return key
-
-
-def _numbers_of(value: Any, trace: Trace, what: str) -> Any:
-    if isinstance(value, TracedArray):
-        if value.node.value is None:
-            raise refused(what, "take functions that can be, or another jac")
-        return trace.value_of(value.node)
-    if isinstance(value, (tuple, list)):
-        return type(value)([_numbers_of(item, trace, what) for item in value])
-    if isinstance(value, dict):
-        return {key: _numbers_of(item, trace, what) for key, item in value.items()}
-    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,7 +22,7 @@ from gradopt.problems.base import Problem
 from gradopt.problems.functions import differences
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types
 from gradopt.problems.functions.plain import SOURCES, FirstCall, agree, first_call, python_parts, second_point
-from gradopt.problems.functions.tracing import traced
+from gradopt.problems.functions.tracing import Tracing, traced
 
 _MAKERS: dict[str, Callable[..., Any]] = {
     "2-point": differences.two_point,
@@ -55,7 +56,7 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
         reason = reasons.get(case) if not insists else None
         if reason is None:
             try:
-                tracing = traced(fun, args, x0, first.value, calls=1, inside=_into(box))
+                tracing = _trace_of(fun, args, x0, box, first, insists)
                 if insists or tracing.slope_at_start:
                     return tracing.problem
                 reason = "at x0 its gradient would be NaN or infinite"  # may be finite elsewhere
@@ -64,6 +65,11 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
                     raise
                 reason = reasons[case] = str(error)
     return Function(fun, jac, args, x0, box, first, reason)
+
+
+def _trace_of(fun: Any, args: Any, x0: NDArray[Any], box: Box | None, first: FirstCall, insists: bool) -> Tracing:
+    seconds = math.inf if insists else first.seconds
+    return traced(fun, args, x0, first.value, calls=1, seconds=seconds, inside=_into(box))
 
 
 def _reasons(fun: Any) -> dict[Any, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -28,12 +30,14 @@ from gradopt.problems.functions.traced import Traced, is_leaf, leaf, values_of
 
 # Maximum number of operations in a trace, which takes some seconds.
 _LIMIT = 200_000
+# The number that is always traced; above it, a trace may not cost more than a run by differences, which calls the
+# function some times for each parameter. Seconds are those of recording one operation.
+_ALWAYS, _CALLS, _SECONDS_EACH = 20_000, 100, 1e-5
 
 
 # What an error says -> what to do.
 _HINTS = {
     "no callable": "; use np.stack instead of np.array, it takes numbers too",
-    "'complex' and 'TracedArray'": "; complex numbers can't be traced: compute real and imaginary parts by themselves",
 }
 
 
@@ -107,18 +111,24 @@ def traced(
     value: float,
     *,
     calls: int = 0,
+    seconds: float = math.inf,
     inside: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
 ) -> Tracing:
     """Trace a function with checked arguments.
 
     value : the function's value at x0
     calls : the number of calls of the function made to get it
+    seconds : what a call takes; the trace stops where it would cost more than a run by differences
     inside : moves a point to where the function may be evaluated
     """
     name = getattr(fun, "__name__", repr(fun))
     values = map(values_of, args)
     taken = tuple(leaf(i, argument) if is_leaf(argument) else argument for i, argument in enumerate(values))
+    started = time.perf_counter()
     points = [(x0, value), *_at_second_point(fun, args, x0, inside)]
+    seconds = min(seconds, time.perf_counter() - started) if len(points) > 1 and seconds < math.inf else seconds
+    worth = _CALLS * (x0.size + 1) * seconds / _SECONDS_EACH
+    limit = int(min(max(worth, _ALWAYS), _LIMIT))
     calls_before = calls + len(points) - 1
     key = _key(fun, taken, x0)
     kept = None if key is None else _kept.get(key)
@@ -130,7 +140,7 @@ def traced(
                 return Tracing(problem, found.slope_at_start)
     copies = Copies()
     with no_collection():
-        recorded = _traced(fun, x0.size, taken, copies)
+        recorded = _traced(fun, x0.size, taken, copies, limit)
         try:
             tape = Tape(recorded.result)
         except Exception as error:
@@ -142,7 +152,7 @@ def traced(
     found = _compared(problem, x0, points)
     if found.disagreement is not None:
         ours, wanted = found.disagreement
-        again, once_more = (_traced(fun, x0.size, taken, copies).trace.graph for _ in range(2))
+        again, once_more = (_traced(fun, x0.size, taken, copies, limit).trace.graph for _ in range(2))
         if not again.same_as(once_more):
             raise TraceError(
                 f"{name} does something else at each call: random numbers or side effects. Draw random numbers"
@@ -244,10 +254,10 @@ class Recorded(NamedTuple):
     lookups: Lookups
 
 
-def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copies) -> Recorded:
+def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copies, limit: int) -> Recorded:
     """Call the function with stand-ins."""
     function = fun.py_func if is_jitted(fun) else fun  # type: ignore[attr-defined]
-    trace = Trace(n, _LIMIT, copies, FUNCTIONS)
+    trace = Trace(n, limit, copies, FUNCTIONS)
     meanings = Meanings(trace)
     given = [
         TracedArray(trace, trace.graph.argument(i, argument)) if is_leaf(argument) else meanings.of_argument(argument)
@@ -260,7 +270,10 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
             answer = answer.ravel()[0]
         result = node_of(trace, answer)
     except TooLong:
-        raise TraceError(f"the trace has more than {_LIMIT} operations; write loops as operations on arrays") from None
+        remedy = "; write loops as operations on arrays"
+        if limit < _LIMIT:
+            remedy = f', and would cost more than a run by differences{remedy}, or take jac="trace"'
+        raise TraceError(f"the trace has more than {limit} operations{remedy}") from None
     except Exception as error:
         reason = refusal()
         if reason is None and isinstance(error, NumbaError):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from gradopt._tape.graph.node import Node
-from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, implements, refuse_others
+from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, NotSupported, implements, refuse_others
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import array_of, node_of, not_supported
+from gradopt._tape.record.traced_array import array_of, node_of
 
 
 @implements(np.square)
@@ -78,7 +78,7 @@ def _isfinite(trace: Trace, a: Any) -> Node:
 @implements(np.where)
 def _where(trace: Trace, condition: Any, *branches: Any) -> Node:
     if len(branches) != 2:
-        raise not_supported("with one argument")
+        raise NotSupported("with one argument")
     return trace.graph("where", _truth(trace, node_of(trace, condition)), *[node_of(trace, b) for b in branches])
 
 
@@ -195,7 +195,7 @@ def _copyto(a: Any, src: Any, casting: Any = None, where: Any = True) -> None:
 @_composed(np.putmask)
 def _putmask(a: Any, mask: Any, values: Any) -> None:
     if np.size(values) not in (1, a.size):
-        raise not_supported("with values of another size")
+        raise NotSupported("with values of another size")
     a[...] = np.where(mask, np.reshape(values, a.shape) if np.size(values) == a.size else values, a)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from gradopt._tape.graph.geometry import Geometry, steps
 from gradopt._tape.graph.node import Node
-from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, implements, known, refuse_others
+from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, NotSupported, implements, known, refuse_others
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import TracedArray, array_of, node_of, not_supported
+from gradopt._tape.record.traced_array import TracedArray, array_of, node_of
 
 _MOVES = (
     *(np.transpose, np.swapaxes, np.moveaxis, np.squeeze, np.expand_dims, np.broadcast_to, np.flip, np.fliplr),
@@ -149,7 +149,7 @@ def _append(trace: Trace, array: Any, values: Any, axis: int | None = None) -> N
 def diff(trace: Trace, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Node:
     prepend, append = (None if one is np._NoValue else one for one in (prepend, append))  # type: ignore[attr-defined]
     if prepend is not None or append is not None:
-        raise not_supported("with prepend or append")  # NumPy's own code does it
+        raise NotSupported("with prepend or append")  # NumPy's own code does it
     node, graph = node_of(trace, a), trace.graph
     for _ in range(n):
         after = graph.rearranged(node, lambda v: np.moveaxis(np.moveaxis(v, axis, 0)[1:], 0, axis))

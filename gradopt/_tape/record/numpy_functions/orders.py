@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from gradopt._tape.graph.node import Node
-from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, known, refuse_others
+from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, NotSupported, known, refuse_others
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import TracedArray, array_of, not_supported
+from gradopt._tape.record.traced_array import TracedArray, array_of
 
 
 def _lines(array: Any, axis: int) -> tuple[Any, tuple[int, ...]]:
@@ -88,7 +88,7 @@ def _quantile(
     """Quantiles by linear interpolation between the sorted values; NaN if any of these is NaN."""
     refuse_others(out=out, **rest)
     if method != "linear":
-        raise not_supported(f"with method={method!r}")
+        raise NotSupported(f"with method={method!r}")
     array, shares = array_of(trace, a), np.asarray(known(q, trace), float)
     if not ((shares >= 0.0) & (shares <= 1.0)).all():
         raise ValueError("Quantiles must be in the range [0, 1]")
@@ -123,7 +123,7 @@ def _take_along_axis(trace: Trace, arr: Any, indices: Any, axis: Any = -1) -> An
     lines, shape = _lines(array, axis)
     wanted, wanted_shape = _lines(places, axis)
     if shape[:-1] != wanted_shape[:-1]:
-        raise not_supported("with indices of another shape")
+        raise NotSupported("with indices of another shape")
     node = trace.graph.taken(trace.graph.real(lines.node), wanted.node)
     return np.moveaxis(TracedArray(trace, node).reshape(wanted_shape), -1, axis)
 

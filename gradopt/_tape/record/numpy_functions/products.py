@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from gradopt._tape.graph.node import Node
-from gradopt._tape.record.numpy_functions.registry import implements, refuse_others
+from gradopt._tape.record.numpy_functions.registry import NotSupported, implements, refuse_others
 from gradopt._tape.record.numpy_functions.sums import axes_of, reduced, root
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import TracedArray, node_of, not_supported
+from gradopt._tape.record.traced_array import TracedArray, node_of
 
 
 def _over_truth(product: Callable[..., Node]) -> Callable[..., Node]:
@@ -139,13 +139,13 @@ def _norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: boo
         return root(reduced(trace, node * node, axis, keepdims, "add"))
     size = graph("absolute", node)
     if not vector:
-        raise not_supported(f"of a matrix with ord={ord!r}")
+        raise NotSupported(f"of a matrix with ord={ord!r}")
     if ord in (math.inf, -math.inf):
         return reduced(trace, size, axis, keepdims, "maximum" if ord > 0 else "minimum")
     if ord == 1:
         return reduced(trace, size, axis, keepdims, "add")
     if not isinstance(ord, (int, float)) or ord <= 0:
-        raise not_supported(f"with ord={ord!r}")
+        raise NotSupported(f"with ord={ord!r}")
     total = reduced(trace, graph.power(size, ord), axis, keepdims, "add")
     some = graph("greater", total, 0.0)  # as in `root`: slope 0 where all elements are 0
     return graph("where", some, graph.power(graph("where", some, total, 1.0), 1.0 / ord), total)
@@ -156,7 +156,7 @@ def _einsum(trace: Trace, subscripts: Any, *operands: Any, **rest: Any) -> Node:
     rest.pop("optimize", None)
     refuse_others(**rest)
     if not isinstance(subscripts, str) or "." in subscripts:
-        raise not_supported("without subscripts, or with an ellipsis")
+        raise NotSupported("without subscripts, or with an ellipsis")
     text = subscripts.replace(" ", "")
     given, arrow, wanted = text.partition("->")
     terms = given.split(",")
@@ -189,7 +189,7 @@ def _require_fitting(terms: list[str], nodes: list[Node], wanted: str) -> None:
         for label, length in zip(term, node.shape, strict=True):
             if lengths.setdefault(label, length) != length:
                 if 1 in (length, lengths[label]):
-                    raise not_supported("with lengths of 1 that are stretched")
+                    raise NotSupported("with lengths of 1 that are stretched")
                 raise ValueError(f"einsum: {label} is {lengths[label]} and {length}")
 
 

@@ -10,7 +10,12 @@ import numpy as np
 from gradopt._tape.graph.node import Node
 from gradopt._tape.record.errors import refused
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import TracedArray, not_supported
+from gradopt._tape.record.traced_array import TracedArray
+
+
+class NotSupported(Exception):
+    """A way of calling one of NumPy's functions that is not supported here."""
+
 
 # NumPy's functions -> their versions for traced arrays.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -33,13 +38,13 @@ def refuse_others(**keywords: Any) -> None:
     """Refuse keywords that are not at their default: None, False or np._NoValue."""
     for name, value in keywords.items():
         if value is not None and value is not False and value is not np._NoValue:  # type: ignore[attr-defined]
-            raise not_supported(f"with {name}")
+            raise NotSupported(f"with {name}")
 
 
 def require_real(dtype: Any) -> None:
     """Refuse a dtype that is neither None nor a floating-point one."""
     if dtype is not None and np.dtype(dtype).kind != "f":
-        raise not_supported(f"with dtype {np.dtype(dtype)}")
+        raise NotSupported(f"with dtype {np.dtype(dtype)}")
 
 
 def known(value: Any, trace: Trace) -> Any:

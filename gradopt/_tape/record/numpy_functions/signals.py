@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, refuse_others
+from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, NotSupported, refuse_others
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import array_of, not_supported
+from gradopt._tape.record.traced_array import array_of
 
 
 def _interp(trace: Trace, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
@@ -46,7 +46,7 @@ def _correlate(trace: Trace, a: Any, v: Any, mode: str = "valid") -> Any:
     if one.ndim != 1 or other.ndim != 1 or not one.size or not other.size:
         raise ValueError("a and v must be vectors that are not empty")
     if mode not in ("full", "same", "valid"):
-        raise not_supported(f"with mode={mode!r}")
+        raise NotSupported(f"with mode={mode!r}")
     if other.size > one.size:
         return _correlate(trace, other, one, mode)[::-1]
     count, width = one.size, other.size

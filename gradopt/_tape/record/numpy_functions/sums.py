@@ -12,9 +12,15 @@ import numpy as np
 from gradopt._tape.graph.geometry import Geometry, steps
 from gradopt._tape.graph.node import Node
 from gradopt._tape.record.numpy_functions.moves import diff
-from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, implements, refuse_others, require_real
+from gradopt._tape.record.numpy_functions.registry import (
+    FUNCTIONS,
+    NotSupported,
+    implements,
+    refuse_others,
+    require_real,
+)
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import TracedArray, node_of, not_supported
+from gradopt._tape.record.traced_array import TracedArray, node_of
 
 
 def axes_of(node: Node, axis: Any) -> tuple[int, ...]:
@@ -174,7 +180,7 @@ def _average(trace: Trace, a: Any, axis: Any = None, weights: Any = None, **rest
         return _mean(trace, a, axis)
     node, by = (trace.graph.widened(node_of(trace, one)) for one in (a, weights))
     if by.shape != node.shape:
-        raise not_supported("with weights of another shape")
+        raise NotSupported("with weights of another shape")
     return reduced(trace, node * by, axis, None, "add") / reduced(trace, by, axis, None, "add")
 
 

@@ -10,18 +10,11 @@ import numpy as np
 from gradopt._tape.graph.geometry import Geometry, Positions, steps
 from gradopt._tape.graph.node import Node
 from gradopt._tape.record.errors import refused
-from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, known
+from gradopt._tape.record.numpy_functions.calls import as_numpy_would, is_for_numpy
+from gradopt._tape.record.numpy_functions.complex_numbers import call_with_complex, reduced_complex
+from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, NotSupported, known
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import (
-    SAME,
-    UFUNCS,
-    TracedArray,
-    array_of,
-    as_numpy_would,
-    is_for_numpy,
-    node_of,
-    not_supported,
-)
+from gradopt._tape.record.traced_array import SAME, TRACED, UFUNCS, TracedArray, array_of, is_complex, node_of
 
 # Ufuncs whose reductions are functions of their own.
 _REDUCTIONS = {
@@ -44,6 +37,10 @@ def call_ufunc(trace: Trace, ufunc: Any, method: str, inputs: Any, keywords: dic
     out = keywords.pop("out", None)
     if out is ... or (isinstance(out, tuple) and out[0] is ...):
         out = None
+    if is_complex(inputs):
+        given = {name: value for name, value in keywords.items() if name not in (*_WITHOUT_EFFECT, "dtype")}
+        result = _call_complex(trace, ufunc, method, inputs, given)
+        return result if out is None else written(out, result)
     elementwise = method == "__call__" and ufunc.__name__ in SAME and out is None and not keywords
     target = out[0] if isinstance(out, tuple) else inputs[0] if method == "at" else out
     if not elementwise and is_for_numpy((*inputs, *keywords.values()), target):
@@ -61,6 +58,15 @@ def call_ufunc(trace: Trace, ufunc: Any, method: str, inputs: Any, keywords: dic
     return result if out is None else written(out, result)
 
 
+def _call_complex(trace: Trace, ufunc: Any, method: str, inputs: Any, keywords: dict[str, Any]) -> Any:
+    if method != "__call__":
+        return reduced_complex(trace, ufunc, method, inputs, keywords)
+    try:
+        return call_with_complex(trace, ufunc, inputs, keywords)
+    except NotSupported as reason:
+        return as_numpy_would(trace, f"{_name(ufunc)} {reason}", ufunc, inputs, keywords)
+
+
 def _name(ufunc: Any, method: str = "__call__") -> str:
     name = f"np.{ufunc.__name__}" if hasattr(np, ufunc.__name__) else ufunc.__name__
     return name if method == "__call__" else f"{name}.{method}"
@@ -69,7 +75,7 @@ def _name(ufunc: Any, method: str = "__call__") -> str:
 def written(out: Any, result: Any) -> Any:
     """An array into which a result was written."""
     (target,) = out if isinstance(out, tuple) else (out,)
-    if not isinstance(target, TracedArray):
+    if type(target) not in TRACED:
         raise refused(
             f"what depends on x, written into a {type(target).__name__} that the trace does not know,",
             "make the array in the function, by np.zeros or another function of NumPy",
@@ -136,7 +142,7 @@ def _accumulate(trace: Trace, ufunc: Any, array: Any, axis: int = 0, **keywords:
     if ufunc in _RUNNING and ufunc is np.add:
         return FUNCTIONS[np.cumsum](trace, array, axis=axis, **keywords)
     if keywords:
-        raise not_supported("with " + ", ".join(keywords))
+        raise NotSupported("with " + ", ".join(keywords))
     lines = np.moveaxis(array_of(trace, array), axis, 0)  # type: ignore[call-overload]
     return np.stack(_running(ufunc, lines), axis=axis)
 
