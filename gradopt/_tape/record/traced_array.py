@@ -453,6 +453,9 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
 
     # NumPy's protocols.
 
+    def __array_wrap__(self, array: Any, *others: Any) -> Any:
+        return array
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
         return self._trace.functions["__array_ufunc__"](self._trace, ufunc, method, inputs, keywords)
 

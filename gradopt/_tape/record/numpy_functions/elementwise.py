@@ -177,7 +177,7 @@ def _logaddexp2(a: Any, b: Any) -> Any:
 
 @_composed(np.imag)
 def _imag(a: Any) -> Any:
-    return 0.0 * a
+    return np.zeros_like(a)
 
 
 @_composed(np.nan_to_num)

@@ -29,7 +29,7 @@ _REDUCTIONS = {
 }
 _RUNNING = {np.add: np.cumsum, np.multiply: np.cumprod}
 # Keywords that change nothing where everything is a real number.
-_WITHOUT_EFFECT = ("casting", "order", "subok")
+_WITHOUT_EFFECT = ("casting", "order", "subok", "signature")
 
 
 def call_ufunc(trace: Trace, ufunc: Any, method: str, inputs: Any, keywords: dict[str, Any]) -> Any:
