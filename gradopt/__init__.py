@@ -1,11 +1,11 @@
 """Gradient descent and quasi-Newton methods, with the whole loop in machine code.
 
 optimize          minimise a problem or your own function
-problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, MGH; PolynomialFit, CurveFit; Classifier,
-                  Regressor
+problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, MGH; PolynomialFit, CurveFit, LeastSquares;
+                  Classifier, Regressor
 Network, Dense    dense networks
-methods           LBFGS, NonlinearCG; SGD, Adagrad, Adadelta, RMSprop, Rprop, Adam, AdamW, Adamax, NAdam, RAdam,
-                  Lion; scipy.optimize.minimize takes them as `method` too
+methods           LBFGS, NonlinearCG; LevenbergMarquardt for sums of squares; SGD, Adagrad, Adadelta, RMSprop,
+                  Rprop, Adam, AdamW, Adamax, NAdam, RAdam, Lion; scipy.optimize.minimize takes them as `method` too
 schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, PolynomialDecay,
                   CosineDecay, CosineWarmRestarts, OneCycle, Cyclic, Warmup, Join, per_epoch, ReduceOnPlateau
 RetryFromBest     recovery of a run that diverges
@@ -38,6 +38,7 @@ from gradopt.methods import (
     Adam,
     Adamax,
     AdamW,
+    LevenbergMarquardt,
     Lion,
     Method,
     NAdam,
@@ -88,6 +89,7 @@ __all__ = [
     "Interrupted",
     "InverseTimeDecay",
     "Join",
+    "LevenbergMarquardt",
     "Lion",
     "NAdam",
     "Network",

@@ -10,6 +10,7 @@ import numpy as np
 from gradopt._api.bounds import box_of
 from gradopt._core import validate
 from gradopt._core.config import Config
+from gradopt._core.protocol import gauss_newton
 from gradopt._core.warnings import warn
 from gradopt._loops.clipping import Clipping, NoClipping
 from gradopt._loops.types import StopTests
@@ -21,11 +22,12 @@ from gradopt._run.descent import Descent, Limits
 from gradopt._run.recovery import RetryFromBest
 from gradopt._run.training import Training, TrainingLimits
 from gradopt._run.training_plan import MONITORS, plan_of, watch_of
-from gradopt.methods import LBFGS, Adam, Method, as_method
+from gradopt.methods import LBFGS, Adam, LevenbergMarquardt, Method, as_method
 from gradopt.problems import Problem, RowProblem
 from gradopt.problems.functions.function import as_problem
 
 _DEFAULT_METHOD: dict[bool, Method] = {False: LBFGS(), True: Adam()}  # by whether it is a training run
+_FOR_SUMS_OF_SQUARES = LevenbergMarquardt()
 _DEFAULT_EPOCHS = 100
 _NO_CLIPPING = NoClipping()
 
@@ -90,7 +92,7 @@ def checked_request(
     trains = trains or (state is not None and state.training is not None)
     if trains and max_nfev < sys.maxsize:
         raise ValueError("max_nfev has no meaning for a training run; use max_iter, which counts batches")
-    method = _chosen_method(method, state, trains)
+    method = _chosen_method(problem, method, state, trains)
     if state is not None:
         _warn_if_over(method, state)
     callbacks.require_savable(method)
@@ -146,10 +148,12 @@ def deterministic_run(
     if method.by_epoch:
         raise ValueError(f"learning_rate must be a function of the update count here, got {method}")
     problem, x, box = _problem_within(request, rng, bounds)
-    if ftol is None and loop.ftol is not None:
-        ftol = loop.ftol * float(np.finfo(x.dtype).eps)
+    if loop.evaluates is gauss_newton:
+        problem = _by_residuals(problem, method, x)
+    ftol = loop.tolerance(loop.ftol, x.dtype) if ftol is None else ftol
+    xtol = loop.tolerance(loop.xtol, x.dtype) if xtol is None else xtol
     tests = StopTests(
-        gtol=validate.number("gtol", loop.gtol if gtol is None else gtol, 0),
+        gtol=validate.number("gtol", loop.tolerance(loop.gtol, x.dtype) if gtol is None else gtol, 0),
         ftol=-1.0 if ftol is None else validate.number("ftol", ftol, 0),
         xtol=-1.0 if xtol is None else validate.number("xtol", xtol, 0),
         target=request.target,
@@ -157,6 +161,17 @@ def deterministic_run(
     max_iter = loop.max_iter if request.max_iter is None else request.max_iter
     limits = Limits(tests, max_iter, request.max_nfev, request.clipping, box)
     return Descent(problem, method, x, limits, request.recover is not None, request.record, state)
+
+
+def _by_residuals(problem: Problem, method: Method, x: Any) -> Problem:
+    """The problem as a method for sums of squares needs it."""
+    residuals = problem.by_residuals(x)
+    if residuals is None:
+        raise ValueError(
+            f"{type(method).__name__} works on sums of squares alone, such as problems.LeastSquares(residuals), got"
+            f" {problem}"
+        )
+    return residuals
 
 
 def forbid(where: str, **settings: Any) -> None:
@@ -185,9 +200,11 @@ def _forbid_rng(request: Request, rng: Any) -> None:
         raise ValueError("rng has no meaning for a run in which nothing is drawn")
 
 
-def _chosen_method(method: Method | str | None, state: State | None, trains: bool) -> Method:
+def _chosen_method(problem: Any, method: Method | str | None, state: State | None, trains: bool) -> Method:
     """The given method, or that of the state, or the default."""
     if state is None:
+        if method is None and not trains and isinstance(problem, Problem) and problem.is_sum_of_squares:
+            return _FOR_SUMS_OF_SQUARES
         return _DEFAULT_METHOD[trains] if method is None else as_method(method)
     chosen = state.method if method is None else as_method(method)
     if type(chosen) is not type(state.method):

@@ -38,6 +38,23 @@ def batch_value_and_grad(problem: Any, grad: Any, work: Any, x: Any, rows: Any) 
     raise _missing("a problem with rows", problem)
 
 
+@generic
+def gauss_newton(problem: Any, moments: Any, work: Any, x: Any) -> float:
+    """Evaluate a sum over points f at x, with its gradient and the matrix of Gauss and Newton.
+
+    With r the residuals and J their derivatives, f = 1/2 r'r has the gradient J'r and the matrix J'J; other sums have
+    weights in both.
+
+    moments : float array (n + n (n + 1) / 2 + 1,), C order, written: the gradient; the matrix row by row, each up to
+        its diagonal; and the sum of the weighted squares of the residuals, 2 f for f = 1/2 r'r
+    work : what the workspace of the problem's `by_residuals` allocated, written
+    x : float array (n,), C order, read
+
+    Returns f(x).
+    """
+    raise _missing("a sum of squares", problem)
+
+
 def _nothing_to_note(problem, work, x):
     pass
 

@@ -16,7 +16,7 @@ from gradopt._loops.types import NO_LIMIT, Progress, Record, RunArrays, Steering
 from gradopt._numerics.vectors import epsilon
 
 _START = Progress(0, 0, 0, np.inf, np.inf, 0.0)
-_SEARCH_FTOL = LINE_SEARCH.ftol
+_SEARCH_FTOL = LINE_SEARCH.noise
 _NothingClipped = NoClipping.Lowered
 
 

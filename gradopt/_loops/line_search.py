@@ -238,7 +238,8 @@ LINE_SEARCH = Loop(
     kernel=search,
     requires=(direction, new_slots, first_step, update_memory),
     max_iter=15_000,
-    ftol=_NOISE,
+    ftol=0.0,
+    noise=_NOISE,
     non_finite=(
         "wherever the line search of update {update} looked; x is the last finite iterate. The objective may be"
         " unbounded below, or x0 far from where it is defined"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING
+from gradopt._core.protocol import value_and_grad
 
 NO_LIMIT = sys.maxsize
 
@@ -92,8 +93,12 @@ class Loop:
         The default of `optimize`.
     gtol : float
         The default of `optimize`.
-    ftol : float or None
-        The default of `optimize`, in units of the last place of 1; None for off.
+    ftol, xtol : float or None
+        The defaults of `optimize`; None for off. Each default is at least `noise` units of the last place of 1.
+    noise : float
+        The error of a relative change, in units of the last place.
+    evaluates : generic
+        What the loop calls to evaluate a problem: `value_and_grad`, or `gauss_newton` for sums of squares alone.
     takes_bounds, clips, recovers : bool
         Whether the methods support `bounds`, `clip_norm` and `clip_value`, and `recover`.
     non_finite : str
@@ -106,10 +111,17 @@ class Loop:
     max_iter: int = 10_000
     gtol: float = 1e-5
     ftol: float | None = None
+    xtol: float | None = None
+    noise: float = 10.0
+    evaluates: Any = value_and_grad
     takes_bounds: bool = False
     clips: bool = False
     recovers: bool = False
     non_finite: str = "at update {update}; x is the last finite iterate"
+
+    def tolerance(self, default: float | None, dtype: Any) -> float | None:
+        """A default tolerance in the precision of x."""
+        return None if default is None else max(default, self.noise * float(np.finfo(dtype).eps))
 
     @property
     def in_python(self) -> Any:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gradopt._compiler import COMPILING
 from gradopt._core.aligned import aligned_copy
 from gradopt._core.config import Config
-from gradopt._core.protocol import value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.types import RUNNING, Progress, RunArrays, Steering, StopTests
 from gradopt._numerics.bounds import Box, active_bounds, true_slopes
@@ -85,7 +84,7 @@ class Descent(Run):
         record: str | None,
         state: State | None,
     ) -> None:
-        problem.require(value_and_grad)
+        problem.require(method.loop.evaluates)
         method.require_kernels()
         dry_run_problem(problem, x, in_batches=False)
         dry_run_method(method, x)

@@ -27,13 +27,15 @@ class Tape:
     ----------
     result : Node
         The objective; it has one element.
+    outputs : Node, optional
+        The vector that a run writes beside it. Default the gradient.
     """
 
-    def __init__(self, result: Node) -> None:
+    def __init__(self, result: Node, outputs: Node | None = None) -> None:
         self.graph = cast(Graph, result.graph)
         self.result = result
         self.graph.limit = sys.maxsize
-        self.gradient = gradient(self.graph, result)
+        self.gradient = gradient(self.graph, result) if outputs is None else outputs
         assembly = Assembly(self.result, self.gradient)
         numbers = itertools.chain.from_iterable(assembly.rows)
         self._rows = np.fromiter(numbers, np.uint32, 5 * len(assembly.rows)).reshape(-1, 5)

@@ -6,6 +6,7 @@ from gradopt.methods.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from gradopt.methods.base import FirstOrderMethod, LineSearchMethod, Method, MethodState, as_method
 from gradopt.methods.conjugate_gradient import NonlinearCG
 from gradopt.methods.lbfgs import LBFGS
+from gradopt.methods.levenberg_marquardt import LevenbergMarquardt
 from gradopt.methods.lion import Lion
 from gradopt.methods.rmsprop import RMSprop
 from gradopt.methods.rprop import Rprop
@@ -20,6 +21,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "FirstOrderMethod",
+    "LevenbergMarquardt",
     "LineSearchMethod",
     "Lion",
     "Method",

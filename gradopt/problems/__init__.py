@@ -6,6 +6,7 @@ from gradopt.problems.classics.mgh import MGH
 from gradopt.problems.classics.quadratic import Quadratic
 from gradopt.problems.classics.rosenbrock import Rosenbrock
 from gradopt.problems.fits.curve_fit import CurveFit
+from gradopt.problems.fits.least_squares import LeastSquares
 from gradopt.problems.fits.polynomial_fit import PolynomialFit
 from gradopt.problems.functions.traced import Traced
 from gradopt.problems.networks.classifier import Classifier
@@ -18,6 +19,7 @@ __all__ = [
     "Classifier",
     "CurveFit",
     "DoubleWell",
+    "LeastSquares",
     "PolynomialFit",
     "Problem",
     "Quadratic",

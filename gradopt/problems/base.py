@@ -83,6 +83,18 @@ class Problem(Config):
         """What the message of a result should say about how the problem was run."""
         return None
 
+    @property
+    def is_sum_of_squares(self) -> bool:
+        """Whether a method for sums of squares is the default."""
+        return False
+
+    def by_residuals(self, x: NDArray[Any]) -> Problem | None:
+        """The same problem for methods that look at residuals, with a `gauss_newton` kernel; None if it has none.
+
+        x : float array (n,), the start
+        """
+        return None
+
     def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
         """The numbers of value and gradient evaluations in a run that evaluated both together this many times.
 

@@ -36,12 +36,12 @@ def gradient(graph: Graph, result: Node) -> Node:
         if node.index in parts:
             d = _with_parts(graph, d, parts.pop(node.index), node.shape)
         if node is graph.x and d is not None:
-            return _spread(graph, d, node.shape)
+            return spread(graph, d, node.shape)
         if d is None or node is graph.x:
             continue
         if node.operation == "view":
             base = node.inputs[0]
-            parts.setdefault(base.index, []).append((node.extra, _spread(graph, d, node.shape)))
+            parts.setdefault(base.index, []).append((node.extra, spread(graph, d, node.shape)))
             continue
         own: dict[int, Node] = {}  # summed if an input occurs twice: x x gives 2 d x
         for position, i in enumerate(node.inputs):
@@ -75,11 +75,11 @@ def _with_parts(graph: Graph, d: Node | None, parts: list[tuple[Geometry, Node]]
             d = part if d is None else d + part
     parts = [(geometry, part) for geometry, part in parts if not (geometry == whole and part.shape == shape)]
     if d is not None:
-        parts.insert(0, (whole, _spread(graph, d, shape)))
+        parts.insert(0, (whole, spread(graph, d, shape)))
     return graph.accumulated(parts, shape)
 
 
-def _spread(graph: Graph, d: Node, shape: Shape) -> Node:
+def spread(graph: Graph, d: Node, shape: Shape) -> Node:
     """An adjoint at its full shape."""
     if d.shape == shape:
         return d
@@ -106,9 +106,9 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool)
     if node.operation == "accumulate":
         contribution = _of_accumulation(graph, node, position, d)
         if guard and node.extra[0] == "multiply":
-            contribution = graph("where", _of_each(graph, node, position, d), contribution, 0.0)
+            contribution = graph("where", of_each(graph, node, position, d), contribution, 0.0)
         return contribution
-    d = _spread(graph, d, node.shape)
+    d = spread(graph, d, node.shape)
     if node.operation == "matmul":
         a, b = node.inputs
         if position == 0:
@@ -129,22 +129,22 @@ def _of_accumulation(graph: Graph, node: Node, position: int, d: Node) -> Node:
     how, geometries = node.extra
     geometry, i = geometries[position], node.inputs[position]
     if how == "add":
-        return _of_each(graph, node, position, d)
+        return of_each(graph, node, position, d)
     if how == "multiply":
-        return _of_each(graph, node, position, d) * _other_products(graph, i, geometry)
-    winners = graph("equal", i, _of_each(graph, node, position, node))
+        return of_each(graph, node, position, d) * other_products(graph, i, geometry)
+    winners = graph("equal", i, of_each(graph, node, position, node))
     count = graph.accumulated([(geometry, winners)], node.shape)
-    return _of_each(graph, node, position, d / count) * winners
+    return of_each(graph, node, position, d / count) * winners
 
 
-def _of_each(graph: Graph, node: Node, position: int, result: Node) -> Node:
+def of_each(graph: Graph, node: Node, position: int, result: Node) -> Node:
     """For each element of an accumulation's input, the element of `result`, of the output's shape, to which it went."""
     if result.size == 1:
         return result
     return graph.view(result, node.extra[1][position], node.inputs[position].shape)
 
 
-def _other_products(graph: Graph, node: Node, geometry: Geometry) -> Node:
+def other_products(graph: Graph, node: Node, geometry: Geometry) -> Node:
     """For each element, the product of the others that went to the same place."""
     assert geometry.strides is not None
     last = [axis for axis, stride in enumerate(geometry.strides) if stride == 0]

@@ -58,7 +58,8 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
             try:
                 tracing = _trace_of(fun, args, x0, box, first, insists)
                 if insists or tracing.slope_at_start:
-                    return tracing.problem
+                    problem: Problem = tracing.problem
+                    return problem
                 reason = "at x0 its gradient would be NaN or infinite"  # may be finite elsewhere
             except TraceError as error:
                 if insists:

@@ -98,3 +98,15 @@ def agree(a: float, b: float, scale: float, dtype: Any) -> bool:
     if a == b or (a != a and b != b):
         return True
     return bool(abs(a - b) <= _TOLERANCE[dtype] * max(abs(a), abs(b), 1e-3 * scale))
+
+
+def disagreement(ours: NDArray[Any], wanted: NDArray[Any], dtype: Any) -> tuple[float, float] | None:
+    """The first pair of values that do not `agree`; None if all do."""
+    scale = np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted))
+    with np.errstate(invalid="ignore"):
+        allowed = _TOLERANCE[dtype] * np.maximum(np.maximum(np.abs(ours), np.abs(wanted)), 1e-3 * scale)
+        same = (ours == wanted) | (np.isnan(ours) & np.isnan(wanted)) | (np.abs(ours - wanted) <= allowed)
+    if same.all():
+        return None
+    first = int(np.argmin(same))
+    return float(ours[first]), float(wanted[first])

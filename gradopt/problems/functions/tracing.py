@@ -25,7 +25,7 @@ from gradopt._tape.record.numpy_functions import FUNCTIONS
 from gradopt._tape.record.trace import Trace
 from gradopt._tape.record.traced_array import TracedArray, node_of
 from gradopt._tape.tape import Tape
-from gradopt.problems.functions.plain import agree, real, second_point
+from gradopt.problems.functions.plain import disagreement, real, second_point
 from gradopt.problems.functions.traced import Traced, is_leaf, leaf, values_of
 
 # Maximum number of operations in a trace, which takes some seconds.
@@ -44,7 +44,7 @@ _HINTS = {
 class Tracing(NamedTuple):
     """The result of tracing a function."""
 
-    problem: Traced
+    problem: Any  # Traced, or that of another form
     slope_at_start: bool  # whether the gradient is finite at x0 if the objective is
 
 
@@ -101,18 +101,56 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
     start = validate.array("x0", x0, 1)
     args = args if isinstance(args, tuple) else (args,)
     with np.errstate(all="ignore"):
-        return traced(fun, args, start, real(fun(start.copy(), *args))).problem
+        problem: Traced = traced(fun, args, start, real(fun(start.copy(), *args))).problem
+        return problem
+
+
+class Form:
+    """What a function computes, how it is called, and the problem that its trace makes: here an objective."""
+
+    key: Any = "objective"  # tapes of other forms of the same function are others
+
+    def value(self, fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> Any:
+        """The function at x: a number, or a vector."""
+        return real(fun(x, *args))
+
+    def recorded(self, fun: Any, x: TracedArray, args: list[Any], meanings: Meanings) -> Any:
+        """The traced results; fun : what the function means in the trace."""
+        answer = fun(x, *args)
+        if getattr(answer, "size", 0) == 1 and answer.ndim > 0:
+            answer = answer.ravel()[0]
+        return answer
+
+    def checked(self, nodes: tuple[Node, ...]) -> Any:
+        """The tape, or tapes, of the results."""
+        (node,) = nodes
+        if node.shape != ():
+            raise TraceError(f"fun must return a number, got an array of shape {node.shape}")
+        return Tape(node)
+
+    def problem(self, tape: Any, *arguments: Any) -> Any:
+        return Traced(tape, *arguments)
+
+    def evaluated(self, problem: Any, x: NDArray[Any]) -> tuple[Any, bool]:
+        """What `value` should be, from the tape, and whether the slopes there are finite."""
+        grad = np.empty_like(x)
+        value = value_and_grad(problem.lower(x.dtype), grad, problem.workspace(x.dtype), x)
+        return value, bool(np.isfinite(grad).all()) or not np.isfinite(value)
+
+
+_OBJECTIVE = Form()
 
 
 def traced(
     fun: Callable[..., Any],
     args: tuple[Any, ...],
     x0: NDArray[Any],
-    value: float,
+    value: Any,
     *,
     calls: int = 0,
     seconds: float = math.inf,
     inside: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+    form: Form = _OBJECTIVE,
 ) -> Tracing:
     """Trace a function with checked arguments.
 
@@ -125,34 +163,36 @@ def traced(
     values = map(values_of, args)
     taken = tuple(leaf(i, argument) if is_leaf(argument) else argument for i, argument in enumerate(values))
     started = time.perf_counter()
-    points = [(x0, value), *_at_second_point(fun, args, x0, inside)]
+    points = [(x0, value), *_at_second_point(form, fun, args, x0, inside)]
     seconds = min(seconds, time.perf_counter() - started) if len(points) > 1 and seconds < math.inf else seconds
     worth = _CALLS * (x0.size + 1) * seconds / _SECONDS_EACH
     limit = int(min(max(worth, _ALWAYS), _LIMIT))
     calls_before = calls + len(points) - 1
-    key = _key(fun, taken, x0)
+    key = _key(form, fun, taken, x0)
     kept = None if key is None else _kept.get(key)
     if kept is not None:
-        problem = _of_kept(kept, fun, taken, x0, name, calls_before)
+        problem = _of_kept(form, kept, fun, taken, x0, name, calls_before)
         if problem is not None:
-            found = _compared(problem, x0, points)
+            found = _compared(form, problem, x0, points)
             if found.disagreement is None:
                 return Tracing(problem, found.slope_at_start)
     copies = Copies()
     with no_collection():
-        recorded = _traced(fun, x0.size, taken, copies, limit)
+        recorded = _traced(form, fun, x0.size, taken, copies, limit)
         try:
-            tape = Tape(recorded.result)
+            tape = form.checked(recorded.results)
+        except TraceError:
+            raise
         except Exception as error:
             reason = f"the trace of {name} could not be differentiated: {type(error).__name__}: {error}"
             raise TraceError(reason) from error
     outside = {place: array for place, (_, array) in recorded.lookups.arrays.items()}
     frozen = frozenset(recorded.trace.frozen)
-    problem = Traced(tape, x0, taken, frozen, name, calls_before=calls_before, outside=outside)
-    found = _compared(problem, x0, points)
+    problem = form.problem(tape, x0, taken, frozen, name, {}, calls_before, outside)
+    found = _compared(form, problem, x0, points)
     if found.disagreement is not None:
         ours, wanted = found.disagreement
-        again, once_more = (_traced(fun, x0.size, taken, copies, limit).trace.graph for _ in range(2))
+        again, once_more = (_traced(form, fun, x0.size, taken, copies, limit).trace.graph for _ in range(2))
         if not again.same_as(once_more):
             raise TraceError(
                 f"{name} does something else at each call: random numbers or side effects. Draw random numbers"
@@ -171,19 +211,18 @@ class Comparison(NamedTuple):
     """A trace compared with plain calls of its function."""
 
     slope_at_start: bool  # whether the gradient is finite at x0 if the objective is
-    disagreement: tuple[float, float] | None  # the value of the trace, and that of the function
+    disagreement: tuple[float, float] | None  # a value of the trace, and that of the function
 
 
-def _compared(problem: Traced, x0: NDArray[Any], points: list[tuple[NDArray[Any], float]]) -> Comparison:
-    scale = max((abs(wanted) for _, wanted in points if np.isfinite(wanted)), default=0.0)
-    lowered, work, grad, slope_at_start = problem.lower(x0.dtype), problem.workspace(x0.dtype), np.empty_like(x0), True
-    for x, wanted in points:
-        ours = value_and_grad(lowered, grad, work, x)
+def _compared(form: Form, problem: Any, x0: NDArray[Any], points: list[tuple[NDArray[Any], Any]]) -> Comparison:
+    ours, slope_at_start = [], True
+    for x, _ in points:
+        value, finite_slopes = form.evaluated(problem, x)
         if x is x0:
-            slope_at_start = bool(np.isfinite(grad).all()) or not np.isfinite(ours)
-        if not agree(ours, wanted, scale, x0.dtype):
-            return Comparison(slope_at_start, (ours, wanted))
-    return Comparison(slope_at_start, None)
+            slope_at_start = finite_slopes
+        ours.append(np.atleast_1d(value))
+    wanted = [np.atleast_1d(value) for _, value in points]
+    return Comparison(slope_at_start, disagreement(np.concatenate(ours), np.concatenate(wanted), x0.dtype))
 
 
 # Tapes that are kept.
@@ -192,7 +231,7 @@ def _compared(problem: Traced, x0: NDArray[Any], points: list[tuple[NDArray[Any]
 class Kept(NamedTuple):
     """A tape for all functions of the same code that find the same things outside."""
 
-    tape: Tape
+    tape: Any  # what `Form.checked` made
     lookups: Lookups
     frozen: frozenset[Any]
     args: tuple[Any, ...]
@@ -204,7 +243,7 @@ _kept: Bounded[Kept] = Bounded(32)
 _KEPT_BYTES = 1 << 22
 
 
-def _key(fun: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> Any:
+def _key(form: Form, fun: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> Any:
     """What functions, and calls, have in common that may use the same tape; None if that can't be said."""
     function = fun.py_func if is_jitted(fun) else fun
     if not isinstance(function, FunctionType):
@@ -212,12 +251,12 @@ def _key(fun: Any, args: tuple[Any, ...], x0: NDArray[Any]) -> Any:
     if not all([is_leaf(a) or is_simple(a) for a in args]):
         return None
     kinds = [(a.shape, a.dtype.str) if is_leaf(a) else (type(a), a) for a in args]
-    return function.__code__, x0.size, tuple(kinds)
+    return form.key, function.__code__, x0.size, tuple(kinds)
 
 
 def _of_kept(
-    kept: Kept, fun: Any, args: tuple[Any, ...], x0: NDArray[Any], name: str, calls_before: int
-) -> Traced | None:
+    form: Form, kept: Kept, fun: Any, args: tuple[Any, ...], x0: NDArray[Any], name: str, calls_before: int
+) -> Any:
     """The problem of a kept tape with the arrays of this call; None if the tape is not that of this function."""
     outside = kept.lookups.again(fun.py_func if is_jitted(fun) else fun)
     if outside is None:
@@ -231,30 +270,34 @@ def _of_kept(
         return None
     arrays = {place: new for place, _, new in pairs}
     values = kept.tape.values(arrays) if changed else {}
-    return Traced(kept.tape, x0, args, kept.frozen, name, values, calls_before, outside)
+    return form.problem(kept.tape, x0, args, kept.frozen, name, values, calls_before, outside)
 
 
 def _at_second_point(
-    fun: Callable[..., Any], args: tuple[Any, ...], x0: NDArray[Any], inside: Callable[[Any], Any] | None
-) -> list[tuple[NDArray[Any], float]]:
+    form: Form, fun: Callable[..., Any], args: tuple[Any, ...], x0: NDArray[Any], inside: Callable[[Any], Any] | None
+) -> list[tuple[NDArray[Any], Any]]:
     """The second point and the function there, if it is defined."""
     try:
         other = second_point(x0, inside)
         with np.errstate(all="ignore"):
-            return [(other, real(fun(other.copy(), *args)))]
+            return [(other, form.value(fun, other.copy(), args))]
     except Exception:
         return []
 
 
+class Results(tuple[Any, ...]):
+    """Several traced results."""
+
+
 class Recorded(NamedTuple):
-    """A trace, the node of its result, and what the function found outside itself."""
+    """A trace, the nodes of its results, and what the function found outside itself."""
 
     trace: Trace
-    result: Node
+    results: tuple[Node, ...]
     lookups: Lookups
 
 
-def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copies, limit: int) -> Recorded:
+def _traced(form: Form, fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copies, limit: int) -> Recorded:
     """Call the function with stand-ins."""
     function = fun.py_func if is_jitted(fun) else fun  # type: ignore[attr-defined]
     trace = Trace(n, limit, copies, FUNCTIONS)
@@ -265,10 +308,9 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
     ]
     forget()
     try:
-        answer = meanings.of(function, ())(TracedArray(trace, trace.graph.x), *given)
-        if getattr(answer, "size", 0) == 1 and answer.ndim > 0:
-            answer = answer.ravel()[0]
-        result = node_of(trace, answer)
+        answers = form.recorded(meanings.of(function, ()), TracedArray(trace, trace.graph.x), given, meanings)
+        answers = answers if isinstance(answers, Results) else Results((answers,))
+        results = tuple([node_of(trace, answer) for answer in answers])
     except TooLong:
         remedy = "; write loops as operations on arrays"
         if limit < _LIMIT:
@@ -288,6 +330,4 @@ def _traced(fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copi
     reason = refusal()
     if reason is not None:  # the function has caught the error
         raise reason
-    if result.shape != ():
-        raise TraceError(f"fun must return a number, got an array of shape {result.shape}")
-    return Recorded(trace, result, meanings.lookups)
+    return Recorded(trace, results, meanings.lookups)

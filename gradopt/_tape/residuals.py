@@ -1,0 +1,97 @@
+"""The tapes of a sum of squares: its objective, what a Gauss-Newton step needs of it, and its residuals one by one."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._tape.graph.forward import tangents
+from gradopt._tape.graph.geometry import Geometry, steps
+from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.node import Node
+from gradopt._tape.tape import Tape
+
+
+class Sum(NamedTuple):
+    """A sum over points as nodes of a graph.
+
+    With J the derivatives of `residual`, the gradient of `objective` is J'slopes, and J' diag(weights) J the matrix of
+    Gauss and Newton.
+    """
+
+    objective: Node  # ()
+    residual: Node  # (m,)
+    slopes: Node  # (m,)
+    weights: Node | None  # (m,) None for ones
+
+
+class ResidualTapes:
+    """The tapes of a sum of squares, each made when it is first needed.
+
+    Parameters
+    ----------
+    parts : Sum
+    """
+
+    def __init__(self, parts: Sum) -> None:
+        self.parts = parts
+        self.graph: Graph = parts.objective.graph  # type: ignore[assignment]
+        self.n, self.m = self.graph.x.size, parts.residual.size
+
+    @cached_property
+    def objective(self) -> Tape:
+        """The objective and its gradient."""
+        return Tape(self.parts.objective)
+
+    @cached_property
+    def moments(self) -> Tape:
+        """The objective, and beside it what `protocol.gauss_newton` writes."""
+        return Tape(self.parts.objective, self._moments())
+
+    @cached_property
+    def table(self) -> Tape:
+        """The objective, and beside it (n + 3, m): residuals, slopes, weights, derivatives of the residuals."""
+        _, residual, slopes, weights = self.parts
+        ones = np.ones(residual.shape)
+        rows = [residual, slopes, self.graph.constant(ones) if weights is None else weights, *self._tangents]
+        return Tape(self.parts.objective, self._together(rows))
+
+    @property
+    def bytes(self) -> int:
+        """The memory that the tapes take, about."""
+        return self.moments.bytes
+
+    def values(self, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
+        """As `Tape.values`, for all tapes made so far; the others are made first."""
+        return self.moments.values(arguments)
+
+    @cached_property
+    def _tangents(self) -> list[Node | None]:
+        return tangents(self.graph, self.parts.residual)
+
+    def _moments(self) -> Node:
+        """The gradient, the matrix of Gauss and Newton row by row up to its diagonal, and the weighted squares."""
+        graph, (_, residual, slopes, weights) = self.graph, self.parts
+        zero = graph.constant(0.0)
+
+        def summed(a: Node | None, b: Node | None) -> Node:
+            return zero if a is None or b is None else graph.total(a * b)
+
+        rows = self._tangents
+        weighted = rows if weights is None else [None if d is None else d * weights for d in rows]
+        sums = [summed(slopes, d) for d in rows]
+        sums += [summed(weighted[i], rows[j]) for i in range(self.n) for j in range(i + 1)]
+        squares = residual * residual if weights is None else slopes * slopes / weights
+        return self._together([*sums, graph.total(squares)])
+
+    def _together(self, nodes: list[Node | None]) -> Node:
+        """The nodes, one after the other, in a vector; zeros for None."""
+        parts, at = [], 0
+        for node in nodes:
+            if node is not None:
+                parts.append((Geometry(at, steps(node.shape)), node))
+            at += self.m if node is None else node.size
+        return self.graph.accumulated(parts, (at,))

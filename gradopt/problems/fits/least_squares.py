@@ -1,0 +1,230 @@
+"""Sums of squares of a user's residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._core import validate
+from gradopt._core.config import config
+from gradopt._losses.robust import checked_loss, of_squares
+from gradopt._numerics.bounds import Box
+from gradopt._tape.record.errors import TraceError
+from gradopt.problems.base import Problem
+from gradopt.problems.functions.by_address import ProblemByAddress
+from gradopt.problems.functions.function import as_problem
+from gradopt.problems.functions.residuals import (
+    PythonResiduals,
+    ResidualForm,
+    ResidualProblem,
+    TracedResiduals,
+    central,
+    checked_residuals,
+)
+from gradopt.problems.functions.tracing import traced
+
+
+@config
+class LeastSquares(Problem):
+    """f(x) = 1/2 sum over i of scale**2 rho((r[i](x) / scale)**2), with rho(z) = z by default.
+
+    Parameters
+    ----------
+    residuals : callable
+        residuals(x, *args) -> array_like (m,), m >= 1: plain Python that computes with NumPy; traced like an objective.
+    x0 : array_like (n,), optional
+        The start. It sets the number of parameters, as does the x0 of `optimize`.
+    args : tuple
+        The other arguments of `residuals`.
+    loss : {"linear", "soft_l1", "huber", "cauchy", "arctan"} or callable
+        rho, by its name in scipy.optimize.least_squares; or rho(z), which returns an array (3, m) of its values and its
+        first two derivatives.
+    f_scale : float
+        The scale, > 0: residuals well below it count as with "linear".
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is wrong; or `residuals` does not return a vector of real numbers, m >= 1.
+
+    Notes
+    -----
+    `LevenbergMarquardt` is the default method; any other sees an ordinary objective. The derivatives are exact, by the
+    trace of `residuals`; where it can't be traced, they are central differences.
+
+    Counterpart: scipy.optimize.least_squares.
+
+    Examples
+    --------
+    >>> import gradopt, numpy as np
+    >>> t, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([3.0, 1.8, 1.1, 0.7])
+    >>> problem = gradopt.problems.LeastSquares(lambda x: x[0] * np.exp(-x[1] * t) - y, [1.0, 1.0])
+    >>> print(gradopt.optimize(problem).x.round(3))
+    [3.001 0.499]
+    """
+
+    Lowered = ProblemByAddress.Lowered
+
+    residuals: Callable[..., Any]
+    x0: Any = None  # type: ignore[assignment]
+    args: Any = ()
+    loss: Any = "linear"
+    f_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not callable(self.residuals):
+            raise TypeError(f"residuals must be a function of x, got {validate.shown(self.residuals)}")
+        self._check("loss", lambda name, loss: checked_loss(loss))
+        self._check("f_scale", validate.number, 0, above=True)
+        object.__setattr__(self, "args", self.args if isinstance(self.args, tuple) else (self.args,))
+        if self.x0 is not None:
+            object.__setattr__(self, "x0", validate.array("x0", np.atleast_1d(self.x0), 1))
+
+    def __repr__(self) -> str:
+        return f"LeastSquares({getattr(self.residuals, '__name__', self.residuals)}, loss={self.loss!r})"
+
+    @property
+    def n(self) -> int:
+        if self.x0 is None and "_made" not in self.__dict__:
+            raise TypeError("a LeastSquares without x0 does not know its number of parameters; give x")
+        return int(self._latest(None).n)
+
+    @property
+    def is_sum_of_squares(self) -> bool:
+        return True
+
+    def by_residuals(self, x: NDArray[Any]) -> ResidualProblem:
+        return self._latest(x)
+
+    def _latest(self, x: Any) -> ResidualProblem:
+        """The residuals for parameters like x, made once for each number of them; x : None for those made last."""
+        latest: ResidualProblem | None = self.__dict__.get("_made")
+        if latest is None or (x is not None and latest.n != x.size):
+            start = np.asarray(self.x0 if x is None else x, np.float64)
+            latest = self.__dict__["_made"] = residual_problem(
+                self.residuals, start, self.args, self.loss, self.f_scale
+            )
+        return latest
+
+    @property
+    def _as_objective(self) -> Problem:
+        latest = self._latest(None)
+        if isinstance(latest, TracedResiduals):
+            return latest.objective
+        if "_objective" not in self.__dict__:
+
+            def objective(x: Any, *args: Any) -> Any:
+                return of_squares(self.loss, checked_residuals(self.residuals(x, *args)), self.f_scale)[0]
+
+            self.__dict__["_objective"] = as_problem(objective, "3-point", self.args, np.array(latest.x0))
+        return self.__dict__["_objective"]  # type: ignore[no-any-return]
+
+    def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
+        result = validate.array(name, np.atleast_1d(x), 1, finite=finite)
+        if self.x0 is not None and result.size != self.x0.size:
+            raise ValueError(f"{name} must have {self.x0.size} elements for {self}, got {result.size}")
+        self._latest(result)
+        return result
+
+    # What other methods see.
+
+    @property
+    def gradient_source(self) -> str | None:
+        return self._as_objective.gradient_source
+
+    @property
+    def interpreted(self) -> bool:
+        return self._as_objective.interpreted
+
+    @property
+    def inlined(self) -> bool:
+        return False
+
+    @property
+    def seconds(self) -> float:
+        return self._as_objective.seconds
+
+    @property
+    def remark(self) -> str | None:
+        return self._as_objective.remark
+
+    def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
+        return self._as_objective.calls(evaluations, work)
+
+    def workspace(self, dtype: Any) -> Any:
+        return self._as_objective.workspace(dtype)
+
+    def memory(self, work: Any) -> NDArray[Any]:
+        return self._as_objective.memory(work)
+
+    def remember(self, work: Any, memory: NDArray[Any]) -> None:
+        self._as_objective.remember(work, memory)
+
+    def lower(self, dtype: Any = np.float64) -> Any:
+        return self._as_objective.lower(dtype)
+
+
+def residual_problem(
+    residuals: Callable[..., Any],
+    x0: NDArray[np.float64],
+    args: tuple[Any, ...],
+    loss: Any,
+    scale: float,
+    jac: Callable[..., Any] | None = None,
+    box: Box | None = None,
+    step: float | None = None,
+    form: ResidualForm | None = None,
+) -> ResidualProblem:
+    """Residuals as a problem: their trace where that works and no other derivatives are asked for.
+
+    jac : jac(x, *args) -> (m, n), if it is given
+    step : the relative step of differences, if they are asked for
+    """
+    form = ResidualForm(loss, scale) if form is None else form
+    with np.errstate(all="ignore"):
+        first = form.value(residuals, x0.copy(), args)
+    reason = ""
+    if jac is None and step is None:
+
+        def inside(x: Any) -> Any:
+            return x if box is None else np.clip(x, box.low, box.high)
+
+        try:
+            tracing = traced(residuals, args, x0, first, calls=1, inside=inside, form=form)
+            if tracing.slope_at_start:
+                problem: ResidualProblem = tracing.problem
+                return problem
+            reason = "at x0 its derivatives would be NaN or infinite"
+        except TraceError as error:
+            reason = str(error)
+
+    def vector(x: NDArray[Any]) -> NDArray[np.float64]:
+        answer = form.value(residuals, x.copy(), args)
+        if answer.size != first.size:
+            raise ValueError(f"the residuals must always be {first.size} numbers, as at x0, got {answer.size}")
+        return answer
+
+    def jacobian(x: NDArray[Any], at_x: NDArray[Any], scales: NDArray[Any]) -> NDArray[np.float64]:
+        answer = np.asarray(jac(x.copy(), *args), np.float64)  # type: ignore[misc]
+        answer = answer.reshape(1, -1) if answer.ndim == 1 and at_x.size == 1 else answer
+        if answer.shape != (at_x.size, x.size):
+            raise ValueError(f"jac must return an array of shape {(at_x.size, x.size)}, got {answer.shape}")
+        return answer
+
+    low, high = (np.full(x0.size, -np.inf), np.full(x0.size, np.inf)) if box is None else (box.low, box.high)
+    differences = central(vector, low, high, step)
+    source = (
+        "" if jac is not None else "central differences" + (f", since it can't be traced: {reason}" if reason else "")
+    )
+    return PythonResiduals(
+        vector,
+        jacobian if jac is not None else differences,
+        form.of_sum,
+        x0,
+        first.size,
+        source,
+        (1, 0 if jac is not None else 2 * x0.size),
+    )
