@@ -9,6 +9,8 @@ methods           LBFGS, NonlinearCG; LevenbergMarquardt for sums of squares; SG
 schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, PolynomialDecay,
                   CosineDecay, CosineWarmRestarts, OneCycle, Cyclic, Warmup, Join, per_epoch, ReduceOnPlateau
 RetryFromBest     recovery of a run that diverges
+curve_fit         fits a model to data, as scipy.optimize.curve_fit, with exact derivatives and honest errors
+least_squares     scipy.optimize.least_squares, argument by argument, with exact derivatives
 trace             turns a NumPy function into a problem with an exact gradient, without compiling, or raises TraceError
 check_gradient    compares a gradient with finite differences
 every, checkpoint callbacks: one for each n-th update, and one that saves the run; load reads the file
@@ -20,11 +22,15 @@ Interrupted       Ctrl-C during a run, with the result so far
 
 from gradopt import plot, problems
 from gradopt._api.check_gradient import GradientCheck, check_gradient
+from gradopt._api.curve_fit import curve_fit
 from gradopt._api.descend import compiled, descend
+from gradopt._api.least_squares import least_squares
 from gradopt._api.optimize import optimize
 from gradopt._core.status import Status
 from gradopt._network import Dense, Network
+from gradopt._results.curve_fit_result import CurveFitResult, FitError
 from gradopt._results.history import History
+from gradopt._results.least_squares_result import LeastSquaresResult
 from gradopt._results.result import Interrupted, OptimizeResult, load
 from gradopt._run.callbacks import checkpoint, every
 from gradopt._run.recovery import RetryFromBest
@@ -81,14 +87,17 @@ __all__ = [
     "Constant",
     "CosineDecay",
     "CosineWarmRestarts",
+    "CurveFitResult",
     "Cyclic",
     "Dense",
     "ExponentialDecay",
+    "FitError",
     "GradientCheck",
     "History",
     "Interrupted",
     "InverseTimeDecay",
     "Join",
+    "LeastSquaresResult",
     "LevenbergMarquardt",
     "Lion",
     "NAdam",
@@ -110,8 +119,10 @@ __all__ = [
     "check_gradient",
     "checkpoint",
     "compiled",
+    "curve_fit",
     "descend",
     "every",
+    "least_squares",
     "load",
     "optimize",
     "per_epoch",

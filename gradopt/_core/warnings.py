@@ -9,9 +9,9 @@ from pathlib import Path
 _PACKAGE = str(Path(__file__).parents[1])
 
 
-def warn(message: str) -> None:
-    """Issue a RuntimeWarning for the line that called the package."""
+def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
+    """Issue a warning for the line that called the package."""
     frame, level = sys._getframe(1), 2
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]
-    warnings.warn(message, RuntimeWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

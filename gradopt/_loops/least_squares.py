@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from gradopt._compiler import borrowed, kernel
+from gradopt._compiler import borrowed, kernel, portable
 from gradopt._core.protocol import gauss_newton, note_iterate
 from gradopt._core.status import Status
 from gradopt._loops.recording import note_lowest, write_row
@@ -107,7 +107,8 @@ def fit(problem, method, steering, arrays, progress, tests, record, iterates):
         if not moved:
             radius = _first_radius(method, nit, memory, scale, moments, x)
         for j in range(n):
-            scale[j] = max(scale[j], math.sqrt(max(_diagonal(moments, n, j), 0.0)))
+            if not method.has_scale:
+                scale[j] = max(scale[j], math.sqrt(max(_diagonal(moments, n, j), 0.0)))
         if not (abs(fun) < np.inf and _all_finite(moments)):
             status = _NON_FINITE
         elif fun <= tests.target:
@@ -173,7 +174,8 @@ def _first_radius(method, nit, memory, scale, moments, x):
     n = x.size
     for j in range(n):
         column = math.sqrt(max(_diagonal(moments, n, j), 0.0))
-        scale[j] = column if column > 0.0 else 1.0
+        if not method.has_scale:
+            scale[j] = column if column > 0.0 else 1.0
     length = _length(scale, x)
     return method.radius * (length if length > 0.0 else 1.0)
 
@@ -331,7 +333,7 @@ def _verified(box, x, scale, moments, matrix, vectors, tests, status):
     return _LINE_SEARCH
 
 
-@kernel
+@portable
 def _polish(problem, method, box, work, arrays, tests, fun, nfev):
     """Take undamped steps while they shorten norm(Q'r), and keep the best point: (fun, nfev)."""
     x, grad, new_x, n = arrays.x, arrays.grad, arrays.new_x, arrays.x.size

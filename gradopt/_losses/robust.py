@@ -65,6 +65,13 @@ def of_squares(loss: Any, residual: Any, scale: float) -> tuple[Any, Any]:
     return 0.5 * scale**2 * np.sum(rho), slope
 
 
+def spread_of(loss: Any, residual: Any, scale: float) -> float:
+    """The mean second derivative of the loss of a residual, rho' + 2 z rho''."""
+    z = (residual / scale) ** 2
+    _, slope, curvature = LOSSES[loss](z) if isinstance(loss, str) else loss(z)
+    return float(np.mean(slope + 2.0 * z * curvature))
+
+
 def of_counts(model: Any, counts: Any, constant: float) -> tuple[Any, Any, Any]:
     """Minus the log-likelihood of Poisson counts, its slopes by the model, and the weights of the information.
 
@@ -73,5 +80,6 @@ def of_counts(model: Any, counts: Any, constant: float) -> tuple[Any, Any, Any]:
 
     constant : sum of log y!
     """
+    model = np.where(model > 0.0, model, np.nan)
     logs = np.where(counts > 0.0, counts * np.log(np.where(counts > 0.0, model, 1.0)), 0.0)
     return np.sum(model - logs) + constant, 1.0 - counts / model, 1.0 / model

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,11 @@ class LevenbergMarquardt(Method):
     [1. 1.] True
     """
 
+    class Lowered(NamedTuple):
+        radius: float
+        polish: int
+        has_scale: bool  # whether D is given, and stays
+
     loop: ClassVar[Loop] = LEAST_SQUARES
     slots: ClassVar[tuple[str, ...]] = ("scale", "radius", "moments", "new_moments", "matrix", "vectors")
 
@@ -63,11 +69,23 @@ class LevenbergMarquardt(Method):
         self._check("radius", validate.number, 0, above=True)
         self._check("polish", validate.integer, 0)
 
+    def with_scale(self, x_scale: NDArray[np.float64]) -> LevenbergMarquardt:
+        """The same method with the constant D = 1 / x_scale.
+
+        x_scale : float64 array (n,), > 0
+        """
+        method = replace(self)
+        method.__dict__["_x_scale"] = x_scale
+        return method
+
+    def _lower(self, dtype: Any) -> Any:
+        return self.Lowered(self.radius, self.polish, "_x_scale" in self.__dict__)
+
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         n = x.size
         moments = np.zeros(n + n * (n + 1) // 2 + 1, x.dtype)
         return (
-            np.zeros_like(x),
+            (1.0 / self.__dict__.get("_x_scale", np.full(x.size, np.inf))).astype(x.dtype),
             np.zeros(1),
             moments,
             moments.copy(),

@@ -222,7 +222,7 @@ def residual_problem(
     return PythonResiduals(
         vector,
         jacobian if jac is not None else differences,
-        form.of_sum,
+        form.sum_with(args),
         x0,
         first.size,
         source,

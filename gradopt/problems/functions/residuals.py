@@ -385,6 +385,10 @@ class ResidualForm(Form):
         fun, weights = of_squares(self._loss, residual, self._scale)
         return fun, residual if weights is None else weights * residual, weights
 
+    def sum_with(self, args: tuple[Any, ...]) -> Callable[[NDArray[Any]], tuple[Any, Any, Any]]:
+        """`of_sum` for these arguments of the function."""
+        return self.of_sum
+
     def residuals(self, fun: Any, x: TracedArray, args: list[Any]) -> Any:
         """The traced residuals."""
         return fun(x, *args)

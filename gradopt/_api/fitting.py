@@ -1,0 +1,123 @@
+"""What `least_squares` and `curve_fit` share: bounds as lower and upper ends, and the run of a fit."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._core import validate
+from gradopt._core.status import Status
+from gradopt._loops.clipping import NoClipping
+from gradopt._loops.types import StopTests
+from gradopt._numerics.bounds import Box
+from gradopt._results.result import OptimizeResult
+from gradopt._run.callbacks import Callbacks
+from gradopt._run.descent import Descent, Limits
+from gradopt._run.messages import message
+from gradopt._run.progress_bar import bar_of
+from gradopt._run.supervisor import Supervision, supervise
+from gradopt.methods import LevenbergMarquardt
+from gradopt.problems.functions.residuals import ResidualProblem
+
+_METHODS = ("trf", "dogbox", "lm")
+_NO_CLIPPING = NoClipping()
+
+
+class Settings(NamedTuple):
+    """How a fit is run."""
+
+    tests: StopTests
+    max_nfev: int
+    max_iter: int
+    method: LevenbergMarquardt
+
+
+def settings_of(
+    ftol: Any, xtol: Any, gtol: Any, max_nfev: Any, x_scale: Any, n: int, polish: int | None = None
+) -> Settings:
+    """The checked settings; a tolerance that is None is off."""
+    given = {"gtol": gtol, "ftol": ftol, "xtol": xtol}
+    if all(value is None for value in given.values()):
+        raise ValueError("at least one of ftol, xtol and gtol must be given, got None for all")
+    checked = {name: -1.0 if value is None else validate.number(name, value, 0) for name, value in given.items()}
+    tests = StopTests(checked["gtol"], checked["ftol"], checked["xtol"], -np.inf)
+    limit = sys.maxsize if max_nfev is None else validate.integer("max_nfev", max_nfev, 1)
+    method = LevenbergMarquardt() if polish is None else LevenbergMarquardt(polish=polish)
+    if x_scale is not None and not (isinstance(x_scale, str) and x_scale == "jac"):
+        if isinstance(x_scale, str):
+            raise ValueError(f"x_scale must be 'jac', None, or positive numbers, got {x_scale!r}")
+        scale = np.broadcast_to(validate.array("x_scale", np.atleast_1d(x_scale), 1), n)
+        if not (scale > 0.0).all():
+            raise ValueError(f"x_scale must be positive, got {validate.shown(x_scale)}")
+        if not (np.ndim(x_scale) == 0 and float(x_scale) == 1.0):
+            method = method.with_scale(scale)
+    return Settings(tests, limit, method.loop.max_iter, method)
+
+
+def box_between(bounds: Any, n: int, method: Any, ends: Any = None) -> Box | None:
+    """The box of bounds as (lower, upper), each a number or n of them, or scipy's Bounds; None if all are infinite."""
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        sides = [bounds.lb, bounds.ub]
+    else:
+        sides = list(bounds) if np.iterable(bounds) and not isinstance(bounds, (str, dict)) else []
+        if len(sides) != 2:
+            raise ValueError(f"bounds must be (lower, upper) or a scipy.optimize.Bounds, got {validate.shown(bounds)}")
+    arrays = []
+    for name, side in zip(("lower", "upper"), sides, strict=True):
+        try:
+            arrays.append(np.broadcast_to(np.asarray(side, np.float64), n).copy())
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"bounds must have a number or {n} numbers as {name} ends, got {validate.shown(side)}; bounds are"
+                " (lower, upper) here, not pairs"
+            ) from None
+    low, high = arrays
+    if np.isnan(low).any() or np.isnan(high).any():
+        raise ValueError(f"bounds must not be NaN, got {validate.shown(bounds)}")
+    if (low > high).any():
+        i = int(np.argmax(low > high))
+        raise ValueError(f"bounds must have lower <= upper, got {low[i]} > {high[i]} for parameter {i}")
+    if not (np.isfinite(low) | np.isfinite(high)).any():
+        return None
+    if method == "lm":
+        raise ValueError("method 'lm' does not take bounds; leave the method out, or take 'trf'")
+    return Box(low, high, np.ones(n))
+
+
+def checked_method(method: Any) -> str | None:
+    return None if method is None else str(validate.choice("method", method, _METHODS))
+
+
+def require_inside(name: str, x: NDArray[Any], box: Box | None) -> None:
+    """Raise a ValueError that names the first parameter outside of the bounds."""
+    if box is None:
+        return
+    outside = (x < box.low) | (x > box.high)
+    if outside.any():
+        i = int(np.argmax(outside))
+        raise ValueError(
+            f"{name} must be within the bounds, got {name}[{i}] = {x[i]:g} for {box.low[i]:g} to {box.high[i]:g}"
+        )
+
+
+class Fit(NamedTuple):
+    """A fit that has ended."""
+
+    result: OptimizeResult  # of the run
+    status: Status
+    message: str
+
+
+def run_fit(
+    problem: ResidualProblem, x0: NDArray[np.float64], box: Box | None, settings: Settings, callback: Any = None
+) -> Fit:
+    """Run a fit to its end."""
+    tests, max_nfev, max_iter, method = settings
+    limits = Limits(tests, max_iter, max_nfev, _NO_CLIPPING, box)
+    run = Descent(problem, method, x0.copy(), limits, False, "scalars", None)
+    with bar_of(False, *run.total) as bar:
+        status = supervise(run, Supervision(Callbacks(callback), bar, None, np.inf))
+    return Fit(run.result(), status, message(status, run, max_nfev=max_nfev, max_time=np.inf))

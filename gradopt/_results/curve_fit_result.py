@@ -1,0 +1,503 @@
+"""The result of `curve_fit`: the parameters, how sure they are, and how well the model fits."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import scipy.optimize
+import scipy.stats
+from numpy.typing import NDArray
+
+from gradopt._core import validate
+from gradopt._core.status import Status
+from gradopt._core.warnings import warn
+from gradopt._losses.robust import spread_of
+from gradopt._results.covariance import Covariance, covariance_of
+from gradopt.problems.fits.curve_form import CurveForm, model_values
+from gradopt.problems.functions.residuals import Table
+
+_IER = {Status.FTOL: 1, Status.XTOL: 2, Status.GTOL: 4}
+_WALD, _PROFILE = "wald", "profile"
+# How far a profile is followed, in standard errors; and how exactly its end is found.
+_FARTHEST, _EXACT = 1e4, 1e-4
+# Correlations from here on are listed in a summary.
+_CORRELATED = 0.9
+
+
+class FitError(RuntimeError):
+    """A fit that failed; what it has reached is in `result`, a `CurveFitResult`.
+
+    Examples
+    --------
+    >>> import gradopt, numpy as np
+    >>> try:
+    ...     gradopt.curve_fit(lambda t, a: 0.0 * a * t, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    ... except gradopt.FitError as error:
+    ...     print(error)
+    no parameter changes the model at the start: the derivatives are all 0
+    """
+
+    def __init__(self, text: str, result: CurveFitResult) -> None:
+        super().__init__(text)
+        self.result = result
+
+
+class Observations(NamedTuple):
+    """What was fitted to what."""
+
+    f: Callable[..., Any]
+    x: Any
+    y: NDArray[np.float64]
+    sigma: NDArray[np.float64] | None  # (m,) the standard deviations
+    spread: NDArray[np.float64] | None  # as in `CurveForm`
+    args: tuple[Any, ...]
+    form: CurveForm
+    names: tuple[str, ...]
+    free: tuple[int, ...]  # the places of the parameters that are not fixed
+
+
+class CurveFitResult(tuple[Any, ...]):
+    """The result of `curve_fit`: the tuple (popt, pcov), or of five with full_output, with attributes.
+
+    Attributes
+    ----------
+    popt : float64 array (n,)
+        The parameters.
+    pcov : float64 array (n, n)
+        Their covariance, s^2 (J'J)^-1 with J the derivatives of (f - y) / sigma; s^2 is 1 with absolute_sigma, else
+        rss / dof. With a robust loss, s^2 is sum psi^2 / dof / mean(psi')^2, where psi is the slope of the loss of a
+        residual (P. Huber, Robust Statistics, 1981, section 7.6). With "poisson" it is the inverse of the expected
+        information. Rows of parameters at a bound are NaN, of fixed ones 0; inf throughout if a parameter is
+        undetermined or there are no more points than parameters.
+    stderr : float64 array (n,)
+        The standard errors: the roots of its diagonal, but inf for undetermined parameters alone.
+    correlation : float64 array (n, n)
+        pcov[i, j] / (stderr[i] stderr[j]).
+    names : tuple of str
+    residuals : float64 array (m,)
+        y - f, not divided by sigma.
+    rss : float
+        The weighted sum of squares, sum of ((y - f) / sigma)^2; with a covariance matrix S, (y - f)'S^-1 (y - f).
+    dof : int
+        m minus the number of parameters that are not fixed.
+    reduced_chi_squared : float
+        rss / dof.
+    r_squared : float
+        1 - rss / tss, with tss the weighted sum of squares about the weighted mean of y.
+    aic, bic : float
+        m log(rss / m) + 2 k and m log(rss / m) + k log m, with k parameters that are not fixed (H. Akaike, 1974; G.
+        Schwarz, 1978): of use between models of the same data with errors of unknown size.
+    rank : int
+    condition : float
+        Of J, with columns of length 1.
+    active_mask : int64 array (n,)
+        -1 for a parameter at its lower bound, 1 at its upper one, else 0.
+    nfev : int
+    reason : Status
+    message : str
+
+    Examples
+    --------
+    >>> import gradopt, numpy as np
+    >>> t = np.arange(6.0)
+    >>> fit = gradopt.curve_fit(lambda t, slope, offset: slope * t + offset, t, [0.1, 0.9, 2.2, 2.9, 4.1, 5.0])
+    >>> print(fit.popt.round(3), fit.dof, round(fit.r_squared, 4))
+    [0.989 0.062] 4 0.9967
+    >>> print(fit.confidence_interval(0.95).round(2))
+    [[ 0.91  1.07]
+     [-0.18  0.3 ]]
+    """
+
+    plotter: ClassVar[Callable[..., Any]]  # `plot.curves.fit`, set by the package
+
+    popt: NDArray[np.float64]
+    pcov: NDArray[np.float64]
+    stderr: NDArray[np.float64]
+    correlation: NDArray[np.float64]
+    names: tuple[str, ...]
+    residuals: NDArray[np.float64]
+    rss: float
+    dof: int
+    reduced_chi_squared: float
+    r_squared: float
+    aic: float
+    bic: float
+    rank: int
+    condition: float
+    active_mask: NDArray[np.int64]
+    undetermined: NDArray[np.bool_]
+    nfev: int
+    reason: Status
+    message: str
+    _data: Observations
+    _refit: Callable[..., Any]
+    _loss: Any
+    _absolute: bool
+    _fun: float
+    _variance: float
+
+    @classmethod
+    def of(
+        cls,
+        problem: Any,
+        fit: Any,
+        box: Any,
+        data: Observations,
+        absolute: bool,
+        refit: Callable[..., Any],
+        loss: Any,
+        scale: float,
+        full_output: bool,
+    ) -> CurveFitResult:
+        """The result of a fit that has ended."""
+        run, status, message = fit
+        free, n = list(data.free), len(data.names)
+        table = problem.table(run.x)
+        popt = np.array(data.form.all_parameters(run.x), np.float64)
+        mask = np.zeros(n, np.int64)
+        if box is not None:
+            mask[free] = np.where(run.x <= box.low, -1, np.where(run.x >= box.high, 1, 0))
+        dof = data.y.size - len(free)
+        rss = float(table.residual @ table.residual)
+        variance, weights = _variance(table, loss, scale, absolute, dof, rss)
+        covariance = _in_all(covariance_of(table.jacobian, weights, mask[free] == 0, variance), free, n)
+        pcov = covariance.matrix.copy()
+        if covariance.undetermined.any() or not np.isfinite(variance):
+            pcov[:] = np.inf
+        with np.errstate(all="ignore"):
+            values = model_values(data.f(data.x, *popt, *data.args), data.y.size)
+        infodict = {"nfev": run.nfev, "fvec": table.residual.copy()}
+        parts = (popt, pcov, infodict, message, _IER.get(status, 5)) if full_output else (popt, pcov)
+        self = cls(parts)
+        self.popt, self.pcov, self.stderr, self.names = popt, pcov, covariance.stderr, data.names
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.correlation = covariance.matrix / covariance.stderr[:, None] / covariance.stderr[None, :]
+        self.residuals, self.rss, self.dof = data.y - values, rss, dof
+        self.reduced_chi_squared = rss / dof if dof > 0 else math.nan
+        self.r_squared = 1.0 - rss / _total(data) if _total(data) > 0.0 else math.nan
+        m, logs = data.y.size, -math.inf if rss == 0.0 else math.log(rss / data.y.size)
+        self.aic, self.bic = m * logs + 2 * len(free), m * logs + len(free) * math.log(m)
+        self.rank, self.condition = covariance.rank, covariance.condition
+        self.active_mask, self.undetermined = mask, covariance.undetermined
+        self.nfev, self.reason, self.message = run.nfev, status, message
+        self._data, self._refit, self._loss, self._absolute = data, refit, loss, absolute
+        self._fun, self._variance = float(table.fun), variance
+        return self
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        rows = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{_number(value, error)}</td><td>{html.escape(remark)}</td></tr>"
+            for name, value, error, remark in self._rows()
+        )
+        caption = html.escape(self._measures())
+        return f"<table><caption>{caption}</caption><tr><th></th><th>value</th><th></th></tr>{rows}</table>"
+
+    def predict(self, x: Any) -> NDArray[np.float64]:
+        """The model at other points.
+
+        Parameters
+        ----------
+        x : array_like (m,) or (k, m), or what f takes
+            The points.
+
+        Returns
+        -------
+        float64 array (m,)
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> fit = gradopt.curve_fit(lambda t, a: a * t, [1.0, 2.0, 3.0], [2.0, 4.1, 5.9])
+        >>> fit.predict([10.0]).round(2)
+        array([19.93])
+        """
+        return self._values(self._points(x), self.popt)
+
+    def _points(self, x: Any) -> Any:
+        return np.asarray(x, np.float64) if isinstance(x, (list, tuple, int, float)) else x
+
+    def _values(self, x: Any, params: NDArray[np.float64]) -> NDArray[np.float64]:
+        answer = np.atleast_1d(np.asarray(self._data.f(x, *params, *self._data.args), np.float64))
+        size = np.shape(x)[-1] if np.ndim(x) and isinstance(x, np.ndarray) else answer.size
+        return np.broadcast_to(answer, max(size, answer.size)).copy()
+
+    def confidence_interval(self, level: float = 0.95, kind: str = "wald") -> NDArray[np.float64]:
+        """Intervals for the parameters.
+
+        Parameters
+        ----------
+        level : float
+            In (0, 1).
+        kind : {"wald", "profile"}
+            "wald": popt -+ q stderr, with q the quantile of Student's t with dof degrees of freedom, or of the normal
+            distribution if the size of the errors is known. "profile": where the best sum of squares with the parameter
+            held is q^2 s^2 above the least (D. Bates and D. Watts, Nonlinear Regression Analysis, 1988, section 6.1);
+            right where the model is far from linear in the parameter. It needs some more fits.
+
+        Returns
+        -------
+        float64 array (n, 2)
+            Lower and upper ends; infinite for undetermined parameters, NaN for those at a bound, the value for fixed
+            ones. A profile may end at a bound.
+
+        Raises
+        ------
+        ValueError
+            level or kind is wrong, or kind is "profile" and the loss is robust.
+
+        Examples
+        --------
+        >>> import gradopt, numpy as np
+        >>> t = np.array([1.0, 2.0, 3.0, 4.0])
+        >>> fit = gradopt.curve_fit(lambda t, a, b: a * np.exp(b * t), t, [2.6, 7.5, 20.3, 54.1], p0=[1.0, 1.0])
+        >>> print(fit.confidence_interval(kind="profile").round(2))
+        [[0.93 1.07]
+         [0.98 1.02]]
+        """
+        q = self._quantile(level)
+        validate.choice("kind", kind, (_WALD, _PROFILE))
+        if kind == _WALD:
+            with np.errstate(invalid="ignore"):
+                return np.stack([self.popt - q * self.stderr, self.popt + q * self.stderr], axis=1)
+        if self._loss not in ("linear", "poisson"):
+            raise ValueError("kind='profile' needs loss='linear' or 'poisson': a robust loss is no likelihood")
+        ends = np.stack([self.popt, self.popt], axis=1)
+        for j, place in enumerate(self._data.free):
+            error = self.stderr[place]
+            if np.isnan(error):
+                ends[place] = math.nan
+            elif not np.isfinite(error):
+                ends[place] = -math.inf, math.inf
+            else:
+                ends[place] = [self._end(j, place, side, q) for side in (-1.0, 1.0)]
+        return ends
+
+    def _quantile(self, level: float) -> float:
+        level = validate.number("level", level, 0, 1, above=True, below=True)
+        tail = 0.5 * (1.0 + level)
+        if self._absolute:
+            return float(scipy.stats.norm.ppf(tail))
+        return float(scipy.stats.t.ppf(tail, self.dof)) if self.dof > 0 else math.inf
+
+    def _end(self, j: int, place: int, side: float, q: float) -> float:
+        """The end of a profile: the value of free parameter j at which the fit is q standard deviations worse."""
+        center, error = float(self.popt[place]), float(self.stderr[place])
+        start = self.popt[list(self._data.free)].copy()
+
+        def excess(value: float) -> float:
+            nonlocal start
+            run, _, _ = self._refit(start, j, value)
+            if np.isfinite(run.fun):
+                start = run.x
+            return math.sqrt(max(2.0 * (run.fun - self._fun), 0.0) / self._variance) - q if run.fun == run.fun else q
+
+        inner, step = center, q * error
+        while step <= _FARTHEST * error:
+            outer = center + side * step
+            run, _, _ = self._refit(start, j, outer)
+            if run.x[j] != outer:  # a bound is nearer
+                return float(run.x[j])
+            if excess(outer) > 0.0:
+                return float(scipy.optimize.brentq(excess, inner, outer, xtol=_EXACT * error))
+            inner, step = outer, 2.0 * step
+        return side * math.inf
+
+    def confidence_band(self, x: Any, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the model's curve is, point by point: predict(x) -+ q sqrt(g'C g).
+
+        Parameters
+        ----------
+        x : array_like (m,) or (k, m), or what f takes
+            The points.
+        level : float
+            In (0, 1).
+
+        Returns
+        -------
+        two float64 arrays (m,)
+            The lower and the upper edge. With g the derivatives of the model by the parameters and C their covariance
+            (Bates and Watts, section 2.3); parameters at a bound count as known.
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> fit = gradopt.curve_fit(lambda t, a: a * t, [1.0, 2.0, 3.0], [2.0, 4.1, 5.9])
+        >>> lower, upper = fit.confidence_band([10.0])
+        >>> print(lower.round(1), upper.round(1))
+        [19.2] [20.7]
+        """
+        return self._band(x, level, 0.0)
+
+    def prediction_band(self, x: Any, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where new data will be, point by point: predict(x) -+ q sqrt(g'C g + s^2).
+
+        Parameters
+        ----------
+        x : array_like (m,) or (k, m), or what f takes
+            The points.
+        level : float
+            In (0, 1).
+
+        Returns
+        -------
+        two float64 arrays (m,)
+            The lower and the upper edge. s^2 is the variance of a point: rss / dof, times the mean of sigma^2 over the
+            data where sigma was given; with absolute_sigma, that mean alone; of counts, the model's value.
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> fit = gradopt.curve_fit(lambda t, a: a * t, [1.0, 2.0, 3.0], [2.0, 4.1, 5.9])
+        >>> lower, upper = fit.prediction_band([10.0])
+        >>> bool(upper[0] - lower[0] > fit.confidence_band([10.0])[1][0] - fit.confidence_band([10.0])[0][0])
+        True
+        """
+        if self._loss == "poisson":
+            return self._band(x, level, self.predict(x))
+        sigma = self._data.sigma
+        mean = 1.0 if sigma is None else float(np.mean(sigma**2))
+        return self._band(x, level, mean * (1.0 if self._absolute else self.reduced_chi_squared))
+
+    def _band(self, x: Any, level: float, more: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        q, x = self._quantile(level), self._points(x)
+        center = self._values(x, self.popt)
+        sure = np.isfinite(self.stderr) & (self.stderr > 0.0)
+        rows = []
+        for j in np.flatnonzero(sure):
+            h = 1e-3 * self.stderr[j] if self.popt[j] == 0.0 else 6e-6 * abs(self.popt[j])
+            up, down = self.popt.copy(), self.popt.copy()
+            up[j], down[j] = up[j] + h, down[j] - h
+            with np.errstate(all="ignore"):
+                rows.append((self._values(x, up) - self._values(x, down)) / (up[j] - down[j]))
+        g = np.array(rows).reshape(len(rows), center.size)
+        matrix = self.correlation[np.ix_(sure, sure)] * self.stderr[sure][:, None] * self.stderr[sure][None, :]
+        variance = np.maximum(np.einsum("im,ij,jm->m", g, matrix, g), 0.0)
+        if self.undetermined.any():
+            variance = np.full(center.size, math.inf)
+        width = q * np.sqrt(variance + more)
+        return center - width, center + width
+
+    def summary(self) -> str:
+        """The fit as a text: each parameter with its error, how well the model fits, and what to beware of."""
+        rows = list(self._rows())
+        width = max(len(name) for name, *_ in rows)
+        shown = [_number(value, error) for _, value, error, _ in rows]
+        broad = max(map(len, shown))
+        lines = [
+            f"  {name:<{width}}  {text:<{broad}}  {remark}".rstrip()
+            for (name, _, _, remark), text in zip(rows, shown, strict=True)
+        ]
+        name = getattr(self._data.f, "__name__", "f")
+        text = [f"fit of {name}, {self._measures()}", *lines]
+        pairs = self._correlated()
+        if pairs:
+            text.append("correlations: " + ", ".join(f"{a} and {b} {c:+.3f}" for a, b, c in pairs))
+        text += [f"beware: {remark}" for remark in self.remarks()]
+        text.append(self.message)
+        return "\n".join(text)
+
+    def _measures(self) -> str:
+        parts = [f"{self.residuals.size} points", f"{self.dof} degrees of freedom", f"chi squared {self.rss:.6g}"]
+        parts += [f"reduced {self.reduced_chi_squared:.4g}", f"R2 {self.r_squared:.6g}"]
+        return ", ".join([*parts, f"AIC {self.aic:.5g}", f"BIC {self.bic:.5g}"])
+
+    def _rows(self) -> Any:
+        fixed = set(range(len(self.names))) - set(self._data.free)
+        for i, name in enumerate(self.names):
+            remark = "fixed" if i in fixed else ""
+            if self.active_mask[i]:
+                remark = f"at its {'lower' if self.active_mask[i] < 0 else 'upper'} bound"
+            elif self.undetermined[i]:
+                remark = "undetermined"
+            yield name, float(self.popt[i]), float(self.stderr[i]), remark
+
+    def _correlated(self) -> list[tuple[str, str, float]]:
+        found = []
+        for i in range(len(self.names)):
+            for j in range(i):
+                c = float(self.correlation[i, j])
+                if abs(c) > _CORRELATED:
+                    found.append((self.names[j], self.names[i], c))
+        return found
+
+    def remarks(self) -> list[str]:
+        """What a reader of the figures should know."""
+        named = lambda which: ", ".join(name for name, is_it in zip(self.names, which, strict=True) if is_it)  # noqa: E731
+        found = []
+        if self.active_mask.any():
+            found.append(f"{named(self.active_mask != 0)} at a bound: no standard error")
+        if self.undetermined.any():
+            found.append(f"the data do not determine {named(self.undetermined)}: the covariance is infinite")
+        if self.dof <= 0:
+            found.append("no more points than parameters: the errors are unknown")
+        return found
+
+    def warn(self) -> None:
+        """Give an OptimizeWarning where the covariance is infinite."""
+        if np.isinf(self.pcov).any():
+            text = "; ".join(self.remarks())
+            warn(f"the covariance of the parameters could not be estimated: {text}", scipy.optimize.OptimizeWarning)
+
+    def plot(self, **keywords: Any) -> Any:
+        """The data with error bars, the model with its confidence band, and the residuals below (needs matplotlib).
+
+        Returns
+        -------
+        two matplotlib axes
+        """
+        return type(self).plotter(self, **keywords)
+
+
+def _variance(
+    table: Table, loss: Any, scale: float, absolute: bool, dof: int, rss: float
+) -> tuple[float, NDArray[np.float64]]:
+    """s^2, and the weights of the residuals in the covariance."""
+    ones = np.ones(table.residual.size)
+    if loss == "poisson":
+        return 1.0, table.weights
+    if loss == "linear":
+        return (1.0 if absolute else rss / dof if dof > 0 else math.inf), ones
+    mean = spread_of(loss, table.residual, scale)
+    if dof <= 0 or mean <= 0.0:
+        return math.inf, ones
+    return float(table.slopes @ table.slopes) / dof / mean**2, ones
+
+
+def _in_all(covariance: Covariance, free: list[int], n: int) -> Covariance:
+    """The covariance of all parameters; fixed ones have none."""
+    matrix, stderr, undetermined = np.zeros((n, n)), np.zeros(n), np.zeros(n, bool)
+    matrix[np.ix_(free, free)] = covariance.matrix
+    stderr[free], undetermined[free] = covariance.stderr, covariance.undetermined
+    return covariance._replace(matrix=matrix, stderr=stderr, undetermined=undetermined)
+
+
+def _total(data: Observations) -> float:
+    """The weighted sum of squares of y about its weighted mean."""
+    spread, ones, y = data.spread, np.ones(data.y.size), data.y
+    if spread is not None:
+        ones, y = (ones / spread, y / spread) if spread.ndim == 1 else (spread @ ones, spread @ y)
+    mean = (ones @ y) / (ones @ ones)
+    return float(np.sum((y - mean * ones) ** 2))
+
+
+def _number(value: float, error: float) -> str:
+    """A value with its error, to two digits of the error."""
+    if not (math.isfinite(error) and error > 0.0 and math.isfinite(value)):
+        suffix = "" if math.isnan(error) or error == 0.0 else f" +/- {error:g}"
+        return f"{value:.7g}{suffix}"
+    digits = 1 - math.floor(math.log10(error))
+    exponent = math.floor(math.log10(max(abs(value), error)))
+    if -4 <= exponent < 7 and digits <= 10:
+        places = max(digits, 0)
+        return f"{round(value, digits):.{places}f} +/- {round(error, digits):.{places}f}"
+    scale = 10.0**exponent
+    places = max(digits + exponent, 0)
+    return f"({value / scale:.{places}f} +/- {error / scale:.{places}f})e{exponent:+03d}"

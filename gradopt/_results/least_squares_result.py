@@ -1,0 +1,88 @@
+"""The result of `least_squares`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._core.status import Status
+from gradopt._results.history import History
+
+if TYPE_CHECKING:
+    _Base = dict[str, Any]  # scipy's class is untyped and would hide wrong names
+else:
+    from scipy.optimize import OptimizeResult as _Base
+
+
+class LeastSquaresResult(_Base):
+    """The result of `least_squares`: a dictionary whose keys are also attributes, those of scipy's and some more.
+
+    Attributes
+    ----------
+    x : float64 array (n,)
+    cost : float
+        1/2 sum of rho.
+    fun : float64 array (m,)
+        The residuals at x.
+    jac : float64 array (m, n)
+        Their derivatives, the rows times the root of the weight that the loss gives them, as in scipy.
+    grad : float64 array (n,)
+        The gradient of the cost.
+    optimality : float
+        The largest absolute element of the gradient over the parameters that no bound holds.
+    active_mask : int64 array (n,)
+        -1 for a parameter at its lower bound, 1 at its upper one, else 0.
+    nfev, njev : int
+        The evaluations of residuals, those for differences included, and of derivatives.
+    status : int
+        scipy's: 0 for the limit of evaluations or updates, 1 for gtol, 2 for ftol, 3 for xtol, -2 for a callback; -1 if
+        the fit failed otherwise.
+    success : bool
+        status > 0.
+    message : str
+    reason : Status
+        The status of this package.
+    cov : float64 array (n, n)
+        The covariance of the parameters, s^2 (J'J)^-1 with s^2 = 2 cost / (m - n): right if the residuals are
+        independent and have the same variance; with a robust loss J is that above, and this is a rough guide. NaN for
+        parameters at a bound, inf for those that the residuals do not determine, NaN throughout if m <= n.
+    stderr : float64 array (n,)
+        The roots of its diagonal.
+    rank : int
+        The rank of the derivatives by the parameters that are not at a bound.
+    condition : float
+        Their condition number, with columns scaled to length 1.
+    history : History
+    problem : Problem
+        What `optimize` can run again.
+
+    Examples
+    --------
+    >>> import gradopt, numpy as np
+    >>> t, y = np.arange(4.0), np.array([3.0, 1.8, 1.1, 0.7])
+    >>> result = gradopt.least_squares(lambda x: x[0] * np.exp(-x[1] * t) - y, [1.0, 1.0])
+    >>> result.stderr.round(3), result.rank, result.reason.success
+    (array([0.022, 0.006]), 2, True)
+    """
+
+    x: NDArray[np.float64]
+    cost: float
+    fun: NDArray[np.float64]
+    jac: NDArray[np.float64]
+    grad: NDArray[np.float64]
+    optimality: float
+    active_mask: NDArray[np.int64]
+    nfev: int
+    njev: int
+    status: int
+    success: bool
+    message: str
+    reason: Status
+    cov: NDArray[np.float64]
+    stderr: NDArray[np.float64]
+    rank: int
+    condition: float
+    history: History
+    problem: Any

@@ -1,0 +1,84 @@
+"""How the model of `curve_fit` becomes residuals: f(x, *params, *args) of all points at once, minus y, by sigma."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.special
+from numpy.typing import NDArray
+
+from gradopt._losses.robust import of_counts, of_squares
+from gradopt._tape.names.meaning import Meanings
+from gradopt._tape.record.traced_array import TracedArray
+from gradopt.problems.functions.residuals import ResidualForm, as_vector
+from gradopt.problems.functions.tracing import Results
+
+
+class CurveForm(ResidualForm):
+    """The residuals of a curve, as a function of its free parameters.
+
+    The other arguments of the function are (x, y, spread, *args). Spread is None, sigma (m,), or the matrix (m, m) that
+    makes the residuals independent.
+
+    Parameters
+    ----------
+    loss : str or callable
+        Of `robust.LOSSES`, or "poisson".
+    scale : float
+    parameters : tuple
+        The fixed value of each parameter, or None for a free one.
+    """
+
+    def __init__(self, loss: Any, scale: float, parameters: tuple[float | None, ...]) -> None:
+        super().__init__(loss, scale)
+        self._parameters = parameters
+        self.key = ("curve", loss, scale, parameters)
+
+    def all_parameters(self, free: Any) -> list[Any]:
+        """The fixed parameters and the free ones, in their order."""
+        ones = iter(free)
+        return [next(ones) if value is None else value for value in self._parameters]
+
+    def value(self, fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> NDArray[np.float64]:
+        at, y, spread, *others = args
+        residual: NDArray[np.float64] = _spread(model_values(fun(at, *self.all_parameters(x), *others), y.size) - y, spread, np.matmul)
+        return residual
+
+    def recorded(self, fun: Any, x: TracedArray, args: list[Any], meanings: Meanings) -> Results:
+        at, y, spread, *others = args
+        values = as_vector(fun(at, *self.all_parameters(x), *others))
+        if values.shape != y.shape:
+            values = np.broadcast_to(values, y.shape)
+        residual = _spread(values - y, spread, np.matmul)
+        if self._loss == "poisson":
+            counts = np.asarray(y)
+            fun, slopes, weights = of_counts(values, y, float(np.sum(scipy.special.gammaln(counts + 1.0))))
+            return Results((fun, residual, slopes, weights))
+        loss = meanings.of(self._loss) if callable(self._loss) else self._loss
+        fun, w = of_squares(loss, residual, self._scale)
+        return Results((fun, residual, residual) if w is None else (fun, residual, w * residual, w))
+
+    def sum_with(self, args: tuple[Any, ...]) -> Callable[[NDArray[Any]], tuple[Any, Any, Any]]:
+        if self._loss != "poisson":
+            return self.of_sum
+        y = args[1]
+        constant = float(np.sum(scipy.special.gammaln(y + 1.0)))
+        return lambda residual: of_counts(residual + y, y, constant)
+
+
+def model_values(answer: Any, m: int) -> NDArray[np.float64]:
+    """What a model returned, as a float64 array (m,); else an error that says what it was."""
+    array = np.asarray(answer)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"the model must return real numbers, got {array.dtype}")
+    if array.ndim > 1 or array.size not in (1, m):
+        raise ValueError(f"the model must return {m} numbers, one for each of ydata, got the shape {array.shape}")
+    return np.broadcast_to(array.reshape(-1), m).astype(np.float64)
+
+
+def _spread(difference: Any, spread: Any, product: Callable[[Any, Any], Any]) -> Any:
+    if spread is None:
+        return difference
+    return difference / spread if spread.ndim == 1 else product(spread, difference)
