@@ -135,7 +135,7 @@ def curve_fit(
     form = CurveForm(loss if loss == "poisson" else checked_loss(loss), scale, tuple(held.get(i) for i in range(count)))
     settings, step = _settings(options, start.size)
     if data.y.size < start.size and (method == "lm" or (method is None and box is None)):
-        raise TypeError(f"curve_fit needs at least as many points as parameters, got {data.y.size} and {start.size}")
+        raise TypeError(f"The number of func parameters={start.size} must be at most that of points, {data.y.size}")
     if absolute_sigma and sigma is None and loss != "poisson":
         warn("absolute_sigma=True without sigma takes 1 for the standard deviation of each point", OptimizeWarning)
     all_args = (data.x, data.y, data.spread, *args)
@@ -165,7 +165,10 @@ class _Data(NamedTuple):
 def _data(xdata: Any, ydata: Any, sigma: Any, check_finite: bool | None, nan_policy: Any, loss: Any) -> _Data:
     """The checked data."""
     if nan_policy not in (None, "raise", "omit"):
-        raise ValueError(f"nan_policy must be 'raise', 'omit' or None, got {nan_policy!r}")
+        if nan_policy == "propagate":
+            why = "it must be one of {'raise', 'omit', None}: a fit to NaN is NaN"
+            raise ValueError(f"`nan_policy='propagate'` is not supported by this function. {why.capitalize()}")
+        raise ValueError(f"nan_policy must be one of {{'raise', 'omit', None}}, got {nan_policy!r}")
     check_finite = nan_policy is None if check_finite is None else check_finite
     y = _real("ydata", ydata)
     if y.ndim > 1:
@@ -182,6 +185,8 @@ def _data(xdata: Any, ydata: Any, sigma: Any, check_finite: bool | None, nan_pol
         sigma = np.full(y.size, float(sigma))
     if sigma is not None and sigma.shape not in ((y.size,), (y.size, y.size)):
         raise ValueError(f"sigma must have the shape ({y.size},) or ({y.size}, {y.size}), got {sigma.shape}")
+    if y.size == 1 and in_arrays and x.shape[-1:] > (1,):
+        y = np.full(x.shape[-1], y[0])
     faulty = np.isnan(y) if nan_policy == "omit" else np.zeros(y.size, bool)
     if nan_policy == "omit" and in_arrays:
         if x.shape[-1] != y.size:
@@ -200,7 +205,8 @@ def _data(xdata: Any, ydata: Any, sigma: Any, check_finite: bool | None, nan_pol
                 place = tuple(int(i) for i in np.argwhere(bad)[0])
                 where = ", ".join(map(str, place))
                 remedy = "; nan_policy='omit' leaves NaN out" if np.isnan(array[place]) else ""
-                raise ValueError(f"{name} must be finite, got {array[place]} in {name}[{where}]{remedy}")
+                kind = "nan" if np.isnan(array[place]) else "infinity"
+                raise ValueError(f"The input contains {kind}: {name}[{where}]; it must be finite{remedy}")
     if loss == "poisson":
         if sigma is not None:
             raise ValueError("sigma must be None with loss='poisson': counts have the variance of their mean")

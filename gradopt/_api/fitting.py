@@ -68,7 +68,10 @@ def box_between(bounds: Any, n: int, method: Any, ends: Any = None) -> Box | Non
     arrays = []
     for name, side in zip(("lower", "upper"), sides, strict=True):
         try:
-            arrays.append(np.broadcast_to(np.asarray(side, np.float64), n).copy())
+            array = np.asarray(side, np.float64)
+            if array.ndim and array.shape != (n,):
+                raise ValueError
+            arrays.append(np.broadcast_to(array, n).copy())
         except (TypeError, ValueError):
             raise ValueError(
                 f"bounds must have a number or {n} numbers as {name} ends, got {validate.shown(side)}; bounds are"
@@ -98,9 +101,8 @@ def require_inside(name: str, x: NDArray[Any], box: Box | None) -> None:
     outside = (x < box.low) | (x > box.high)
     if outside.any():
         i = int(np.argmax(outside))
-        raise ValueError(
-            f"{name} must be within the bounds, got {name}[{i}] = {x[i]:g} for {box.low[i]:g} to {box.high[i]:g}"
-        )
+        interval = f"{box.low[i]:g} to {box.high[i]:g}"
+        raise ValueError(f"Initial guess is outside of provided bounds: {name}[{i}] = {x[i]:g} is not in {interval}")
 
 
 class Fit(NamedTuple):

@@ -13,9 +13,9 @@ from gradopt._api.fitting import Fit, box_between, checked_method, require_insid
 from gradopt._core import validate
 from gradopt._core.status import Status
 from gradopt._core.words import explains_words
-from gradopt._losses.robust import checked_loss
+from gradopt._losses.robust import checked_loss, curvature_weights
 from gradopt._numerics.bounds import Box, active_bounds
-from gradopt._results.covariance import covariance_of
+from gradopt._results.covariance import covariance_of, variance_of
 from gradopt._results.least_squares_result import LeastSquaresResult
 from gradopt.problems.fits.least_squares import residual_problem
 from gradopt.problems.functions.residuals import ResidualProblem
@@ -139,14 +139,15 @@ def _result(
     table, n = problem.table(run.x), run.x.size
     mask = np.zeros(n, np.int64) if box is None else active_bounds(box, run.x)
     free = mask == 0
-    variance = 2.0 * table.fun / (table.residual.size - n) if table.residual.size > n else np.nan
-    covariance = covariance_of(table.jacobian, table.weights, free, variance)
+    rss, dof = float(table.residual @ table.residual), table.residual.size - n
+    variance, weights = variance_of(table, loss, f_scale, False, dof, rss)
+    covariance = covariance_of(table.jacobian, weights, free, variance if np.isfinite(variance) else np.nan)
     grad = table.jacobian.T @ table.slopes
     return LeastSquaresResult(
         x=run.x,
         cost=float(table.fun),
         fun=table.residual.copy(),
-        jac=table.jacobian * np.sqrt(np.maximum(table.weights, 0.0))[:, None],
+        jac=table.jacobian * curvature_weights(loss, table.residual, f_scale)[:, None],
         grad=grad,
         optimality=float(np.max(np.abs(grad[free]), initial=0.0)),
         active_mask=mask,

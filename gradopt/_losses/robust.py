@@ -72,6 +72,15 @@ def spread_of(loss: Any, residual: Any, scale: float) -> float:
     return float(np.mean(slope + 2.0 * z * curvature))
 
 
+def curvature_weights(loss: Any, residual: Any, scale: float) -> Any:
+    """The roots of the second derivatives of the loss of each residual, rho' + 2 z rho''; those below eps count as it."""
+    if loss == "linear":
+        return np.ones_like(residual)
+    z = (residual / scale) ** 2
+    _, slope, curvature = LOSSES[loss](z) if isinstance(loss, str) else loss(z)
+    return np.sqrt(np.maximum(slope + 2.0 * z * curvature, np.finfo(float).eps))
+
+
 def of_counts(model: Any, counts: Any, constant: float) -> tuple[Any, Any, Any]:
     """Minus the log-likelihood of Poisson counts, its slopes by the model, and the weights of the information.
 

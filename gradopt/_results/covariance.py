@@ -8,6 +8,9 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from gradopt._losses.robust import spread_of
+from gradopt.problems.functions.residuals import Table
+
 # Where a direction in which nothing changes has at least this share of a parameter, the parameter is undetermined.
 _SHARE = 1e-3
 
@@ -26,6 +29,21 @@ class Covariance(NamedTuple):
     rank: int  # of J over the free parameters
     condition: float  # the ratio of its largest to its smallest singular value, with columns of length 1
     undetermined: NDArray[np.bool_]  # (n,) whether the residuals do not change along it, alone or with others
+
+
+def variance_of(
+    table: Table, loss: Any, scale: float, absolute: bool, dof: int, rss: float
+) -> tuple[float, NDArray[np.float64]]:
+    """s^2, and the weights of the residuals in the covariance."""
+    ones = np.ones(table.residual.size)
+    if loss == "poisson":
+        return 1.0, table.weights
+    if loss == "linear":
+        return (1.0 if absolute else rss / dof if dof > 0 else np.inf), ones
+    mean = spread_of(loss, table.residual, scale)
+    if dof <= 0 or mean <= 0.0:
+        return np.inf, ones
+    return float(table.slopes @ table.slopes) / dof / mean**2, ones
 
 
 def covariance_of(

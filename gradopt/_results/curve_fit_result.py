@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from gradopt._core import validate
 from gradopt._core.status import Status
 from gradopt._core.warnings import warn
-from gradopt._losses.robust import spread_of
-from gradopt._results.covariance import Covariance, covariance_of
-from gradopt.problems.fits.curve_form import CurveForm, model_values
-from gradopt.problems.functions.residuals import Table
+from gradopt._results.covariance import Covariance, covariance_of, variance_of
+from gradopt.problems.fits.curve_form import CurveForm
 
 _IER = {Status.FTOL: 1, Status.XTOL: 2, Status.GTOL: 4}
 _WALD, _PROFILE = "wald", "profile"
@@ -163,20 +161,18 @@ class CurveFitResult(tuple[Any, ...]):
             mask[free] = np.where(run.x <= box.low, -1, np.where(run.x >= box.high, 1, 0))
         dof = data.y.size - len(free)
         rss = float(table.residual @ table.residual)
-        variance, weights = _variance(table, loss, scale, absolute, dof, rss)
+        variance, weights = variance_of(table, loss, scale, absolute, dof, rss)
         covariance = _in_all(covariance_of(table.jacobian, weights, mask[free] == 0, variance), free, n)
         pcov = covariance.matrix.copy()
         if covariance.undetermined.any() or not np.isfinite(variance):
             pcov[:] = np.inf
-        with np.errstate(all="ignore"):
-            values = model_values(data.f(data.x, *popt, *data.args), data.y.size)
         infodict = {"nfev": run.nfev, "fvec": table.residual.copy()}
         parts = (popt, pcov, infodict, message, _IER.get(status, 5)) if full_output else (popt, pcov)
         self = cls(parts)
         self.popt, self.pcov, self.stderr, self.names = popt, pcov, covariance.stderr, data.names
         with np.errstate(divide="ignore", invalid="ignore"):
             self.correlation = covariance.matrix / covariance.stderr[:, None] / covariance.stderr[None, :]
-        self.residuals, self.rss, self.dof = data.y - values, rss, dof
+        self.residuals, self.rss, self.dof = -_in_units(table.residual, data.spread), rss, dof
         self.reduced_chi_squared = rss / dof if dof > 0 else math.nan
         self.r_squared = 1.0 - rss / _total(data) if _total(data) > 0.0 else math.nan
         m, logs = data.y.size, -math.inf if rss == 0.0 else math.log(rss / data.y.size)
@@ -456,27 +452,19 @@ class CurveFitResult(tuple[Any, ...]):
         return type(self).plotter(self, **keywords)
 
 
-def _variance(
-    table: Table, loss: Any, scale: float, absolute: bool, dof: int, rss: float
-) -> tuple[float, NDArray[np.float64]]:
-    """s^2, and the weights of the residuals in the covariance."""
-    ones = np.ones(table.residual.size)
-    if loss == "poisson":
-        return 1.0, table.weights
-    if loss == "linear":
-        return (1.0 if absolute else rss / dof if dof > 0 else math.inf), ones
-    mean = spread_of(loss, table.residual, scale)
-    if dof <= 0 or mean <= 0.0:
-        return math.inf, ones
-    return float(table.slopes @ table.slopes) / dof / mean**2, ones
-
-
 def _in_all(covariance: Covariance, free: list[int], n: int) -> Covariance:
     """The covariance of all parameters; fixed ones have none."""
     matrix, stderr, undetermined = np.zeros((n, n)), np.zeros(n), np.zeros(n, bool)
     matrix[np.ix_(free, free)] = covariance.matrix
     stderr[free], undetermined[free] = covariance.stderr, covariance.undetermined
     return covariance._replace(matrix=matrix, stderr=stderr, undetermined=undetermined)
+
+
+def _in_units(residual: NDArray[Any], spread: Any) -> NDArray[np.float64]:
+    """F - y, of residuals that were divided by sigma."""
+    if spread is None:
+        return residual.copy()
+    return residual * spread if spread.ndim == 1 else np.linalg.solve(spread, residual)
 
 
 def _total(data: Observations) -> float:

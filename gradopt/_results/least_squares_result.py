@@ -27,7 +27,8 @@ class LeastSquaresResult(_Base):
     fun : float64 array (m,)
         The residuals at x.
     jac : float64 array (m, n)
-        Their derivatives, the rows times the root of the weight that the loss gives them, as in scipy.
+        Their derivatives; with a loss as in scipy: the rows times the root of rho' + 2 rho'' r^2, so that jac'jac is
+        near the Hessian of the cost.
     grad : float64 array (n,)
         The gradient of the cost.
     optimality : float
@@ -45,8 +46,8 @@ class LeastSquaresResult(_Base):
     reason : Status
         The status of this package.
     cov : float64 array (n, n)
-        The covariance of the parameters, s^2 (J'J)^-1 with s^2 = 2 cost / (m - n): right if the residuals are
-        independent and have the same variance; with a robust loss J is that above, and this is a rough guide. NaN for
+        The covariance of the parameters if the residuals are independent and have the same variance, as for
+        `CurveFitResult.pcov`: s^2 (J'J)^-1, with s^2 = sum of r^2 / (m - n) where the loss is linear. NaN for
         parameters at a bound, inf for those that the residuals do not determine, NaN throughout if m <= n.
     stderr : float64 array (n,)
         The roots of its diagonal.

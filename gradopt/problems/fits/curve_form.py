@@ -43,7 +43,9 @@ class CurveForm(ResidualForm):
 
     def value(self, fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> NDArray[np.float64]:
         at, y, spread, *others = args
-        residual: NDArray[np.float64] = _spread(model_values(fun(at, *self.all_parameters(x), *others), y.size) - y, spread, np.matmul)
+        residual: NDArray[np.float64] = _spread(
+            model_values(fun(at, *self.all_parameters(x), *others), y.size) - y, spread, np.matmul
+        )
         return residual
 
     def recorded(self, fun: Any, x: TracedArray, args: list[Any], meanings: Meanings) -> Results:
@@ -51,7 +53,7 @@ class CurveForm(ResidualForm):
         values = as_vector(fun(at, *self.all_parameters(x), *others))
         if values.shape != y.shape:
             values = np.broadcast_to(values, y.shape)
-        residual = _spread(values - y, spread, np.matmul)
+        residual = _spread(values - y, spread)
         if self._loss == "poisson":
             counts = np.asarray(y)
             fun, slopes, weights = of_counts(values, y, float(np.sum(scipy.special.gammaln(counts + 1.0))))
@@ -78,7 +80,7 @@ def model_values(answer: Any, m: int) -> NDArray[np.float64]:
     return np.broadcast_to(array.reshape(-1), m).astype(np.float64)
 
 
-def _spread(difference: Any, spread: Any, product: Callable[[Any, Any], Any]) -> Any:
+def _spread(difference: Any, spread: Any) -> Any:
     if spread is None:
         return difference
-    return difference / spread if spread.ndim == 1 else product(spread, difference)
+    return difference / spread if spread.ndim == 1 else spread @ difference

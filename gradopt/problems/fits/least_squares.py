@@ -201,7 +201,11 @@ def residual_problem(
         except TraceError as error:
             reason = str(error)
 
+    at_x0: list[NDArray[np.float64]] = [first]
+
     def vector(x: NDArray[Any]) -> NDArray[np.float64]:
+        if at_x0 and np.array_equal(x, x0):
+            return at_x0.pop()
         answer = form.value(residuals, x.copy(), args)
         if answer.size != first.size:
             raise ValueError(f"the residuals must always be {first.size} numbers, as at x0, got {answer.size}")
@@ -226,5 +230,5 @@ def residual_problem(
         x0,
         first.size,
         source,
-        (1, 0 if jac is not None else 2 * x0.size),
+        0 if jac is not None else 2 * x0.size,
     )

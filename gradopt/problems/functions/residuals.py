@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,6 +27,9 @@ from gradopt.problems.functions.tracing import Form, Results
 
 # The most numbers in the residuals and their derivatives that are kept in memory at once.
 _LARGEST_TABLE = 200_000
+
+# The number of points at which a function is not called again.
+_KEPT_TABLES = 3
 
 # The step of central differences, in units of the scale of a parameter.
 _STEP = float(np.finfo(np.float64).eps ** (1 / 3))
@@ -88,7 +92,7 @@ class TracedResiduals(ResidualProblem):
         outside: dict[str, NDArray[Any]],
     ) -> None:
         self.tapes, self._x0, self._values = tapes, x0, values
-        self._calls_before, self._name = calls_before, name
+        self._name = name
         self._of_traced: tuple[Any, ...] = x0, args, frozen, name, values, calls_before, outside
 
     def __repr__(self) -> str:
@@ -124,7 +128,7 @@ class TracedResiduals(ResidualProblem):
         return Traced(self.tapes.objective, *self._of_traced)
 
     def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
-        return self._calls_before + evaluations, evaluations
+        return evaluations, evaluations  # of the tape
 
     @property
     def _in_table(self) -> bool:
@@ -237,8 +241,8 @@ class PythonResiduals(ResidualProblem):
     m : int
     source : str or None
         How the derivatives are found.
-    calls : tuple of int
-        The calls of the function made before, and those for one Jacobian.
+    calls : int
+        The calls of the function for one Jacobian.
     """
 
     class Lowered(NamedTuple):
@@ -252,10 +256,11 @@ class PythonResiduals(ResidualProblem):
         x0: NDArray[Any],
         m: int,
         source: str | None,
-        calls: tuple[int, int],
+        calls: int,
     ) -> None:
         self._residuals, self._jacobian, self._of_sum = residuals, jacobian, of_sum
         self._x0, self.m, self._source, self._calls = x0, m, source, calls
+        self._tables: deque[tuple[bytes, Table]] = deque(maxlen=_KEPT_TABLES)
 
     @property
     def n(self) -> int:
@@ -278,8 +283,7 @@ class PythonResiduals(ResidualProblem):
         return False
 
     def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
-        before, each = self._calls
-        return before + evaluations * (1 + each), evaluations
+        return evaluations * (1 + self._calls), evaluations
 
     def workspace(self, dtype: Any) -> Any:
         return np.zeros(self.n)  # the scales of the parameters
@@ -300,6 +304,11 @@ class PythonResiduals(ResidualProblem):
         return self._table(np.array(x, np.float64), np.abs(x))
 
     def _table(self, x: NDArray[np.float64], scales: NDArray[np.float64]) -> Table:
+        """The sum at x; a user's function is not called again at one of the last points."""
+        key = x.tobytes()
+        for known, table in self._tables:
+            if known == key:
+                return table
         with np.errstate(all="ignore"):
             residual = self._residuals(x)
             fun, slopes, weights = self._of_sum(residual)
@@ -308,7 +317,9 @@ class PythonResiduals(ResidualProblem):
             else:
                 jacobian = np.full((residual.size, x.size), np.nan)
             weights = np.ones(residual.size) if weights is None else weights
-            return Table(float(fun), residual, slopes, weights, jacobian)
+        table = Table(float(fun), residual, slopes, weights, jacobian)
+        self._tables.append((key, table))
+        return table
 
 
 @gauss_newton.in_python(PythonResiduals)
