@@ -73,7 +73,7 @@ def spread_of(loss: Any, residual: Any, scale: float) -> float:
 
 
 def curvature_weights(loss: Any, residual: Any, scale: float) -> Any:
-    """The roots of the second derivatives of the loss of each residual, rho' + 2 z rho''; those below eps count as it."""
+    """The roots of the second derivatives of each residual's loss, rho' + 2 z rho'', or of eps where they are less."""
     if loss == "linear":
         return np.ones_like(residual)
     z = (residual / scale) ** 2

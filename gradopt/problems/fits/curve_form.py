@@ -43,9 +43,8 @@ class CurveForm(ResidualForm):
 
     def value(self, fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> NDArray[np.float64]:
         at, y, spread, *others = args
-        residual: NDArray[np.float64] = _spread(
-            model_values(fun(at, *self.all_parameters(x), *others), y.size) - y, spread, np.matmul
-        )
+        values = model_values(fun(at, *self.all_parameters(x), *others), y.size)
+        residual: NDArray[np.float64] = _spread(values - y, spread)
         return residual
 
     def recorded(self, fun: Any, x: TracedArray, args: list[Any], meanings: Meanings) -> Results:
