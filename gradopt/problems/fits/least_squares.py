@@ -10,19 +10,16 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._losses.robust import checked_loss, of_squares
+from gradopt._losses.robust import checked_loss
 from gradopt._numerics.bounds import Box
 from gradopt._tape.record.errors import TraceError
 from gradopt.problems.base import Problem
 from gradopt.problems.functions.by_address import ProblemByAddress
-from gradopt.problems.functions.function import as_problem
 from gradopt.problems.functions.residuals import (
     PythonResiduals,
     ResidualForm,
     ResidualProblem,
-    TracedResiduals,
     central,
-    checked_residuals,
 )
 from gradopt.problems.functions.tracing import traced
 
@@ -111,16 +108,7 @@ class LeastSquares(Problem):
 
     @property
     def _as_objective(self) -> Problem:
-        latest = self._latest(None)
-        if isinstance(latest, TracedResiduals):
-            return latest.objective
-        if "_objective" not in self.__dict__:
-
-            def objective(x: Any, *args: Any) -> Any:
-                return of_squares(self.loss, checked_residuals(self.residuals(x, *args)), self.f_scale)[0]
-
-            self.__dict__["_objective"] = as_problem(objective, "3-point", self.args, np.array(latest.x0))
-        return self.__dict__["_objective"]  # type: ignore[no-any-return]
+        return self._latest(None).objective
 
     def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
         result = validate.array(name, np.atleast_1d(x), 1, finite=finite)

@@ -21,7 +21,7 @@ from gradopt._tape.record.errors import TraceError
 from gradopt._tape.record.traced_array import TracedArray
 from gradopt._tape.residuals import ResidualTapes, Sum
 from gradopt.problems.base import Problem
-from gradopt.problems.functions.by_address import argument_types
+from gradopt.problems.functions.by_address import PythonProblem, argument_types
 from gradopt.problems.functions.traced import Traced
 from gradopt.problems.functions.tracing import Form, Results
 
@@ -66,6 +66,11 @@ class ResidualProblem(Problem):
 
     def by_residuals(self, x: NDArray[Any]) -> Problem | None:
         return self
+
+    @property
+    def objective(self) -> Problem:
+        """The same as an ordinary objective."""
+        raise NotImplementedError
 
     def table(self, x: NDArray[np.float64]) -> Table:
         """The sum at x, point by point."""
@@ -291,14 +296,22 @@ class PythonResiduals(ResidualProblem):
     def memory(self, work: Any) -> NDArray[Any]:
         return work  # type: ignore[no-any-return]
 
+    @property
+    def objective(self) -> Problem:
+        return PythonSum(self)
+
     def _lower(self, dtype: Any) -> Any:
         def evaluate(moments: Any, work: Any, x: Any) -> float:
-            np.maximum(work, np.abs(x), out=work)
-            table = self._table(x.astype(np.float64), work)
+            table = self.at(work, x)
             moments[:] = table.moments()
             return table.fun
 
         return self.Lowered(evaluate)
+
+    def at(self, work: NDArray[np.float64], x: NDArray[Any]) -> Table:
+        """The sum at x; work : the scales of the parameters so far, written"""
+        np.maximum(work, np.abs(x), out=work)
+        return self._table(x.astype(np.float64), work)
 
     def table(self, x: NDArray[np.float64]) -> Table:
         return self._table(np.array(x, np.float64), np.abs(x))
@@ -320,6 +333,48 @@ class PythonResiduals(ResidualProblem):
         table = Table(float(fun), residual, slopes, weights, jacobian)
         self._tables.append((key, table))
         return table
+
+
+class PythonSum(Problem):
+    """The sum of such residuals as an ordinary objective."""
+
+    Lowered = PythonProblem.Lowered
+
+    def __init__(self, residuals: PythonResiduals) -> None:
+        self._residuals = residuals
+
+    @property
+    def n(self) -> int:
+        return self._residuals.n
+
+    @property
+    def gradient_source(self) -> str | None:
+        return self._residuals.gradient_source
+
+    @property
+    def interpreted(self) -> bool:
+        return True
+
+    @property
+    def inlined(self) -> bool:
+        return False
+
+    def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
+        return self._residuals.calls(evaluations, work)
+
+    def workspace(self, dtype: Any) -> Any:
+        return self._residuals.workspace(dtype)
+
+    def memory(self, work: Any) -> NDArray[Any]:
+        return self._residuals.memory(work)
+
+    def _lower(self, dtype: Any) -> Any:
+        def evaluate(grad: Any, work: Any, x: Any) -> float:
+            table = self._residuals.at(work, x)
+            grad[:] = table.jacobian.T @ table.slopes
+            return table.fun
+
+        return PythonProblem.Lowered(evaluate, None)
 
 
 @gauss_newton.in_python(PythonResiduals)
