@@ -60,7 +60,7 @@ def settings_of(
 def box_between(bounds: Any, n: int, method: Any, ends: Any = None) -> Box | None:
     """The box of bounds as (lower, upper), each a number or n of them, or scipy's Bounds; None if all are infinite."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        sides = [bounds.lb, bounds.ub]
+        sides = [np.squeeze(side) if np.size(side) == 1 else side for side in (bounds.lb, bounds.ub)]
     else:
         sides = list(bounds) if np.iterable(bounds) and not isinstance(bounds, (str, dict)) else []
         if len(sides) != 2:
