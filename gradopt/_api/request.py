@@ -92,7 +92,7 @@ def checked_request(
     trains = trains or (state is not None and state.training is not None)
     if trains and max_nfev < sys.maxsize:
         raise ValueError("max_nfev has no meaning for a training run; use max_iter, which counts batches")
-    method = _chosen_method(problem, method, state, trains)
+    method = _chosen_method(problem, x0, method, state, trains)
     if state is not None:
         _warn_if_over(method, state)
     callbacks.require_savable(method)
@@ -200,10 +200,10 @@ def _forbid_rng(request: Request, rng: Any) -> None:
         raise ValueError("rng has no meaning for a run in which nothing is drawn")
 
 
-def _chosen_method(problem: Any, method: Method | str | None, state: State | None, trains: bool) -> Method:
+def _chosen_method(problem: Any, x0: Any, method: Method | str | None, state: State | None, trains: bool) -> Method:
     """The given method, or that of the state, or the default."""
     if state is None:
-        if method is None and not trains and isinstance(problem, Problem) and problem.is_sum_of_squares:
+        if method is None and not trains and isinstance(problem, Problem) and problem.is_sum_of_squares(x0):
             return _FOR_SUMS_OF_SQUARES
         return _DEFAULT_METHOD[trains] if method is None else as_method(method)
     chosen = state.method if method is None else as_method(method)

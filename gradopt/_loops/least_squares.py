@@ -38,6 +38,7 @@ _NEAR = 0.1  # how near the length of a step must be to the radius
 _ACCEPTED, _POOR, _GOOD = 1e-4, 0.25, 0.75  # ratios of gain and promise
 _SHRINKS = 0.81  # the squared factor by which a step of the polish must shorten norm(Q'r)
 _ROUNDING = 1e-9  # the relative growth of the sum of squares that rounding may cause meanwhile
+_TINY = 1e-15  # the least damping of a singular matrix, relative to its largest element
 _LEFT = 100.0  # how many tolerances the undamped step may still promise after a success
 
 
@@ -274,17 +275,21 @@ def _solve(scale, moments, matrix, vectors, radius):
     room = math.sqrt(max(radius * radius - fixed, (1e-3 * radius) ** 2))
     size = math.sqrt(size)
     damping, low, high = 0.0, 0.0, size / room if room > 0.0 else 0.0
-    limited = False
+    limited, singular, largest = False, False, 0.0
+    for i in range(n):
+        if scale[i] > 0.0:
+            largest = max(largest, _diagonal(moments, n, i) / scale[i] / scale[i])
+    least = n * _TINY * (largest if largest > 0.0 else 1.0)
     for turn in range(_PASSES):
         while not _damped(scale, moments, matrix, free, damping):
-            low = max(low, damping)
-            damping = max(10.0 * damping, 1e-15 * n if room == 0.0 else max(1e-3 * high, 1e-15 * n))
+            low, singular = max(low, damping), True
+            damping = max(10.0 * damping, least)
         for i in range(n):
             trial[i] = right[i]
         solve_lower(matrix, trial)
         solve_upper(matrix, trial)
         length = norm(None, trial)
-        if room == 0.0 or (damping == 0.0 and length <= room):
+        if room == 0.0 or (length <= room and (damping == 0.0 or (singular and turn == 0))):
             break
         limited = True
         gap = length - room
@@ -326,7 +331,13 @@ def _damped(scale, moments, matrix, free, damping):
 
 @kernel(late_bound=True)
 def _verified(box, x, scale, moments, matrix, vectors, tests, status):
-    """The status, if the undamped step promises little more or is short, else LINE_SEARCH: the radius is to blame."""
+    """The status, or LINE_SEARCH where the radius is to blame for it.
+
+    It is not if the undamped step promises little more, or is short, or the residual is all but orthogonal to J: where
+    residuals are large and J is near singular, that step promises what it can't keep.
+    """
+    if _aligned(box, x, moments) <= math.sqrt(tests.gtol):
+        return status
     length, promised, _ = _step(box, x, scale, moments, matrix, vectors, 0.0)
     if promised <= _LEFT * tests.ftol * moments[-1] or length <= _LEFT * tests.xtol * _length(scale, x):
         return status

@@ -83,9 +83,8 @@ class Problem(Config):
         """What the message of a result should say about how the problem was run."""
         return None
 
-    @property
-    def is_sum_of_squares(self) -> bool:
-        """Whether a method for sums of squares is the default."""
+    def is_sum_of_squares(self, x0: Any) -> bool:
+        """Whether a method for sums of squares is the default; x0 : the start, as the user gave it."""
         return False
 
     def by_residuals(self, x: NDArray[Any]) -> Problem | None:

@@ -20,6 +20,7 @@ from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt.problems.base import Problem
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types
+from gradopt.problems.functions.residuals import PythonResiduals
 
 
 class _Entry(NamedTuple):
@@ -32,7 +33,11 @@ class _Entry(NamedTuple):
     minimizer: tuple[float, ...] | None
     local_minimum: float | None
     evaluate: Any
+    residual: Callable[..., float]
 
+
+# The objective is the sum of squares, not half of it.
+_ROOT_2 = math.sqrt(2.0)
 
 _SET: dict[int, _Entry] = {}
 
@@ -86,6 +91,23 @@ class MGH(Problem):
     def workspace(self, dtype: Any) -> Any:
         return np.zeros(self.n, dtype)
 
+    def by_residuals(self, x: NDArray[Any]) -> Problem | None:
+        count, one = self.residuals, _SET[self.number].residual
+
+        def residuals(x: NDArray[Any]) -> NDArray[np.float64]:
+            return np.array([_ROOT_2 * one(i, x, np.empty(x.size)) for i in range(count)])
+
+        def jacobian(x: NDArray[Any], at_x: NDArray[Any], scales: NDArray[Any]) -> NDArray[np.float64]:
+            result = np.empty((count, x.size))
+            for i in range(count):
+                one(i, x, result[i])
+            return _ROOT_2 * result
+
+        def of_sum(residual: NDArray[Any]) -> tuple[Any, Any, Any]:
+            return 0.5 * float(residual @ residual), residual, None
+
+        return PythonResiduals(residuals, jacobian, of_sum, self.x0, count, None, 0)
+
     @property
     def inlined(self) -> bool:
         return False
@@ -137,7 +159,7 @@ def _entry(
         function = _sum_of_squares(register_jitable(residual), residuals)
         function.__qualname__ = f"sum_of_squares.{residual.__name__}"  # see `kernel`
         evaluate = kernel(function)
-        _SET[len(_SET) + 1] = _Entry(name, residuals, start, minimum, minimizer, local_minimum, evaluate)
+        _SET[len(_SET) + 1] = _Entry(name, residuals, start, minimum, minimizer, local_minimum, evaluate, residual)
         return residual
 
     return add

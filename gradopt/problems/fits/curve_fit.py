@@ -19,10 +19,15 @@ from gradopt._core.config import config
 from gradopt._core.protocol import batch_value_and_grad
 from gradopt._core.warnings import warn
 from gradopt._losses.residual import from_mean, loss_named, pointwise
+from gradopt._tape.record.errors import TraceError
+from gradopt.problems.base import Problem
+from gradopt.problems.fits.curve_form import SQUARED, PointForm, sample, weight_of
 from gradopt.problems.functions import differences
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types, row_argument_types
 from gradopt.problems.functions.differences import probed_scale
 from gradopt.problems.functions.plain import agree, second_point
+from gradopt.problems.functions.residuals import PythonResiduals, ResidualProblem, TracedResiduals, central
+from gradopt.problems.functions.tracing import traced
 from gradopt.problems.rows import RowProblem
 
 _STEP = float(np.finfo(np.float64).eps ** (1 / 3))  # in units of the scales, of central differences
@@ -109,8 +114,46 @@ class CurveFit(RowProblem):
         t, y = data
         return replace(self, t=t, y=y)
 
+    def is_sum_of_squares(self, x0: Any) -> bool:
+        if self.loss not in SQUARED or x0 is None:
+            return False
+        return isinstance(self.by_residuals(self.checked("x0", np.atleast_1d(np.asarray(x0)))), TracedResiduals)
+
+    def by_residuals(self, x: NDArray[Any]) -> Problem | None:
+        if self.loss not in SQUARED:
+            return None
+        known: dict[int, ResidualProblem] = self.__dict__.setdefault("_residuals", {})
+        if x.size not in known:
+            known[x.size] = self._residuals_of(x.astype(np.float64))
+        return known[x.size]
+
+    def _residuals_of(self, x: NDArray[np.float64]) -> ResidualProblem:
+        """The trace of the residuals; where there is none, they are computed in Python, point by point."""
+        form, weight = PointForm(), weight_of(self.loss, self.rows)
+        data = self.t.astype(np.float64), self.y.astype(np.float64), weight
+        try:
+            with np.errstate(all="ignore"):
+                tracing = traced(self.model, data, x, form.value(self.model, x, data), form=form)
+            if tracing.slope_at_start:
+                problem: ResidualProblem = tracing.problem
+                return problem
+            reason = "at x0 its derivatives would be NaN or infinite"
+        except TraceError as error:
+            reason = str(error)
+
+        def residuals(params: NDArray[Any]) -> NDArray[np.float64]:
+            values = np.array([float(self.model(point, params.copy())) for point in data[0]])
+            residual: NDArray[np.float64] = weight * (values - data[1])
+            return residual
+
+        infinite = np.full(x.size, np.inf)
+        source = f"central differences, since it can't be traced: {reason}"
+        differences = central(residuals, -infinite, infinite)
+        return PythonResiduals(residuals, differences, form.of_sum, x, self.rows, source, 2 * x.size)
+
     @property
     def interpreted(self) -> bool:
+        self._settle()
         return not COMPILING or self._why_not_compiled is not None
 
     @property
@@ -147,16 +190,21 @@ class CurveFit(RowProblem):
         if "_sizes" not in self.__dict__:
             self.__dict__["_sizes"] = True
             self._warn_of_surplus(name, result)
-        if COMPILING and "_reason" not in self.__dict__:
-            self.__dict__["_reason"] = reason = self._difference(result)
+        self.__dict__["_at"] = result
+        return result
+
+    def _settle(self) -> None:
+        """Compile the model and compare it with itself in Python, once, before it first runs."""
+        if COMPILING and "_reason" not in self.__dict__ and "_at" in self.__dict__:
+            self.__dict__["_reason"] = None
+            self.__dict__["_reason"] = reason = self._difference(self.__dict__["_at"])
             if reason is not None:
                 self.__dict__.pop("_lowered_by_dtype")
                 warn(reason)
-        return result
 
     def _warn_of_surplus(self, name: str, x: NDArray[Any]) -> None:
         """Warn of parameters without any influence on the model, near x too."""
-        rows = np.unique([0, self.rows // 2, self.rows - 1])
+        rows = sample(self.rows)
         params = second_point(x, None).astype(np.float64)
         idle = []
         with np.errstate(all="ignore"):
@@ -174,7 +222,7 @@ class CurveFit(RowProblem):
 
     def _difference(self, x: NDArray[Any]) -> str | None:
         """What differs between the model and its machine code at x, or at another point; None if nothing does."""
-        rows = np.unique([0, self.rows // 2, self.rows - 1])
+        rows = sample(self.rows)
         lowered, plain = self.lower(x.dtype), self._in_python(x.dtype).evaluate_rows
         for point in (x, second_point(x, None)):
             grad, work = np.empty_like(x), self.workspace_for(x)

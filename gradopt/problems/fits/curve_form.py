@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,16 @@ from numpy.typing import NDArray
 from gradopt._losses.robust import of_counts, of_squares
 from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.traced_array import TracedArray
-from gradopt.problems.functions.residuals import ResidualForm, as_vector
+from gradopt.problems.functions.residuals import ResidualForm, TracedResiduals, as_vector
 from gradopt.problems.functions.tracing import Results
+
+# The losses of `CurveFit` and `PolynomialFit` that are sums of squares -> the factor on half the squares.
+SQUARED = {"mse": 2.0, "half_squared_error": 1.0}
+
+
+def weight_of(loss: str, rows: int) -> float:
+    """The weight of each residual, with which half the sum of squares is the objective."""
+    return math.sqrt(SQUARED[loss] / rows)
 
 
 class CurveForm(ResidualForm):
@@ -83,3 +92,35 @@ def _spread(difference: Any, spread: Any) -> Any:
     if spread is None:
         return difference
     return difference / spread if spread.ndim == 1 else spread @ difference
+
+
+class PointForm(ResidualForm):
+    """The residuals of `CurveFit`: model(t, params) of one point at a time, traced with all points at once.
+
+    The other arguments of the function are (t, y, weight).
+    """
+
+    def __init__(self) -> None:
+        super().__init__("linear", 1.0)
+        self.key = "points"
+
+    def value(self, fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> NDArray[np.float64]:
+        t, y, weight = args
+        return np.array([weight * (float(fun(t[row], x.copy())) - y[row]) for row in sample(y.size)])
+
+    def recorded(self, fun: Any, x: TracedArray, args: list[Any], meanings: Meanings) -> Results:
+        t, y, weight = args
+        values = as_vector(fun(t if t.ndim == 1 else t.T, x))
+        if values.shape != y.shape:
+            values = np.broadcast_to(values, y.shape)
+        residual = weight * (values - y)
+        return Results((of_squares("linear", residual, 1.0)[0], residual, residual))
+
+    def evaluated(self, problem: TracedResiduals, x: NDArray[Any]) -> tuple[Any, bool]:
+        residual, finite = super().evaluated(problem, x)
+        return residual[sample(residual.size)], finite
+
+
+def sample(count: int) -> NDArray[np.int64]:
+    """Some rows of so many: the first, one in the middle, the last."""
+    return np.unique([0, count // 2, count - 1])

@@ -89,8 +89,7 @@ class LeastSquares(Problem):
             raise TypeError("a LeastSquares without x0 does not know its number of parameters; give x")
         return int(self._latest(None).n)
 
-    @property
-    def is_sum_of_squares(self) -> bool:
+    def is_sum_of_squares(self, x0: Any) -> bool:
         return True
 
     def by_residuals(self, x: NDArray[Any]) -> ResidualProblem:

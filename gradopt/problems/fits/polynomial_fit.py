@@ -15,6 +15,9 @@ from gradopt._core.aligned import as_dtype
 from gradopt._core.config import config
 from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 from gradopt._losses.residual import from_mean, loss_named, pointwise
+from gradopt.problems.base import Problem
+from gradopt.problems.fits.curve_form import SQUARED, weight_of
+from gradopt.problems.fits.least_squares import residual_problem
 from gradopt.problems.rows import RowProblem
 
 
@@ -92,6 +95,15 @@ class PolynomialFit(RowProblem):
         t, y = as_dtype(self.t, dtype), as_dtype(self.y, dtype)
         return self.Lowered(t, y, powers, loss_named(self.loss).lower())
 
+    def is_sum_of_squares(self, x0: Any) -> bool:
+        return self.loss in SQUARED
+
+    def by_residuals(self, x: NDArray[Any]) -> Problem | None:
+        if self.loss not in SQUARED:
+            return None
+        data = self.t.astype(np.float64), self.y.astype(np.float64), weight_of(self.loss, self.rows)
+        return residual_problem(_residuals, np.zeros(self.n), data, "linear", 1.0)
+
     def workspace(self, dtype: Any) -> Any:
         return _Work(np.zeros(self.n), np.zeros(0, dtype), np.zeros(0, dtype))
 
@@ -128,6 +140,10 @@ class PolynomialFit(RowProblem):
     @property
     def minimum(self) -> float | None:
         return None if self.minimizer is None else self.value(self.minimizer)
+
+
+def _residuals(x: Any, t: Any, y: Any, weight: float) -> Any:
+    return weight * (np.polyval(x, t) - y)
 
 
 @value_and_grad.on(PolynomialFit)
