@@ -1,40 +1,43 @@
-"""Fitting a model of one's own: a damped swing, in data of which some are wrong."""
-
-import math
+"""Fitting a model of one's own, from data to a picture: a damped swing, its errors known, some of the data wrong."""
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.optimize import curve_fit
+from scipy.optimize import curve_fit as scipys_curve_fit
 
-from gradopt import optimize, problems
+from gradopt import curve_fit
 
 
-def swing(t, params):
-    amplitude, damping, frequency, phase = params[0], params[1], params[2], params[3]
-    return amplitude * math.exp(-damping * t) * math.cos(frequency * t + phase)
+def swing(t, amplitude, damping, frequency, phase):
+    return amplitude * np.exp(-damping * t) * np.cos(frequency * t + phase)
 
 
 rng = np.random.default_rng(1)
 true = np.array([2.0, 0.25, 3.0, 0.4])
 t = np.linspace(0, 8, 120)
-y = np.array([swing(moment, true) for moment in t]) + 0.1 * rng.normal(size=t.size)
+sigma = np.where(t < 4, 0.08, 0.16)  # a second, coarser instrument took over half-way
+y = swing(t, *true) + sigma * rng.normal(size=t.size)
 wrong = rng.choice(t.size, 10, replace=False)
-y[wrong] += rng.uniform(2, 5, wrong.size)
+y[wrong] += rng.uniform(1, 3, wrong.size)
 
-start = [1.0, 0.1, 2.8, 0.0]
-print(f"{'true':24s}{true}")
-figure, axes = plt.subplots(figsize=(9, 4.5))
-axes.plot(t, y, ".", color="0.6", label="data")
-for loss in ("mse", "huber"):
-    problem = problems.CurveFit(swing, t, y, loss)
-    fitted = optimize(problem, start)
-    print(f"{loss:24s}{fitted.x.round(3)}  {fitted.nit} updates, loss {fitted.fun:.4f}")
-    fine = np.linspace(0, 8, 400)
-    axes.plot(fine, problem.predict(fitted.x, fine), label=loss)
+start = {"amplitude": 1.0, "damping": 0.1, "frequency": 2.8, "phase": 0.0}
+settings = {"p0": start, "sigma": sigma, "bounds": {"damping": (0, None)}}
+plain = curve_fit(swing, t, y, **settings)
+robust = curve_fit(swing, t, y, loss="huber", f_scale=1.5, **settings)
 
-theirs, _ = curve_fit(lambda t, a, d, f, p: a * np.exp(-d * t) * np.cos(f * t + p), t, y, start)
-print(f"{'scipy.optimize.curve_fit':24s}{theirs.round(3)}")
-axes.legend()
-axes.set(xlabel="t", ylabel="y")
-figure.tight_layout()
-figure.savefig("curve_fit.png", dpi=120)
+print(f"{'true':28s}{true}")
+print(
+    f"{'least squares':28s}{plain.popt.round(3)}  off by {np.abs((plain.popt - true) / plain.stderr).max():.1f} errors"
+)
+print(f"{'Huber':28s}{robust.popt.round(3)}  off by {np.abs((robust.popt - true) / robust.stderr).max():.1f} errors")
+theirs, _ = scipys_curve_fit(swing, t, y, list(start.values()), sigma)
+print(f"{'scipy.optimize.curve_fit':28s}{theirs.round(3)}")
+print(f"\n{robust}\n\n95 % intervals")
+for name, (low, high) in zip(robust.names, robust.confidence_interval(), strict=True):
+    print(f"  {name:10s}{low:8.4f} to {high:.4f}")
+
+curve, residuals = robust.plot()
+curve.plot(np.linspace(0, 8, 400), plain.predict(np.linspace(0, 8, 400)), "C3--", lw=1, label="least squares")
+curve.legend(frameon=False, ncols=2)
+curve.set(ylabel="angle", ylim=(-3, 5.5))
+residuals.set(xlabel="time")
+plt.savefig("curve_fit.png", dpi=120)

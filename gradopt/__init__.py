@@ -53,6 +53,7 @@ from gradopt.methods import (
     RMSprop,
     Rprop,
 )
+from gradopt.plot import fits as _fits
 from gradopt.problems.functions.tracing import trace
 from gradopt.schedules import (
     Constant,
@@ -72,6 +73,8 @@ from gradopt.schedules import (
 )
 
 __version__ = "0.1.0"
+
+CurveFitResult.plotter = staticmethod(_fits.fitted_curve)
 
 # scipy.optimize.minimize calls a custom method object; the code that runs it is in a layer above the methods.
 Method.minimizer = staticmethod(_scipy.minimize)

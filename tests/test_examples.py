@@ -31,9 +31,10 @@ PRINTED = {
         "scipy's L-BFGS-B, gradient     energy -3.435912",
     ],
     "curve_fit": [
-        "huber                   [2.027 0.268 3.005 0.377]",
-        "mse                     [2.121 0.335 3.    0.364]",
+        "Huber                       [2.023 0.257 3.005 0.387]",
+        "amplitude  2.023 +/- 0.037",
     ],
+    "nist": ["gradopt  14.", "36 of 36 fits with 4 or more", "Misra1a   lower     "],
     "any_numpy_function": ["gradopt  loss 0.0680828231", "scipy    loss 0.068082823"],
     "heat_inverse": ["584 operations, gradient included", "minimum   71.516", "0.0045 without the noise"],
     "volatility": ["gradopt                ", "omega 4.04e-06, alpha 0.052, beta 0.901"],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -15,11 +17,14 @@ from numpy.typing import NDArray
 from gradopt._core import validate
 from gradopt._core.status import Status
 from gradopt._core.warnings import warn
+from gradopt._results import storage
 from gradopt._results.covariance import Covariance, covariance_of, variance_of
 from gradopt.problems.fits.curve_form import CurveForm
 
 _IER = {Status.FTOL: 1, Status.XTOL: 2, Status.GTOL: 4}
 _WALD, _PROFILE = "wald", "profile"
+_NUMBERS = ("rss", "dof", "reduced_chi_squared", "r_squared", "aic", "bic", "rank", "condition", "nfev")
+_ARRAYS = ("popt", "pcov", "stderr", "correlation", "residuals", "active_mask", "undetermined")
 # How far a profile is followed, in standard errors; and how exactly its end is found.
 _FARTHEST, _EXACT = 1e4, 1e-4
 # Correlations from here on are listed in a summary.
@@ -110,7 +115,7 @@ class CurveFitResult(tuple[Any, ...]):
      [-0.18  0.3 ]]
     """
 
-    plotter: ClassVar[Callable[..., Any]]  # `plot.curves.fit`, set by the package
+    plotter: ClassVar[Callable[..., Any]]  # `plot.fits.fitted_curve`, set by the package
 
     popt: NDArray[np.float64]
     pcov: NDArray[np.float64]
@@ -345,8 +350,8 @@ class CurveFitResult(tuple[Any, ...]):
         Returns
         -------
         two float64 arrays (m,)
-            The lower and the upper edge. s^2 is the variance of a point: rss / dof, times the mean of sigma^2 over the
-            data where sigma was given; with absolute_sigma, that mean alone; of counts, the model's value.
+            The lower and the upper edge. s^2 is the variance of a point: that in `pcov`, times the mean of sigma^2 over
+            the data where sigma was given; of counts, the model's value. A robust loss has new data without outliers.
 
         Examples
         --------
@@ -360,7 +365,7 @@ class CurveFitResult(tuple[Any, ...]):
             return self._band(x, level, self.predict(x))
         sigma = self._data.sigma
         mean = 1.0 if sigma is None else float(np.mean(sigma**2))
-        return self._band(x, level, mean * (1.0 if self._absolute else self.reduced_chi_squared))
+        return self._band(x, level, mean * self._variance)
 
     def _band(self, x: Any, level: float, more: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         q, x = self._quantile(level), self._points(x)
@@ -442,14 +447,95 @@ class CurveFitResult(tuple[Any, ...]):
             text = "; ".join(self.remarks())
             warn(f"the covariance of the parameters could not be estimated: {text}", scipy.optimize.OptimizeWarning)
 
-    def plot(self, **keywords: Any) -> Any:
-        """The data with error bars, the model with its confidence band, and the residuals below (needs matplotlib).
+    @property
+    def data(self) -> tuple[Any, NDArray[np.float64], NDArray[np.float64] | None]:
+        """What was fitted: xdata, ydata (m,), and the standard deviations (m,) or None."""
+        return self._data.x, self._data.y, self._data.sigma
+
+    def plot(self, *, level: float = 0.95, figure: Any = None) -> Any:
+        """The data with error bars, the model with its bands, and the residuals below (needs matplotlib).
+
+        Parameters
+        ----------
+        level : float
+            The level of the bands, in (0, 1).
+        figure : matplotlib Figure or SubFigure, optional
+            The figure to draw in. Default a new one.
 
         Returns
         -------
-        two matplotlib axes
+        tuple of Axes
+            Of the curve and of the residuals.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        ValueError
+            xdata is not a vector.
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> fit = gradopt.curve_fit(lambda t, a, b: a * t + b, [1.0, 2.0, 3.0, 4.0], [2.0, 4.1, 5.9, 8.2])
+        >>> curve, residuals = fit.plot()
+        >>> residuals.get_ylabel()
+        'residual'
         """
-        return type(self).plotter(self, **keywords)
+        return type(self).plotter(self, level=level, figure=figure)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fit to a file that `load` can read: all figures and the data, but not the model.
+
+        Parameters
+        ----------
+        path : str or path
+            An .npz file, without pickle.
+
+        Raises
+        ------
+        OSError
+            The file can't be written.
+
+        Examples
+        --------
+        >>> import gradopt, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "fit.npz")
+        >>> fit = gradopt.curve_fit(lambda t, a, b: a * t + b, [1.0, 2.0, 3.0, 4.0], [2.0, 4.1, 5.9, 8.2])
+        >>> fit.save(path)
+        >>> bool((gradopt.load(path).confidence_interval() == fit.confidence_interval()).all())
+        True
+        """
+        facts = {name: getattr(self, name) for name in _NUMBERS}
+        facts |= {"kind": "curve_fit", "names": list(self.names), "reason": int(self.reason), "message": self.message}
+        facts |= {"free": list(self._data.free), "absolute": self._absolute, "loss": str(self._loss)}
+        facts |= {"model": getattr(self._data.f, "__name__", "f")}
+        arrays = {name: getattr(self, name) for name in _ARRAYS} | {"ydata": self._data.y}
+        for name, part in (("xdata", self._data.x), ("sigma", self._data.sigma)):
+            if isinstance(part, np.ndarray):
+                arrays[name] = part
+        storage.write(Path(path), facts, arrays)
+
+    @classmethod
+    def made(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> CurveFitResult:
+        """The result from what `save` wrote."""
+        self = cls((arrays["popt"], arrays["pcov"]))
+        for name in _NUMBERS:
+            setattr(self, name, facts[name])
+        for name in _ARRAYS:
+            setattr(self, name, arrays[name])
+        self.names, self.message, self.reason = tuple(facts["names"]), facts["message"], Status(facts["reason"])
+
+        def lost(*arguments: Any) -> Any:
+            raise ValueError("the model is not in the file: fit again to predict, for profiles and bands")
+
+        lost.__name__ = facts["model"]
+        form = CurveForm("linear", 1.0, tuple(None for _ in self.names))
+        x, sigma = arrays.get("xdata"), arrays.get("sigma")
+        self._data = Observations(lost, x, arrays["ydata"], sigma, None, (), form, self.names, tuple(facts["free"]))
+        self._refit, self._loss, self._absolute = lost, facts["loss"], facts["absolute"]
+        self._fun = self._variance = math.nan
+        return self
 
 
 def _in_all(covariance: Covariance, free: list[int], n: int) -> Covariance:

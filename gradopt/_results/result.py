@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gradopt._core.status import Status
 from gradopt._results import storage
+from gradopt._results.curve_fit_result import CurveFitResult
 from gradopt._results.history import History
 from gradopt._results.state import State
 from gradopt._tape.graph.node import TooLong
@@ -153,8 +154,8 @@ class Interrupted(KeyboardInterrupt):
         self.result = result
 
 
-def load(path: str | os.PathLike[str]) -> OptimizeResult:
-    """Read a file written by `OptimizeResult.save` or a `checkpoint`.
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a file written by `OptimizeResult.save`, `CurveFitResult.save` or a `checkpoint`.
 
     Parameters
     ----------
@@ -163,9 +164,9 @@ def load(path: str | os.PathLike[str]) -> OptimizeResult:
 
     Returns
     -------
-    OptimizeResult
-        The same numbers as saved; `state` resumes where the run stopped. A checkpoint holds the intermediate result of
-        its callback, which has no status, message or history.
+    OptimizeResult or CurveFitResult
+        The same numbers as saved. A fit has all but its model. Of a run, `state` resumes where the run stopped. A
+        checkpoint holds the intermediate result of its callback, which has no status, message or history.
 
     Raises
     ------
@@ -185,7 +186,7 @@ def load(path: str | os.PathLike[str]) -> OptimizeResult:
     path = Path(path)
     facts, arrays = storage.read(path)
     try:
-        return _made(facts, arrays)
+        return CurveFitResult.made(facts, arrays) if facts.get("kind") == "curve_fit" else _made(facts, arrays)
     except (ValueError, KeyError, TypeError, IndexError, TooLong) as error:
         raise ValueError(f"{path} does not hold a result that can be used here: {error}") from None
 
