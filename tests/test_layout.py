@@ -34,7 +34,7 @@ NEVER = {("methods", "problems"), ("_loops", "problems"), ("_loops", "methods")}
 
 # The same within larger folders.
 INNER_ORDER = {
-    "_tape": ["__init__", "tape", "names", "record", "lower", "graph", "machine"],
+    "_tape": ["__init__", "residuals", "tape", "names", "record", "lower", "graph", "machine"],
     "problems": ["__init__", "networks", "fits", "classics", "functions", "rows", "base"],
 }
 NEVER_INSIDE = {("_tape", "graph", "machine"), ("_tape", "record", "lower")}
