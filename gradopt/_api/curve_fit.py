@@ -114,7 +114,7 @@ def curve_fit(
     >>> fit = gradopt.curve_fit(decay, t, [3.0, 1.8, 1.1, 0.7], p0={"amount": 1.0, "rate": 1.0})
     >>> popt, pcov = fit
     >>> popt.round(3), fit.stderr.round(3), fit.names
-    (array([2.991, 0.497]), array([0.022, 0.006]), ('amount', 'rate'))
+    (array([2.991, 0.497]), array([0.024, 0.008]), ('amount', 'rate'))
     """
     if not callable(f):
         raise TypeError(f"f must be a function f(x, ...), got {validate.shown(f)}")

@@ -98,7 +98,7 @@ def least_squares(
     >>> rosenbrock = lambda x: np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
     >>> result = gradopt.least_squares(rosenbrock, [-1.2, 2.0], bounds=([-2.0, 1.5], np.inf))
     >>> print(result.x.round(6), result.active_mask, result.success)
-    [1.224745 1.5     ] [ 0 -1] True
+    [-1.221026  1.5     ] [ 0 -1] True
     """
     if not callable(fun):
         raise TypeError(f"fun must be a function of x, got {validate.shown(fun)}")

@@ -109,10 +109,10 @@ class CurveFitResult(tuple[Any, ...]):
     >>> t = np.arange(6.0)
     >>> fit = gradopt.curve_fit(lambda t, slope, offset: slope * t + offset, t, [0.1, 0.9, 2.2, 2.9, 4.1, 5.0])
     >>> print(fit.popt.round(3), fit.dof, round(fit.r_squared, 4))
-    [0.989 0.062] 4 0.9967
+    [0.994 0.048] 4 0.9958
     >>> print(fit.confidence_interval(0.95).round(2))
-    [[ 0.91  1.07]
-     [-0.18  0.3 ]]
+    [[ 0.9   1.08]
+     [-0.22  0.32]]
     """
 
     plotter: ClassVar[Callable[..., Any]]  # `plot.fits.fitted_curve`, set by the package
@@ -260,8 +260,8 @@ class CurveFitResult(tuple[Any, ...]):
         >>> t = np.array([1.0, 2.0, 3.0, 4.0])
         >>> fit = gradopt.curve_fit(lambda t, a, b: a * np.exp(b * t), t, [2.6, 7.5, 20.3, 54.1], p0=[1.0, 1.0])
         >>> print(fit.confidence_interval(kind="profile").round(2))
-        [[0.93 1.07]
-         [0.98 1.02]]
+        [[0.93 1.17]
+         [0.96 1.02]]
         """
         q = self._quantile(level)
         validate.choice("kind", kind, (_WALD, _PROFILE))
@@ -333,7 +333,7 @@ class CurveFitResult(tuple[Any, ...]):
         >>> fit = gradopt.curve_fit(lambda t, a: a * t, [1.0, 2.0, 3.0], [2.0, 4.1, 5.9])
         >>> lower, upper = fit.confidence_band([10.0])
         >>> print(lower.round(1), upper.round(1))
-        [19.2] [20.7]
+        [18.8] [21.1]
         """
         return self._band(x, level, 0.0)
 

@@ -65,7 +65,7 @@ class LeastSquaresResult(_Base):
     >>> t, y = np.arange(4.0), np.array([3.0, 1.8, 1.1, 0.7])
     >>> result = gradopt.least_squares(lambda x: x[0] * np.exp(-x[1] * t) - y, [1.0, 1.0])
     >>> result.stderr.round(3), result.rank, result.reason.success
-    (array([0.022, 0.006]), 2, True)
+    (array([0.024, 0.008]), 2, True)
     """
 
     x: NDArray[np.float64]

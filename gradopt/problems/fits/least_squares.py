@@ -60,7 +60,7 @@ class LeastSquares(Problem):
     >>> t, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([3.0, 1.8, 1.1, 0.7])
     >>> problem = gradopt.problems.LeastSquares(lambda x: x[0] * np.exp(-x[1] * t) - y, [1.0, 1.0])
     >>> print(gradopt.optimize(problem).x.round(3))
-    [3.001 0.499]
+    [2.991 0.497]
     """
 
     Lowered = ProblemByAddress.Lowered
