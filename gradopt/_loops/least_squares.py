@@ -96,6 +96,10 @@ def fit(problem, method, steering, arrays, progress, tests, record, iterates):
         if not accepted:
             if status in (_FTOL, _XTOL):
                 status = _verified(box, x, scale, moments, matrix, vectors, tests, status)
+            if status in (_FTOL, _XTOL):
+                fun, nfev = _polish(problem, method, box, work, arrays, tests, fun, nfev)
+                if best_is_x or fun < best_fun:
+                    best_fun, best_is_x = fun, True
             break
 
         best_fun, best_is_x = note_lowest(best_x, best_fun, best_is_x, x, new_fun)
