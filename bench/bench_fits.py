@@ -1,9 +1,10 @@
 """Fits beside scipy's: whole calls of `curve_fit`, and what a step on a million points costs."""
 
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
-import pytest
 import scipy.optimize
 from numba import njit
 
@@ -114,11 +115,7 @@ def test_a_million_points_in_numpy(pair):
     pair(ours, theirs, what, ">= 3", unit="evaluation", rounds=15)
 
 
-@pytest.mark.parametrize("name", ["all"])
-def test_nist(table, name):
-    import json
-    from pathlib import Path
-
+def test_nist(table):
     data = json.loads((Path(__file__).parents[1] / "examples" / "nist_strd.json").read_text())
     names = {key: getattr(np, key) for key in ("exp", "cos", "sin", "arctan", "pi", "log")}
     lines = ["| NIST problem | digits of the worst parameter, far and near start | scipy's |", "|---|---|---|"]

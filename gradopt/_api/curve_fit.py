@@ -11,7 +11,16 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeWarning
 
-from gradopt._api.fitting import Fit, Settings, box_between, checked_method, require_inside, run_fit, settings_of
+from gradopt._api.fitting import (
+    Fit,
+    Settings,
+    box_between,
+    checked_method,
+    relative_steps,
+    require_inside,
+    run_fit,
+    settings_of,
+)
 from gradopt._core import validate
 from gradopt._core.warnings import warn
 from gradopt._core.words import explains_words
@@ -22,7 +31,6 @@ from gradopt.problems.fits.curve_form import CurveForm
 from gradopt.problems.fits.least_squares import residual_problem
 from gradopt.problems.functions.residuals import ResidualProblem
 
-# Options of scipy's that change nothing here, and those that have a counterpart.
 _OPTIONS = ("ftol", "xtol", "gtol", "max_nfev", "maxfev", "x_scale", "diff_step", "epsfcn", "verbose", "callback")
 
 
@@ -133,15 +141,15 @@ def curve_fit(
     require_inside("p0", start, box)
     scale = validate.number("f_scale", f_scale, 0, above=True)
     form = CurveForm(loss if loss == "poisson" else checked_loss(loss), scale, tuple(held.get(i) for i in range(count)))
-    settings, step = _settings(options, start.size)
+    settings, steps = _settings(options, free, count)
     if data.y.size < start.size and (method == "lm" or (method is None and box is None)):
         raise TypeError(f"The number of func parameters={start.size} must be at most that of points, {data.y.size}")
     if absolute_sigma and sigma is None and loss != "poisson":
         warn("absolute_sigma=True without sigma takes 1 for the standard deviation of each point", OptimizeWarning)
     all_args = (data.x, data.y, data.spread, *args)
     derivatives = _jacobian(jac, form, data, free)
-    problem = residual_problem(f, start, all_args, "linear", 1.0, derivatives, box, step, form)
-    fit = run_fit(problem, start, box, settings, options.get("callback"))
+    problem = residual_problem(f, start, all_args, "linear", 1.0, derivatives, box, steps, form)
+    fit = run_fit(problem, start, box, settings, options.get("callback"), options.get("verbose", 0))
     observations = Observations(f, data.x, data.y, data.sigma, data.spread, args, form, names, tuple(free))
     refit = _refitting(problem, box, settings)
     result = CurveFitResult.of(
@@ -150,7 +158,7 @@ def curve_fit(
     if not fit.status.success:
         raise FitError(f"the fit failed: {fit.message}", result)
     if result.rank == 0 and not result.active_mask.any():
-        raise FitError("no parameter changes the model at the start: the derivatives are all 0", result)
+        raise FitError("no parameter changes the model: the derivatives are all 0", result)
     result.warn()
     return result
 
@@ -325,17 +333,23 @@ def _box(bounds: Any, names: tuple[str, ...], count: int, method: str | None) ->
     return box_between(bounds, count, method)
 
 
-def _settings(options: dict[str, Any], n: int) -> tuple[Settings, float | None]:
+def _settings(options: dict[str, Any], free: list[int], count: int) -> tuple[Settings, NDArray[np.float64] | None]:
+    """The settings of the run, and the steps of differences; both for the free parameters."""
     for name in options:
         if name not in _OPTIONS:
             raise TypeError(f"curve_fit has no option {name!r}; it takes {', '.join(_OPTIONS)}")
-    tolerances = {name: options.get(name, 1e-8) for name in ("ftol", "xtol", "gtol")}
-    limit = options.get("max_nfev", options.get("maxfev"))
-    settings = settings_of(**tolerances, max_nfev=limit or None, x_scale=options.get("x_scale"), n=n)
+    given = {name: options.get(name, 1e-8) for name in ("ftol", "xtol", "gtol")}
+    given["max_nfev"] = options.get("max_nfev") if "max_nfev" in options else options.get("maxfev") or None
     step = options.get("diff_step")
     if options.get("epsfcn") is not None:
         step = float(np.sqrt(validate.number("epsfcn", options["epsfcn"], 0, above=True)))
-    return settings, None if step is None else float(np.max(np.abs(step)))
+    scale, step = (_of_free(value, free, count) for value in (options.get("x_scale"), step))
+    return settings_of(**given, x_scale=scale, n=len(free)), relative_steps(step, len(free))
+
+
+def _of_free(value: Any, free: list[int], count: int) -> Any:
+    """Of one number for each parameter, those for the free ones; anything else is itself."""
+    return np.asarray(value)[free] if not isinstance(value, str) and np.shape(value) == (count,) else value
 
 
 def _jacobian(jac: Any, form: CurveForm, data: _Data, free: list[int]) -> Callable[..., Any] | None:

@@ -35,9 +35,7 @@ class Settings(NamedTuple):
     method: LevenbergMarquardt
 
 
-def settings_of(
-    ftol: Any, xtol: Any, gtol: Any, max_nfev: Any, x_scale: Any, n: int, polish: int | None = None
-) -> Settings:
+def settings_of(ftol: Any, xtol: Any, gtol: Any, max_nfev: Any, x_scale: Any, n: int) -> Settings:
     """The checked settings; a tolerance that is None is off."""
     given = {"gtol": gtol, "ftol": ftol, "xtol": xtol}
     if all(value is None for value in given.values()):
@@ -45,19 +43,30 @@ def settings_of(
     checked = {name: -1.0 if value is None else validate.number(name, value, 0) for name, value in given.items()}
     tests = StopTests(checked["gtol"], checked["ftol"], checked["xtol"], -np.inf)
     limit = sys.maxsize if max_nfev is None else validate.integer("max_nfev", max_nfev, 1)
-    method = LevenbergMarquardt() if polish is None else LevenbergMarquardt(polish=polish)
-    if x_scale is not None and not (isinstance(x_scale, str) and x_scale == "jac"):
-        if isinstance(x_scale, str):
-            raise ValueError(f"x_scale must be 'jac', None, or positive numbers, got {x_scale!r}")
-        scale = np.broadcast_to(validate.array("x_scale", np.atleast_1d(x_scale), 1), n)
-        if not (scale > 0.0).all():
-            raise ValueError(f"x_scale must be positive, got {validate.shown(x_scale)}")
-        if not (np.ndim(x_scale) == 0 and float(x_scale) == 1.0):
-            method = method.with_scale(scale)
+    method = LevenbergMarquardt()
+    if isinstance(x_scale, str) and x_scale != "jac":
+        raise ValueError(f"x_scale must be 'jac', None, or positive numbers, got {x_scale!r}")
+    if x_scale is not None and not isinstance(x_scale, str):
+        method = method.with_scale(_positive("x_scale", x_scale, n))
     return Settings(tests, limit, method.loop.max_iter, method)
 
 
-def box_between(bounds: Any, n: int, method: Any, ends: Any = None) -> Box | None:
+def relative_steps(diff_step: Any, n: int) -> NDArray[np.float64] | None:
+    """The steps of differences, one for each parameter; None if none are asked for."""
+    return None if diff_step is None else _positive("diff_step", diff_step, n)
+
+
+def _positive(name: str, value: Any, n: int) -> NDArray[np.float64]:
+    """A positive number for each parameter, from one for all or n of them."""
+    given = validate.array(name, np.atleast_1d(np.asarray(value)), 1).astype(np.float64)
+    if given.size not in (1, n):
+        raise ValueError(f"{name} must be a number or {n} numbers, got {given.size}")
+    if not (given > 0.0).all():
+        raise ValueError(f"{name} must be positive, got {validate.shown(value)}")
+    return np.broadcast_to(given, n).copy()
+
+
+def box_between(bounds: Any, n: int, method: Any) -> Box | None:
     """The box of bounds as (lower, upper), each a number or n of them, or scipy's Bounds; None if all are infinite."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         sides = [np.squeeze(side) if np.size(side) == 1 else side for side in (bounds.lb, bounds.ub)]
@@ -114,12 +123,27 @@ class Fit(NamedTuple):
 
 
 def run_fit(
-    problem: ResidualProblem, x0: NDArray[np.float64], box: Box | None, settings: Settings, callback: Any = None
+    problem: ResidualProblem,
+    x0: NDArray[np.float64],
+    box: Box | None,
+    settings: Settings,
+    callback: Any = None,
+    verbose: int = 0,
 ) -> Fit:
-    """Run a fit to its end."""
+    """Run a fit to its end; verbose : 1 to print a line at the end, 2 to print one for each update too."""
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"verbose must be 0, 1 or 2, got {validate.shown(verbose)}")
+    callbacks = [one for one in (callback, _print_update if verbose == 2 else None) if one is not None]
     tests, max_nfev, max_iter, method = settings
     limits = Limits(tests, max_iter, max_nfev, _NO_CLIPPING, box)
     run = Descent(problem, method, x0.copy(), limits, False, "scalars", None)
     with bar_of(False, *run.total) as bar:
-        status = supervise(run, Supervision(Callbacks(callback), bar, None, np.inf))
-    return Fit(run.result(), status, message(status, run, max_nfev=max_nfev, max_time=np.inf))
+        status = supervise(run, Supervision(Callbacks(callbacks or None), bar, None, np.inf))
+    fit = Fit(run.result(), status, message(status, run, max_nfev=max_nfev, max_time=np.inf))
+    if verbose:
+        print(f"{fit.message}\n{fit.result.nfev} evaluations, objective {fit.result.fun:.6g}")
+    return fit
+
+
+def _print_update(intermediate_result: Any) -> None:
+    print(f"update {intermediate_result.nit:5d}  objective {intermediate_result.fun:.6e}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gradopt._api.fitting import Fit, box_between, checked_method, require_inside, run_fit, settings_of
+from gradopt._api.fitting import Fit, box_between, checked_method, relative_steps, require_inside, run_fit, settings_of
 from gradopt._core import validate
 from gradopt._core.status import Status
 from gradopt._core.words import explains_words
@@ -70,8 +70,8 @@ def least_squares(
         The scales of the parameters; by default the largest column norms of the derivatives so far, inverted.
     loss, f_scale
         As for `problems.LeastSquares`.
-    diff_step : float, optional
-        The step of differences, relative to the sizes of the parameters; asks for differences.
+    diff_step : float or array_like (n,), optional
+        The steps of differences, relative to the sizes of the parameters, > 0; asks for differences.
     tr_solver, tr_options, jac_sparsity, workers
         Must be None: there is one solver, for dense derivatives.
     max_nfev : int, optional
@@ -111,30 +111,20 @@ def least_squares(
     box = box_between(bounds, x.size, method)
     require_inside("x0", x, box)
     settings = settings_of(ftol, xtol, gtol, max_nfev, x_scale, x.size)
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose must be 0, 1 or 2, got {validate.shown(verbose)}")
     if loss != "linear" and method == "lm":
         raise ValueError("method 'lm' takes loss='linear' alone; leave the method out, or take 'trf'")
     args = args if isinstance(args, tuple) else (args,)
     bound = functools.partial(fun, **kwargs) if kwargs else fun
     problem = residual_problem(
-        bound, x, args, loss, f_scale, _jacobian(jac, kwargs), box, _relative_step(diff_step, x.size)
+        bound, x, args, loss, f_scale, _jacobian(jac, kwargs), box, relative_steps(diff_step, x.size)
     )
     if method == "lm" and problem.m < x.size:
         raise ValueError(f"method 'lm' needs as many residuals as parameters, got {problem.m} and {x.size}")
-    callbacks = [callback] if callback is not None else []
-    if verbose == 2:
-        callbacks.append(_print_update)
-    fit = run_fit(problem, x, box, settings, callbacks or None)
-    result = _result(problem, fit, box, fun, args, loss, f_scale)
-    if verbose:
-        print(f"{result.message}\nnfev {result.nfev}, cost {result.cost:.6g}, optimality {result.optimality:.2g}")
-    return result
+    fit = run_fit(problem, x, box, settings, callback, verbose)
+    return _result(problem, fit, box, loss, f_scale)
 
 
-def _result(
-    problem: ResidualProblem, fit: Fit, box: Box | None, fun: Any, args: Any, loss: Any, f_scale: float
-) -> LeastSquaresResult:
+def _result(problem: ResidualProblem, fit: Fit, box: Box | None, loss: Any, f_scale: float) -> LeastSquaresResult:
     run, status, text = fit
     table, n = problem.table(run.x), run.x.size
     mask = np.zeros(n, np.int64) if box is None else active_bounds(box, run.x)
@@ -184,15 +174,6 @@ def _jacobian(jac: Any, kwargs: dict[str, Any] | None) -> Callable[..., Any] | N
     return checked
 
 
-def _relative_step(diff_step: Any, n: int) -> float | None:
-    if diff_step is None:
-        return None
-    step = np.broadcast_to(np.asarray(diff_step, np.float64), n)
-    if not (np.isfinite(step).all() and (step != 0.0).all()):
-        raise ValueError(f"diff_step must be numbers other than 0, got {validate.shown(diff_step)}")
-    return float(np.abs(step).max())
-
-
 def _refuse(**settings: Any) -> None:
     for name, value in settings.items():
         if value is not None:
@@ -200,7 +181,3 @@ def _refuse(**settings: Any) -> None:
                 f"{name} must be None, got {validate.shown(value)}: there is one solver here, for dense derivatives;"
                 " scipy.optimize.least_squares has it"
             )
-
-
-def _print_update(intermediate_result: Any) -> None:
-    print(f"update {intermediate_result.nit:5d}  cost {intermediate_result.fun:.6e}")

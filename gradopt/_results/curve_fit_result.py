@@ -41,7 +41,7 @@ class FitError(RuntimeError):
     ...     gradopt.curve_fit(lambda t, a: 0.0 * a * t, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     ... except gradopt.FitError as error:
     ...     print(error)
-    no parameter changes the model at the start: the derivatives are all 0
+    no parameter changes the model: the derivatives are all 0
     """
 
     def __init__(self, text: str, result: CurveFitResult) -> None:
@@ -84,16 +84,18 @@ class CurveFitResult(tuple[Any, ...]):
     residuals : float64 array (m,)
         y - f, not divided by sigma.
     rss : float
-        The weighted sum of squares, sum of ((y - f) / sigma)^2; with a covariance matrix S, (y - f)'S^-1 (y - f).
+        The weighted sum of squares, sum of ((y - f) / sigma)^2; with a covariance matrix S, (y - f)'S^-1 (y - f); of
+        counts, with the variance f, Pearson's sum of (y - f)^2 / f.
     dof : int
         m minus the number of parameters that are not fixed.
     reduced_chi_squared : float
         rss / dof.
     r_squared : float
-        1 - rss / tss, with tss the weighted sum of squares about the weighted mean of y.
+        1 - rss / tss, with tss the weighted sum of squares about the weighted mean of y; NaN for counts.
     aic, bic : float
         m log(rss / m) + 2 k and m log(rss / m) + k log m, with k parameters that are not fixed (H. Akaike, 1974; G.
-        Schwarz, 1978): of use between models of the same data with errors of unknown size.
+        Schwarz, 1978): of use between models of the same data with errors of unknown size. Of counts, with minus twice
+        the log-likelihood in place of m log(rss / m).
     rank : int
     condition : float
         Of J, with columns of length 1.
@@ -142,6 +144,7 @@ class CurveFitResult(tuple[Any, ...]):
     _absolute: bool
     _fun: float
     _variance: float
+    _ends: list[list[float]]  # the bounds on the free parameters
 
     @classmethod
     def of(
@@ -165,7 +168,8 @@ class CurveFitResult(tuple[Any, ...]):
         if box is not None:
             mask[free] = np.where(run.x <= box.low, -1, np.where(run.x >= box.high, 1, 0))
         dof = data.y.size - len(free)
-        rss = float(table.residual @ table.residual)
+        counts = loss == "poisson"
+        rss = float(np.sum(table.residual**2 * table.weights)) if counts else float(table.residual @ table.residual)
         variance, weights = variance_of(table, loss, scale, absolute, dof, rss)
         covariance = _in_all(covariance_of(table.jacobian, weights, mask[free] == 0, variance), free, n)
         pcov = covariance.matrix.copy()
@@ -179,14 +183,18 @@ class CurveFitResult(tuple[Any, ...]):
             self.correlation = covariance.matrix / covariance.stderr[:, None] / covariance.stderr[None, :]
         self.residuals, self.rss, self.dof = -_in_units(table.residual, data.spread), rss, dof
         self.reduced_chi_squared = rss / dof if dof > 0 else math.nan
-        self.r_squared = 1.0 - rss / _total(data) if _total(data) > 0.0 else math.nan
+        total = math.nan if counts else _total(data)
+        self.r_squared = 1.0 - rss / total if total > 0.0 else math.nan
         m, logs = data.y.size, -math.inf if rss == 0.0 else math.log(rss / data.y.size)
-        self.aic, self.bic = m * logs + 2 * len(free), m * logs + len(free) * math.log(m)
+        unlikely = 2.0 * table.fun if counts else m * logs
+        self.aic, self.bic = unlikely + 2 * len(free), unlikely + len(free) * math.log(m)
         self.rank, self.condition = covariance.rank, covariance.condition
         self.active_mask, self.undetermined = mask, covariance.undetermined
         self.nfev, self.reason, self.message = run.nfev, status, message
         self._data, self._refit, self._loss, self._absolute = data, refit, loss, absolute
         self._fun, self._variance = float(table.fun), variance
+        infinite = np.full(len(free), np.inf)
+        self._ends = np.stack([-infinite, infinite] if box is None else [box.low, box.high], axis=1).tolist()
         return self
 
     def __repr__(self) -> str:
@@ -275,6 +283,8 @@ class CurveFitResult(tuple[Any, ...]):
             error = self.stderr[place]
             if np.isnan(error):
                 ends[place] = math.nan
+            elif error == 0.0:  # a perfect fit
+                continue
             elif not np.isfinite(error):
                 ends[place] = -math.inf, math.inf
             else:
@@ -296,18 +306,19 @@ class CurveFitResult(tuple[Any, ...]):
         def excess(value: float) -> float:
             nonlocal start
             run, _, _ = self._refit(start, j, value)
-            if np.isfinite(run.fun):
-                start = run.x
-            return math.sqrt(max(2.0 * (run.fun - self._fun), 0.0) / self._variance) - q if run.fun == run.fun else q
+            if not np.isfinite(run.fun):
+                return q
+            start = run.x
+            return math.sqrt(max(2.0 * (run.fun - self._fun), 0.0) / self._variance) - q
 
+        low, high = self._ends[j]
         inner, step = center, q * error
         while step <= _FARTHEST * error:
-            outer = center + side * step
-            run, _, _ = self._refit(start, j, outer)
-            if run.x[j] != outer:  # a bound is nearer
-                return float(run.x[j])
+            outer = min(max(center + side * step, low), high)
             if excess(outer) > 0.0:
                 return float(scipy.optimize.brentq(excess, inner, outer, xtol=_EXACT * error))
+            if outer in (low, high):
+                return outer
             inner, step = outer, 2.0 * step
         return side * math.inf
 
@@ -407,7 +418,8 @@ class CurveFitResult(tuple[Any, ...]):
 
     def _measures(self) -> str:
         parts = [f"{self.residuals.size} points", f"{self.dof} degrees of freedom", f"chi squared {self.rss:.6g}"]
-        parts += [f"reduced {self.reduced_chi_squared:.4g}", f"R2 {self.r_squared:.6g}"]
+        parts.append(f"reduced {self.reduced_chi_squared:.4g}")
+        parts += [] if math.isnan(self.r_squared) else [f"R2 {self.r_squared:.6g}"]
         return ", ".join([*parts, f"AIC {self.aic:.5g}", f"BIC {self.bic:.5g}"])
 
     def _rows(self) -> Any:
@@ -535,6 +547,7 @@ class CurveFitResult(tuple[Any, ...]):
         self._data = Observations(lost, x, arrays["ydata"], sigma, None, (), form, self.names, tuple(facts["free"]))
         self._refit, self._loss, self._absolute = lost, facts["loss"], facts["absolute"]
         self._fun = self._variance = math.nan
+        self._ends = [[-math.inf, math.inf] for _ in self.names]
         return self
 
 

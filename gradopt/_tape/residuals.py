@@ -12,7 +12,10 @@ from gradopt._tape.graph.forward import tangents
 from gradopt._tape.graph.geometry import Geometry, steps
 from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.node import Node
-from gradopt._tape.tape import Tape
+from gradopt._tape.tape import Tape, values_of
+
+# The most numbers in a table that is kept in memory.
+_LARGEST_TABLE = 200_000
 
 
 class Sum(NamedTuple):
@@ -26,6 +29,20 @@ class Sum(NamedTuple):
     residual: Node  # (m,)
     slopes: Node  # (m,)
     weights: Node | None  # (m,) None for ones
+
+
+class Values(dict[int, NDArray[Any]]):
+    """The values of the nodes that depend on arguments, also of nodes that a later tape adds to the graph."""
+
+    def __init__(self, graph: Graph, arguments: dict[Any, NDArray[Any]]) -> None:
+        super().__init__(values_of(graph, arguments))
+        self._graph, self._arguments, self._count = graph, arguments, len(graph.nodes)
+
+    def get(self, index: int, default: Any = None) -> Any:
+        if self._count != len(self._graph.nodes):
+            self.update(values_of(self._graph, self._arguments))
+            self._count = len(self._graph.nodes)
+        return super().get(index, default)
 
 
 class ResidualTapes:
@@ -60,13 +77,23 @@ class ResidualTapes:
         return Tape(self.parts.objective, self._together(rows))
 
     @property
+    def in_table(self) -> bool:
+        """Whether a run writes the table, from which the moments follow, because it is small."""
+        return self.m * (self.n + 3) <= _LARGEST_TABLE
+
+    @property
+    def main(self) -> Tape:
+        """The tape that the loop runs."""
+        return self.table if self.in_table else self.moments
+
+    @property
     def bytes(self) -> int:
         """The memory that the tapes take, about."""
-        return self.moments.bytes
+        return self.main.bytes
 
-    def values(self, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
-        """As `Tape.values`, for all tapes made so far; the others are made first."""
-        return self.moments.values(arguments)
+    def values(self, arguments: dict[Any, NDArray[Any]]) -> Values:
+        """As `Tape.values`, for all tapes, also those that are made later."""
+        return Values(self.graph, arguments)
 
     @cached_property
     def _tangents(self) -> list[Node | None]:

@@ -82,14 +82,19 @@ class Tape:
                     target[known.place : known.place + known.node.size * known.times] = np.ravel(value)  # type: ignore[arg-type]
 
     def values(self, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
-        """The values of the nodes that depend on arguments, if these arguments replace those of the trace."""
-        result: dict[int, NDArray[Any]] = {}
-        for node in self.graph.nodes:
-            if node.value is None or node.fixed:
-                continue
-            if node.operation == "argument":
-                result[node.index] = arguments[node.extra]
-            elif node.inputs:
-                inputs = [given(node.operation, i, result.get(i.index, i.value), node.in_double) for i in node.inputs]
-                result[node.index] = evaluate(node.operation, node.extra, node.shape, *inputs)
-        return result
+        """As `values_of`."""
+        return values_of(self.graph, arguments)
+
+
+def values_of(graph: Graph, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
+    """The values of the nodes that depend on arguments, if these arguments replace those of the trace."""
+    result: dict[int, NDArray[Any]] = {}
+    for node in graph.nodes:
+        if node.value is None or node.fixed:
+            continue
+        if node.operation == "argument":
+            result[node.index] = arguments[node.extra]
+        elif node.inputs:
+            inputs = [given(node.operation, i, result.get(i.index, i.value), node.in_double) for i in node.inputs]
+            result[node.index] = evaluate(node.operation, node.extra, node.shape, *inputs)
+    return result

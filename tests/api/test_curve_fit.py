@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.stats
 from nist import DATA, digits, model
 from scipy.optimize import Bounds, OptimizeWarning
 
@@ -204,6 +205,10 @@ class TestCounts:
         J = np.stack([np.exp(-fit.popt[1] * T), -fit.popt[0] * T * np.exp(-fit.popt[1] * T), np.ones_like(T)], axis=1)
         information = (J / decay(T, *fit.popt)[:, None]).T @ J
         np.testing.assert_allclose(fit.pcov, np.linalg.inv(information), rtol=1e-6)
+        means = decay(T, *fit.popt)
+        assert fit.rss == pytest.approx(np.sum((self.Y - means) ** 2 / means))
+        assert fit.aic == pytest.approx(-2.0 * np.sum(scipy.stats.poisson.logpmf(self.Y, means)) + 2 * 3)
+        assert "R2" not in fit.summary()
 
     def test_also_where_it_cannot_be_traced(self):
         def branching(t, a, b, c):
@@ -323,6 +328,8 @@ def test_harmless_data():
     assert curve_fit(lambda t, a: a * t, T, np.zeros(50)).popt[0] == pytest.approx(0.0, abs=1e-12)
     perfect = curve_fit(decay, T, decay(T, 2.0, 1.0, 0.5))
     np.testing.assert_allclose(perfect.popt, [2.0, 1.0, 0.5], rtol=1e-10)
+    exact = curve_fit(lambda t, a: a * t, [1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+    assert exact.confidence_interval(kind="profile").tolist() == [[2.0, 2.0]]
     with pytest.warns(OptimizeWarning):
         one = curve_fit(lambda t, a: a * t, [2.0], [3.0])
     assert one.popt.tolist() == [1.5]
@@ -347,6 +354,62 @@ def test_refilled_data_and_closures_are_those_of_the_call():
     first = curve_fit(decay, T, data).popt
     data *= 2.0
     np.testing.assert_allclose(curve_fit(decay, T, data).popt, first * [2.0, 1.0, 2.0], rtol=1e-9)
+
+
+def test_data_of_a_second_fit_are_also_those_of_its_gradient():
+    powers = np.array([1.0, 2.0, 3.0])
+
+    def model(t, a, b, powers):
+        return np.sum((np.array([a, b, a * b])[:, None] * t) ** powers[:, None], axis=0)
+
+    problems = []
+    for factor in (1.0, 1.5):  # the second finds the tape of the first
+        args = (np.linspace(0.1, 1.0, 20), np.ones(20), factor * powers)
+
+        def residuals(x, t, y, powers):
+            return model(t, x[0], x[1], powers) - y
+
+        problems.append((gradopt.problems.LeastSquares(residuals, [0.5, 0.7], args), residuals, args))
+    for problem, residuals, args in problems:
+        x = np.array([0.4, 0.8])
+
+        def objective(x, residuals=residuals, args=args):
+            return 0.5 * np.sum(residuals(x, *args) ** 2)
+
+        slopes = [(objective(x + h) - objective(x - h)) / 2e-6 for h in 1e-6 * np.eye(2)]
+        np.testing.assert_allclose(problem.grad(x), slopes, rtol=1e-7)
+
+
+def test_options_are_heard(capsys):
+    quiet = curve_fit(decay, T, Y)
+    assert capsys.readouterr().out == ""
+    loud = curve_fit(decay, T, Y, verbose=2)
+    printed = capsys.readouterr().out
+    assert printed.count("update ") >= 3
+    assert loud.message in printed
+    with pytest.raises(ValueError, match="verbose must be 0, 1 or 2, got 5"):
+        curve_fit(decay, T, Y, verbose=5)
+    for settings in ({"x_scale": 1.0}, {"x_scale": [1.0, 2.0, 3.0]}, {"diff_step": [1e-5, 1e-6, 1e-4]}):
+        np.testing.assert_allclose(curve_fit(decay, T, Y, **settings).popt, quiet.popt, rtol=1e-6)
+    for name in ("x_scale", "diff_step"):
+        with pytest.raises(ValueError, match=f"{name} must be a number or 3 numbers, got 2"):
+            curve_fit(decay, T, Y, **{name: [1.0, 2.0]})
+    held = curve_fit(decay, T, Y, fixed={"a": 2.5}, x_scale=[9.0, 1.0, 2.0])
+    np.testing.assert_allclose(held.popt, curve_fit(decay, T, Y, fixed={"a": 2.5}).popt, rtol=1e-9)
+    coarse = curve_fit(decay, T, Y, diff_step=[0.3, 0.3, 0.3])
+    assert np.abs(coarse.pcov - quiet.pcov).max() > 1e-3 * np.abs(quiet.pcov).max()
+
+
+def test_saved_and_loaded(tmp_path):
+    fit = curve_fit(decay, T, Y, sigma=SIGMA, bounds={"b": (0.0, None)})
+    fit.save(tmp_path / "fit.npz")
+    again = gradopt.load(tmp_path / "fit.npz")
+    assert again.summary() == fit.summary()
+    np.testing.assert_array_equal(again[1], fit[1])
+    np.testing.assert_array_equal(again.confidence_interval(), fit.confidence_interval())
+    for ask in (lambda: again.predict(T), lambda: again.confidence_interval(kind="profile")):
+        with pytest.raises(ValueError, match="the model is not in the file"):
+            ask()
 
 
 def test_where_scipy_is_wrong():

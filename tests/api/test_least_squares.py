@@ -218,6 +218,15 @@ class TestAsAProblem:
         for n in (1, 2, 5):
             np.testing.assert_allclose(optimize(problem, np.ones(n)).x, 3.0)
 
+    def test_what_functions_take_from_outside_is_that_of_the_run(self):
+        y = np.exp(-T)
+        own = problems.LeastSquares(lambda x: x[0] * np.exp(-x[1] * T) - y, [1.0, 1.0])
+        model = problems.CurveFit(lambda t, params: params[0] * np.exp(-params[1] * t) / y[0], T, np.exp(-T))
+        for factor in (1.0, 3.0):
+            y[:] = factor * np.exp(-T)
+            np.testing.assert_allclose(optimize(own).x, [factor, 1.0], rtol=1e-9)
+            np.testing.assert_allclose(optimize(model, [1.0, 1.0]).x, [factor, 1.0], rtol=1e-9)
+
     def test_float32(self):
         result = optimize(problems.LeastSquares(decay), np.ones(2, np.float32))
         assert result.x.dtype == np.float32

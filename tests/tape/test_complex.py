@@ -59,6 +59,7 @@ FUNCTIONS = {
     "hfft": lambda x: np.sum(np.fft.hfft(x + 1j) * np.arange(6)),
     "fftn of a shape": lambda x: np.sum(np.abs(np.fft.irfftn(np.fft.rfftn(np.outer(x, x)), s=(4, 5), axes=(0, 1)))),
     "forward": lambda x: np.sum(np.fft.ifft(x * 1j, norm="forward").imag * PLACES),
+    "prepend": lambda x: np.sum(np.abs(np.diff(x * 1j, prepend=1.0)) * PLACES),
     "a list": lambda x: abs(sum([x[i] * 1j**i for i in range(4)])),
     "ufunc methods": lambda x: abs(np.add.reduce(x * 1j)) + abs(np.multiply.outer(x * 1j, x)).sum(),
     "a transfer function": lambda x: np.sum(20 * np.log10(np.abs(1 / (1 + 1j * PLACES * x[0] + (1j * x[1]) ** 2)))),

@@ -20,7 +20,7 @@ from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt.problems.base import Problem
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types
-from gradopt.problems.functions.residuals import PythonResiduals
+from gradopt.problems.functions.python_residuals import PythonResiduals
 
 
 class _Entry(NamedTuple):

@@ -26,7 +26,9 @@ from gradopt.problems.functions import differences
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types, row_argument_types
 from gradopt.problems.functions.differences import probed_scale
 from gradopt.problems.functions.plain import agree, second_point
-from gradopt.problems.functions.residuals import PythonResiduals, ResidualProblem, TracedResiduals, central
+from gradopt.problems.functions.python_residuals import PythonResiduals, central
+from gradopt.problems.functions.residuals import ResidualProblem
+from gradopt.problems.functions.traced_residuals import TracedResiduals
 from gradopt.problems.functions.tracing import traced
 from gradopt.problems.rows import RowProblem
 
@@ -191,6 +193,7 @@ class CurveFit(RowProblem):
             self.__dict__["_sizes"] = True
             self._warn_of_surplus(name, result)
         self.__dict__["_at"] = result
+        self.__dict__.pop("_residuals", None)  # what the model takes from outside is that of now
         return result
 
     def _settle(self) -> None:

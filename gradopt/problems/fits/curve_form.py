@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gradopt._losses.robust import of_counts, of_squares
 from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.traced_array import TracedArray
-from gradopt.problems.functions.residuals import ResidualForm, TracedResiduals, as_vector
+from gradopt.problems.functions.traced_residuals import ResidualForm, TracedResiduals, as_vector
 from gradopt.problems.functions.tracing import Results
 
 # The losses of `CurveFit` and `PolynomialFit` that are sums of squares -> the factor on half the squares.

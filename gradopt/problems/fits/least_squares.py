@@ -15,12 +15,9 @@ from gradopt._numerics.bounds import Box
 from gradopt._tape.record.errors import TraceError
 from gradopt.problems.base import Problem
 from gradopt.problems.functions.by_address import ProblemByAddress
-from gradopt.problems.functions.residuals import (
-    PythonResiduals,
-    ResidualForm,
-    ResidualProblem,
-    central,
-)
+from gradopt.problems.functions.python_residuals import PythonResiduals, central
+from gradopt.problems.functions.residuals import ResidualProblem
+from gradopt.problems.functions.traced_residuals import ResidualForm
 from gradopt.problems.functions.tracing import traced
 
 
@@ -113,6 +110,7 @@ class LeastSquares(Problem):
         result = validate.array(name, np.atleast_1d(x), 1, finite=finite)
         if self.x0 is not None and result.size != self.x0.size:
             raise ValueError(f"{name} must have {self.x0.size} elements for {self}, got {result.size}")
+        self.__dict__.pop("_made", None)  # what the function takes from outside is that of now
         self._latest(result)
         return result
 
@@ -162,19 +160,19 @@ def residual_problem(
     scale: float,
     jac: Callable[..., Any] | None = None,
     box: Box | None = None,
-    step: float | None = None,
+    steps: NDArray[np.float64] | None = None,
     form: ResidualForm | None = None,
 ) -> ResidualProblem:
     """Residuals as a problem: their trace where that works and no other derivatives are asked for.
 
     jac : jac(x, *args) -> (m, n), if it is given
-    step : the relative step of differences, if they are asked for
+    steps : (n,) the relative steps of differences, if they are asked for
     """
     form = ResidualForm(loss, scale) if form is None else form
     with np.errstate(all="ignore"):
         first = form.value(residuals, x0.copy(), args)
     reason = ""
-    if jac is None and step is None:
+    if jac is None and steps is None:
 
         def inside(x: Any) -> Any:
             return x if box is None else np.clip(x, box.low, box.high)
@@ -206,7 +204,7 @@ def residual_problem(
         return answer
 
     low, high = (np.full(x0.size, -np.inf), np.full(x0.size, np.inf)) if box is None else (box.low, box.high)
-    differences = central(vector, low, high, step)
+    differences = central(vector, low, high, steps)
     source = (
         "" if jac is not None else "central differences" + (f", since it can't be traced: {reason}" if reason else "")
     )

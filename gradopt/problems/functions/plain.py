@@ -95,18 +95,19 @@ def second_point(x0: NDArray[Any], inside: Callable[[NDArray[Any]], NDArray[Any]
 
 def agree(a: float, b: float, scale: float, dtype: Any) -> bool:
     """Whether two values are equal to rounding; scale : the size of values elsewhere, in case these cancel."""
-    if a == b or (a != a and b != b):
-        return True
-    return bool(abs(a - b) <= _TOLERANCE[dtype] * max(abs(a), abs(b), 1e-3 * scale))
+    return bool(_same(np.float64(a), np.float64(b), scale, dtype))
 
 
 def disagreement(ours: NDArray[Any], wanted: NDArray[Any], dtype: Any) -> tuple[float, float] | None:
     """The first pair of values that do not `agree`; None if all do."""
-    scale = np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted))
-    with np.errstate(invalid="ignore"):
-        allowed = _TOLERANCE[dtype] * np.maximum(np.maximum(np.abs(ours), np.abs(wanted)), 1e-3 * scale)
-        same = (ours == wanted) | (np.isnan(ours) & np.isnan(wanted)) | (np.abs(ours - wanted) <= allowed)
+    same = _same(ours, wanted, np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted)), dtype)
     if same.all():
         return None
     first = int(np.argmin(same))
     return float(ours[first]), float(wanted[first])
+
+
+def _same(a: Any, b: Any, scale: float, dtype: Any) -> Any:
+    with np.errstate(invalid="ignore", over="ignore"):
+        allowed = _TOLERANCE[dtype] * np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-3 * scale)
+        return (a == b) | (np.isnan(a) & np.isnan(b)) | ((np.abs(a - b) <= allowed) & np.isfinite(allowed))

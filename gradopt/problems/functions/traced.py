@@ -106,7 +106,7 @@ class Traced(Problem):
             return PythonProblem.Lowered(lambda grad, work, x: machine.run(program, grad, work, x), None)
         packed = TupleInMemory(program)
         self.__dict__.setdefault("_in_memory", []).append(packed)  # lives as long as the problem
-        return ProblemByAddress.Lowered(_evaluate(np.dtype(dtype)), 0, packed.address)
+        return ProblemByAddress.Lowered(machine_address(np.dtype(dtype)), 0, packed.address)
 
     def with_args(self, *args: Any) -> Traced:
         """The same function with other arrays in `args`, without tracing it again.
@@ -182,7 +182,7 @@ class Traced(Problem):
 
 
 @functools.cache
-def _evaluate(dtype: Any) -> int:
+def machine_address(dtype: Any) -> int:
     """The address of the machine code of `machine.evaluate`."""
     return int(address_of(machine.evaluate, argument_types(dtype)))
 

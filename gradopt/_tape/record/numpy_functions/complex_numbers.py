@@ -249,7 +249,7 @@ _LINEAR: dict[Any, tuple[int, ...]] = {
             *(np.swapaxes, np.squeeze, np.expand_dims, np.broadcast_to, np.flip, np.fliplr, np.flipud, np.roll),
             *(np.rot90, np.take, np.repeat, np.tile, np.diagonal, np.diag, np.delete, np.resize, np.copy),
             *(np.concatenate, np.stack, np.vstack, np.hstack, np.column_stack, np.tril, np.triu, np.rollaxis),
-            *(np.zeros_like, np.atleast_1d, np.atleast_2d, np.ascontiguousarray, np.nansum, np.compress),
+            *(np.zeros_like, np.atleast_1d, np.atleast_2d, np.ascontiguousarray),
         ),
         (0,),
     ),
@@ -261,6 +261,9 @@ _LINEAR: dict[Any, tuple[int, ...]] = {
 
 def _linear(function: Any, places: tuple[int, ...]) -> Callable[..., Any]:
     def by_parts(trace: Trace, *inputs: Any, **keywords: Any) -> Any:
+        numbers = {"initial", "prepend", "append"}.intersection(keywords)
+        if numbers:  # they belong to the real part alone
+            raise NotSupported(f"of complex numbers with {numbers.pop()}")
         given = {place: complex_parts(trace, inputs[place]) for place in places if place < len(inputs)}
         real, imag = (
             function(*[given[i][part] if i in given else value for i, value in enumerate(inputs)], **keywords)
