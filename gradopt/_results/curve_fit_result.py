@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import os
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from gradopt._core import validate
 from gradopt._core.status import Status
 from gradopt._core.warnings import warn
-from gradopt._results import storage
+from gradopt._results import fit_summary, storage
 from gradopt._results.covariance import Covariance, covariance_of, variance_of
 from gradopt.problems.fits.curve_form import CurveForm
 
@@ -27,8 +26,6 @@ _NUMBERS = ("rss", "dof", "reduced_chi_squared", "r_squared", "aic", "bic", "ran
 _ARRAYS = ("popt", "pcov", "stderr", "correlation", "residuals", "active_mask", "undetermined")
 # How far a profile is followed, in standard errors; and how exactly its end is found.
 _FARTHEST, _EXACT = 1e4, 1e-4
-# Correlations from here on are listed in a summary.
-_CORRELATED = 0.9
 
 
 class FitError(RuntimeError):
@@ -202,12 +199,23 @@ class CurveFitResult(tuple[Any, ...]):
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
-        rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{_number(value, error)}</td><td>{html.escape(remark)}</td></tr>"
-            for name, value, error, remark in self._rows()
-        )
-        caption = html.escape(self._measures())
-        return f"<table><caption>{caption}</caption><tr><th></th><th>value</th><th></th></tr>{rows}</table>"
+        return fit_summary.table(self)
+
+    def summary(self) -> str:
+        """The fit as a text: each parameter with its error, how well the model fits, and what to beware of.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> fit = gradopt.curve_fit(lambda t, a: a * t, [1.0, 2.0, 3.0], [2.0, 4.1, 5.9])
+        >>> fit.summary().splitlines()[1]
+        '  a  1.993 +/- 0.026'
+        """
+        return fit_summary.text(self)
 
     def predict(self, x: Any) -> NDArray[np.float64]:
         """The model at other points.
@@ -397,67 +405,21 @@ class CurveFitResult(tuple[Any, ...]):
         width = q * np.sqrt(variance + more)
         return center - width, center + width
 
-    def summary(self) -> str:
-        """The fit as a text: each parameter with its error, how well the model fits, and what to beware of."""
-        rows = list(self._rows())
-        width = max(len(name) for name, *_ in rows)
-        shown = [_number(value, error) for _, value, error, _ in rows]
-        broad = max(map(len, shown))
-        lines = [
-            f"  {name:<{width}}  {text:<{broad}}  {remark}".rstrip()
-            for (name, _, _, remark), text in zip(rows, shown, strict=True)
-        ]
-        name = getattr(self._data.f, "__name__", "f")
-        text = [f"fit of {name}, {self._measures()}", *lines]
-        pairs = self._correlated()
-        if pairs:
-            text.append("correlations: " + ", ".join(f"{a} and {b} {c:+.3f}" for a, b, c in pairs))
-        text += [f"beware: {remark}" for remark in self.remarks()]
-        text.append(self.message)
-        return "\n".join(text)
-
-    def _measures(self) -> str:
-        parts = [f"{self.residuals.size} points", f"{self.dof} degrees of freedom", f"chi squared {self.rss:.6g}"]
-        parts.append(f"reduced {self.reduced_chi_squared:.4g}")
-        parts += [] if math.isnan(self.r_squared) else [f"R2 {self.r_squared:.6g}"]
-        return ", ".join([*parts, f"AIC {self.aic:.5g}", f"BIC {self.bic:.5g}"])
-
-    def _rows(self) -> Any:
-        fixed = set(range(len(self.names))) - set(self._data.free)
-        for i, name in enumerate(self.names):
-            remark = "fixed" if i in fixed else ""
-            if self.active_mask[i]:
-                remark = f"at its {'lower' if self.active_mask[i] < 0 else 'upper'} bound"
-            elif self.undetermined[i]:
-                remark = "undetermined"
-            yield name, float(self.popt[i]), float(self.stderr[i]), remark
-
-    def _correlated(self) -> list[tuple[str, str, float]]:
-        found = []
-        for i in range(len(self.names)):
-            for j in range(i):
-                c = float(self.correlation[i, j])
-                if abs(c) > _CORRELATED:
-                    found.append((self.names[j], self.names[i], c))
-        return found
-
-    def remarks(self) -> list[str]:
-        """What a reader of the figures should know."""
-        named = lambda which: ", ".join(name for name, is_it in zip(self.names, which, strict=True) if is_it)  # noqa: E731
-        found = []
-        if self.active_mask.any():
-            found.append(f"{named(self.active_mask != 0)} at a bound: no standard error")
-        if self.undetermined.any():
-            found.append(f"the data do not determine {named(self.undetermined)}: the covariance is infinite")
-        if self.dof <= 0:
-            found.append("no more points than parameters: the errors are unknown")
-        return found
-
     def warn(self) -> None:
         """Give an OptimizeWarning where the covariance is infinite."""
         if np.isinf(self.pcov).any():
-            text = "; ".join(self.remarks())
+            text = "; ".join(fit_summary.remarks(self))
             warn(f"the covariance of the parameters could not be estimated: {text}", scipy.optimize.OptimizeWarning)
+
+    @property
+    def fixed(self) -> tuple[bool, ...]:
+        """Whether each parameter was fixed."""
+        return tuple(i not in self._data.free for i in range(len(self.names)))
+
+    @property
+    def model_name(self) -> str:
+        """The name of the fitted function."""
+        return str(getattr(self._data.f, "__name__", "f"))
 
     @property
     def data(self) -> tuple[Any, NDArray[np.float64], NDArray[np.float64] | None]:
@@ -521,7 +483,7 @@ class CurveFitResult(tuple[Any, ...]):
         facts = {name: getattr(self, name) for name in _NUMBERS}
         facts |= {"kind": "curve_fit", "names": list(self.names), "reason": int(self.reason), "message": self.message}
         facts |= {"free": list(self._data.free), "absolute": self._absolute, "loss": str(self._loss)}
-        facts |= {"model": getattr(self._data.f, "__name__", "f")}
+        facts |= {"model": self.model_name}
         arrays = {name: getattr(self, name) for name in _ARRAYS} | {"ydata": self._data.y}
         for name, part in (("xdata", self._data.x), ("sigma", self._data.sigma)):
             if isinstance(part, np.ndarray):
@@ -573,18 +535,3 @@ def _total(data: Observations) -> float:
         ones, y = (ones / spread, y / spread) if spread.ndim == 1 else (spread @ ones, spread @ y)
     mean = (ones @ y) / (ones @ ones)
     return float(np.sum((y - mean * ones) ** 2))
-
-
-def _number(value: float, error: float) -> str:
-    """A value with its error, to two digits of the error."""
-    if not (math.isfinite(error) and error > 0.0 and math.isfinite(value)):
-        suffix = "" if math.isnan(error) or error == 0.0 else f" +/- {error:g}"
-        return f"{value:.7g}{suffix}"
-    digits = 1 - math.floor(math.log10(error))
-    exponent = math.floor(math.log10(max(abs(value), error)))
-    if -4 <= exponent < 7 and digits <= 10:
-        places = max(digits, 0)
-        return f"{round(value, digits):.{places}f} +/- {round(error, digits):.{places}f}"
-    scale = 10.0**exponent
-    places = max(digits + exponent, 0)
-    return f"({value / scale:.{places}f} +/- {error / scale:.{places}f})e{exponent:+03d}"
