@@ -10,6 +10,7 @@ schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, Piece
                   CosineDecay, CosineWarmRestarts, OneCycle, Cyclic, Warmup, Join, per_epoch, ReduceOnPlateau
 RetryFromBest     recovery of a run that diverges
 curve_fit         fits a model to data, as scipy.optimize.curve_fit, with exact derivatives and honest errors
+fit_many          fits a model to many data sets at once, each with its own status and errors
 least_squares     scipy.optimize.least_squares, argument by argument, with exact derivatives
 trace             turns a NumPy function into a problem with an exact gradient, without compiling, or raises TraceError
 check_gradient    compares a gradient with finite differences
@@ -24,6 +25,7 @@ from gradopt import plot, problems
 from gradopt._api.check_gradient import GradientCheck, check_gradient
 from gradopt._api.curve_fit import curve_fit
 from gradopt._api.descend import compiled, descend
+from gradopt._api.fit_many import fit_many
 from gradopt._api.least_squares import least_squares
 from gradopt._api.optimize import optimize
 from gradopt._core.status import Status
@@ -31,6 +33,7 @@ from gradopt._network import Dense, Network
 from gradopt._results.curve_fit_result import CurveFitResult, FitError
 from gradopt._results.history import History
 from gradopt._results.least_squares_result import LeastSquaresResult
+from gradopt._results.many_fits import ManyFits
 from gradopt._results.result import Interrupted, OptimizeResult, load
 from gradopt._run.callbacks import checkpoint, every
 from gradopt._run.recovery import RetryFromBest
@@ -103,6 +106,7 @@ __all__ = [
     "LeastSquaresResult",
     "LevenbergMarquardt",
     "Lion",
+    "ManyFits",
     "NAdam",
     "Network",
     "NonlinearCG",
@@ -125,6 +129,7 @@ __all__ = [
     "curve_fit",
     "descend",
     "every",
+    "fit_many",
     "least_squares",
     "load",
     "optimize",

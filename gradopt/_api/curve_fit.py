@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -16,6 +15,8 @@ from gradopt._api.fitting import (
     Settings,
     box_between,
     checked_method,
+    names_of,
+    place_of,
     relative_steps,
     require_inside,
     run_fit,
@@ -128,7 +129,8 @@ def curve_fit(
         raise TypeError(f"f must be a function f(x, ...), got {validate.shown(f)}")
     args = args if isinstance(args, tuple) else (args,)
     data = _data(xdata, ydata, sigma, check_finite, nan_policy, loss)
-    names, count = _names(f, p0, len(args))
+    given = None if p0 is None or isinstance(p0, Mapping) else np.atleast_1d(np.asarray(p0)).size
+    names, count = names_of(f, p0, given, len(args))
     box = _box(bounds, names, count, checked_method(method))
     start = _start(p0, names, count, box)
     held = _fixed(fixed, names)
@@ -260,39 +262,6 @@ def _real(name: str, value: Any) -> NDArray[Any]:
     return array.astype(np.float64)
 
 
-def _names(f: Callable[..., Any], p0: Any, constants: int) -> tuple[tuple[str, ...], int]:
-    """The names of the parameters, and their number."""
-    given = None if p0 is None or isinstance(p0, Mapping) else np.atleast_1d(np.asarray(p0)).size
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    any_number = any(p.kind == p.VAR_POSITIONAL for p in parameters) or not parameters
-    names = [p.name for p in positional[1:]]
-    if not any_number:
-        names = names[: len(names) - constants]
-        if given is not None and given < len(names) and all(p.default is not p.empty for p in positional[1 + given :]):
-            names = names[:given]
-        if given is not None and given != len(names):
-            raise ValueError(f"p0 must have {len(names)} elements, one for each of {', '.join(names)}, got {given}")
-        if not names:
-            raise ValueError("f must take parameters after its first argument, and has none")
-        return tuple(names), len(names)
-    if isinstance(p0, Mapping):
-        return tuple(p0), len(p0)
-    if given is None:
-        raise ValueError("p0 must be given: f takes any number of parameters")
-    names = names[:given]
-    return (*names, *(f"p{i}" for i in range(len(names), given))), given
-
-
-def _place(name: Any, names: tuple[str, ...], where: str) -> int:
-    if name not in names:
-        raise ValueError(f"{where} must name parameters of f, which are {', '.join(names)}, got {name!r}")
-    return names.index(name)
-
-
 def _start(p0: Any, names: tuple[str, ...], count: int, box: Box | None) -> NDArray[np.float64]:
     """The start: what is given, and elsewhere 1, or a point within the bounds."""
     start = np.ones(count)
@@ -306,7 +275,7 @@ def _start(p0: Any, names: tuple[str, ...], count: int, box: Box | None) -> NDAr
         return start
     if isinstance(p0, Mapping):
         for name, value in p0.items():
-            start[_place(name, names, "p0")] = validate.number(f"p0[{name!r}]", value)
+            start[place_of(name, names, "p0")] = validate.number(f"p0[{name!r}]", value)
         return start
     return validate.array("p0", np.atleast_1d(np.asarray(p0)), 1).astype(np.float64)
 
@@ -316,14 +285,14 @@ def _fixed(fixed: Any, names: tuple[str, ...]) -> dict[int, float]:
         return {}
     if not isinstance(fixed, Mapping):
         raise TypeError(f"fixed must be a dictionary of names and values, got {validate.shown(fixed)}")
-    return {_place(name, names, "fixed"): validate.number(f"fixed[{name!r}]", value) for name, value in fixed.items()}
+    return {place_of(name, names, "fixed"): validate.number(f"fixed[{name!r}]", value) for name, value in fixed.items()}
 
 
 def _box(bounds: Any, names: tuple[str, ...], count: int, method: str | None) -> Box | None:
     if isinstance(bounds, Mapping):
         low, high = np.full(count, -np.inf), np.full(count, np.inf)
         for name, pair in bounds.items():
-            i = _place(name, names, "bounds")
+            i = place_of(name, names, "bounds")
             if not np.iterable(pair) or len(tuple(pair)) != 2:
                 raise ValueError(f"bounds[{name!r}] must be (lower, upper), got {validate.shown(pair)}")
             lower, upper = pair

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,6 +114,43 @@ def require_inside(name: str, x: NDArray[Any], box: Box | None) -> None:
         i = int(np.argmax(outside))
         interval = f"{box.low[i]:g} to {box.high[i]:g}"
         raise ValueError(f"Initial guess is outside of provided bounds: {name}[{i}] = {x[i]:g} is not in {interval}")
+
+
+def names_of(f: Callable[..., Any], p0: Any, given: int | None, constants: int) -> tuple[tuple[str, ...], int]:
+    """The names of the parameters of f(x, *params, *constants), and their number.
+
+    p0 : the start, of which only a mapping's names count
+    given : how many parameters the start has, if it is not a mapping and says it
+    """
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    any_number = any(p.kind == p.VAR_POSITIONAL for p in parameters) or not parameters
+    names = [p.name for p in positional[1:]]
+    if not any_number:
+        names = names[: len(names) - constants]
+        if given is not None and given < len(names) and all(p.default is not p.empty for p in positional[1 + given :]):
+            names = names[:given]
+        if given is not None and given != len(names):
+            raise ValueError(f"p0 must have {len(names)} elements, one for each of {', '.join(names)}, got {given}")
+        if not names:
+            raise ValueError("f must take parameters after its first argument, and has none")
+        return tuple(names), len(names)
+    if isinstance(p0, Mapping):
+        return tuple(p0), len(p0)
+    if given is None:
+        raise ValueError("p0 must be given: f takes any number of parameters")
+    names = names[:given]
+    return (*names, *(f"p{i}" for i in range(len(names), given))), given
+
+
+def place_of(name: Any, names: tuple[str, ...], where: str) -> int:
+    """The place of a parameter; an error says that `where` names one that f does not have."""
+    if name not in names:
+        raise ValueError(f"{where} must name parameters of f, which are {', '.join(names)}, got {name!r}")
+    return names.index(name)
 
 
 class Fit(NamedTuple):

@@ -34,6 +34,8 @@ class Status(IntEnum):
     MAX_NFEV = 12, "the maximal number of evaluations was done"
     LINE_SEARCH = 20, "no acceptable step could be found along the direction of descent"
     NON_FINITE = 30, "the objective or its gradient became NaN or infinite"
+    NO_DATA = 31, "there are fewer valid points than parameters"
+    NOT_RUN = 90, "the run was interrupted before this one"
     CALLBACK = 99, "a callback asked to stop"
 
     def __new__(cls, value: int, meaning: str = "") -> Status:

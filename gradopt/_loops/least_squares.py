@@ -34,7 +34,7 @@ _MAX_NFEV, _LINE_SEARCH, _NON_FINITE = int(Status.MAX_NFEV), int(Status.LINE_SEA
 
 _TRIES = 100  # of shorter and shorter steps in an update
 _PASSES = 30  # of Newton's method for the damping
-_NEAR = 0.1  # how near the length of a step must be to the radius
+NEAR = 0.1  # how near the length of a step must be to the radius
 _ACCEPTED, _POOR, _GOOD = 1e-4, 0.25, 0.75  # ratios of gain and promise
 _SHRINKS = 0.81  # the squared factor by which a step of the polish must shorten norm(Q'r)
 _ROUNDING = 1e-9  # the relative growth of the sum of squares that rounding may cause meanwhile
@@ -65,9 +65,9 @@ def fit(problem, method, steering, arrays, progress, tests, record, iterates):
         gained, promised, length, limited = 0.0, 0.0, 0.0, False
         tries, accepted = 0, not moved
         while not accepted:
-            length, promised, limited = _step(box, x, scale, moments, matrix, vectors, radius)
+            length, promised, limited = trust_step(box, x, scale, moments, matrix, vectors, radius)
             for j in range(n):
-                new_x[j] = _inside(box, j, x[j] + vectors[0, j])
+                new_x[j] = inside(box, j, x[j] + vectors[0, j])
             if nfev >= tests.max_nfev:
                 status = _MAX_NFEV
                 break
@@ -75,27 +75,16 @@ def fit(problem, method, steering, arrays, progress, tests, record, iterates):
             nfev += 1
             tries += 1
             size = moments[-1]
-            sound = abs(new_fun) < np.inf and _all_finite(new_moments)
-            gained = 2.0 * (fun - new_fun) if sound else -np.inf
-            ratio = gained / promised if promised > 0.0 else 0.0
-            if not ratio >= _POOR:
-                radius = 0.25 * length
-            elif ratio > _GOOD and limited:
-                radius *= 2.0
-            accepted = ratio >= _ACCEPTED
+            sound = abs(new_fun) < np.inf and all_finite(new_moments)
+            gained, accepted, radius = assess(fun, new_fun, sound, promised, length, limited, radius)
             if not accepted:
-                little = tests.ftol * size
-                if abs(gained) <= little and promised <= little:
-                    status = _FTOL
-                elif nit > 0 and radius <= tests.xtol * _length(scale, x):
-                    status = _XTOL
-                elif not length > 0.0 or tries >= _TRIES:
-                    status = _LINE_SEARCH if sound else _NON_FINITE
+                reach = scaled_length(scale, x)
+                status = after_rejection(tests, size, gained, promised, length, radius, reach, sound, nit, tries)
                 if status != RUNNING:
                     break
         if not accepted:
             if status in (_FTOL, _XTOL):
-                status = _verified(box, x, scale, moments, matrix, vectors, tests, status)
+                status = verified(box, x, scale, moments, matrix, vectors, tests, status)
             if status in (_FTOL, _XTOL):
                 fun, nfev = _polish(problem, method, box, work, arrays, tests, fun, nfev)
                 if best_is_x or fun < best_fun:
@@ -110,23 +99,19 @@ def fit(problem, method, steering, arrays, progress, tests, record, iterates):
         note_iterate(problem, work, x)
         nit += moved
         if not moved:
-            radius = _first_radius(method, nit, memory, scale, moments, x)
+            radius = first_radius(method, nit, memory, scale, moments, x)
         for j in range(n):
             if not method.has_scale:
-                scale[j] = max(scale[j], math.sqrt(max(_diagonal(moments, n, j), 0.0)))
-        if not (abs(fun) < np.inf and _all_finite(moments)):
+                scale[j] = max(scale[j], math.sqrt(max(diagonal(moments, n, j), 0.0)))
+        if not (abs(fun) < np.inf and all_finite(moments)):
             status = _NON_FINITE
         elif fun <= tests.target:
             status = _TARGET
-        elif _aligned(box, x, moments) <= tests.gtol:
+        elif aligned(box, x, moments) <= tests.gtol:
             status = _GTOL
         elif moved:
-            little = tests.ftol * size
-            if abs(gained) <= little and promised <= little and gained <= 2.0 * promised:
-                status = _FTOL
-            elif radius <= tests.xtol * _length(scale, x):
-                status = _XTOL
-            if status != RUNNING and _verified(box, x, scale, moments, matrix, vectors, tests, status) != status:
+            status = after_step(tests, size, gained, promised, radius, scaled_length(scale, x))
+            if status != RUNNING and verified(box, x, scale, moments, matrix, vectors, tests, status) != status:
                 status = RUNNING
         memory[0] = radius
         if status in (_GTOL, _FTOL, _XTOL):
@@ -144,18 +129,61 @@ def fit(problem, method, steering, arrays, progress, tests, record, iterates):
 
 
 @kernel(inline=True)
-def _inside(box, j, value):
+def assess(fun, new_fun, sound, promised, length, limited, radius):
+    """What a trial is worth: (its gain in 2 f, whether it is accepted, the next radius).
+
+    sound : whether everything there is finite
+    promised, length, limited : as `trust_step` returned them
+    """
+    gained = 2.0 * (fun - new_fun) if sound else -np.inf
+    ratio = gained / promised if promised > 0.0 else 0.0
+    if not ratio >= _POOR:
+        radius = 0.25 * length
+    elif ratio > _GOOD and limited:
+        radius *= 2.0
+    return gained, ratio >= _ACCEPTED, radius
+
+
+@kernel(inline=True)
+def after_rejection(tests, size, gained, promised, length, radius, reach, sound, nit, tries):
+    """The status after trial number `tries` of an update was rejected.
+
+    size : the weighted squares
+    length, promised : as `trust_step` returned them
+    reach : norm(D x)
+    """
+    little = tests.ftol * size
+    if abs(gained) <= little and promised <= little:
+        return _FTOL
+    if nit > 0 and radius <= tests.xtol * reach:
+        return _XTOL
+    if not length > 0.0 or tries >= _TRIES:
+        return _LINE_SEARCH if sound else _NON_FINITE
+    return RUNNING
+
+
+@kernel(inline=True)
+def after_step(tests, size, gained, promised, radius, reach):
+    """The status after an update; size : the weighted squares before it; reach : norm(D x)."""
+    little = tests.ftol * size
+    if abs(gained) <= little and promised <= little and gained <= 2.0 * promised:
+        return _FTOL
+    return _XTOL if radius <= tests.xtol * reach else RUNNING
+
+
+@kernel(inline=True)
+def inside(box, j, value):
     return value if box is None else min(max(value, box.low[j]), box.high[j])
 
 
 @kernel(inline=True)
-def _diagonal(moments, n, j):
+def diagonal(moments, n, j):
     """H[j, j]."""
     return moments[n + j * (j + 1) // 2 + j]
 
 
 @kernel(late_bound=True)
-def _all_finite(v):
+def all_finite(v):
     total = 0.0
     for j in range(v.size):
         total += abs(np.float64(v[j]))
@@ -163,7 +191,7 @@ def _all_finite(v):
 
 
 @kernel(late_bound=True)
-def _length(scale, x):
+def scaled_length(scale, x):
     """norm(D x)."""
     total = 0.0
     for j in range(x.size):
@@ -172,16 +200,16 @@ def _length(scale, x):
 
 
 @kernel(late_bound=True)
-def _first_radius(method, nit, memory, scale, moments, x):
+def first_radius(method, nit, memory, scale, moments, x):
     """The radius at the start of a run; also sets D there. A run that goes on keeps both."""
     if nit > 0 and memory[0] > 0.0:
         return memory[0]
     n = x.size
     for j in range(n):
-        column = math.sqrt(max(_diagonal(moments, n, j), 0.0))
+        column = math.sqrt(max(diagonal(moments, n, j), 0.0))
         if not method.has_scale:
             scale[j] = column if column > 0.0 else 1.0
-    length = _length(scale, x)
+    length = scaled_length(scale, x)
     return method.radius * (length if length > 0.0 else 1.0)
 
 
@@ -195,19 +223,19 @@ def _held(box, j, x, slope):
 
 
 @kernel(late_bound=True)
-def _aligned(box, x, moments):
+def aligned(box, x, moments):
     """The largest cosine of the angle between the residual and a column of J that no bound holds."""
     n = x.size
     size, largest = math.sqrt(max(moments[-1], 0.0)), 0.0
     for j in range(n):
-        slope, column = abs(np.float64(moments[j])), math.sqrt(max(_diagonal(moments, n, j), 0.0))
+        slope, column = abs(np.float64(moments[j])), math.sqrt(max(diagonal(moments, n, j), 0.0))
         if slope > 0.0 and not _held(box, j, x[j], moments[j]):
             largest = max(largest, slope / (column * size) if column * size > 0.0 else np.inf)
     return largest
 
 
 @kernel(late_bound=True)
-def _step(box, x, scale, moments, matrix, vectors, radius):
+def trust_step(box, x, scale, moments, matrix, vectors, radius):
     """Write a step to vectors[0]: (its length norm(D p), the promised gain of 2 f, whether the radius limits it).
 
     A step that would cross bounds ends there: the parameters that would leave are fixed at their bounds, and the others
@@ -255,7 +283,7 @@ def _stopped_at_bounds(box, x, step, free):
 def _solve(scale, moments, matrix, vectors, radius):
     """Solve for the free elements of the step, in the variables D p; whether the radius limits it.
 
-    The arrays are those of `_step`; the elements of the step that are not free are read.
+    The arrays are those of `trust_step`; the elements of the step that are not free are read.
     """
     n = scale.size
     step, free, right, trial, spare = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
@@ -282,7 +310,7 @@ def _solve(scale, moments, matrix, vectors, radius):
     limited, singular, largest = False, False, 0.0
     for i in range(n):
         if scale[i] > 0.0:
-            largest = max(largest, _diagonal(moments, n, i) / scale[i] / scale[i])
+            largest = max(largest, diagonal(moments, n, i) / scale[i] / scale[i])
     least = n * _TINY * (largest if largest > 0.0 else 1.0)
     for turn in range(_PASSES):
         while not _damped(scale, moments, matrix, free, damping):
@@ -297,7 +325,7 @@ def _solve(scale, moments, matrix, vectors, radius):
             break
         limited = True
         gap = length - room
-        if abs(gap) <= _NEAR * room or (turn > 0 and high - low <= 1e-12 * high):
+        if abs(gap) <= NEAR * room or (turn > 0 and high - low <= 1e-12 * high):
             break
         for i in range(n):
             spare[i] = trial[i] / length
@@ -334,16 +362,16 @@ def _damped(scale, moments, matrix, free, damping):
 
 
 @kernel(late_bound=True)
-def _verified(box, x, scale, moments, matrix, vectors, tests, status):
+def verified(box, x, scale, moments, matrix, vectors, tests, status):
     """The status, or LINE_SEARCH where the radius is to blame for it.
 
     It is not if the undamped step promises little more, or is short, or the residual is all but orthogonal to J: where
     residuals are large and J is near singular, that step promises what it can't keep.
     """
-    if _aligned(box, x, moments) <= math.sqrt(tests.gtol):
+    if aligned(box, x, moments) <= math.sqrt(tests.gtol):
         return status
-    length, promised, _ = _step(box, x, scale, moments, matrix, vectors, 0.0)
-    if promised <= _LEFT * tests.ftol * moments[-1] or length <= _LEFT * tests.xtol * _length(scale, x):
+    length, promised, _ = trust_step(box, x, scale, moments, matrix, vectors, 0.0)
+    if promised <= _LEFT * tests.ftol * moments[-1] or length <= _LEFT * tests.xtol * scaled_length(scale, x):
         return status
     return _LINE_SEARCH
 
@@ -354,22 +382,19 @@ def _polish(problem, method, box, work, arrays, tests, fun, nfev):
     x, grad, new_x, n = arrays.x, arrays.grad, arrays.new_x, arrays.x.size
     scale, _, moments, new_moments, matrix, vectors = arrays.slots
     lowest = fun
-    best = _within_range(box, x, scale, moments, matrix, vectors)
+    best = within_range(box, x, scale, moments, matrix, vectors)
     for _ in range(method.polish):
         if not 0.0 < best < np.inf or nfev >= tests.max_nfev:
             break
         for j in range(n):
             new_x[j] = x[j] + vectors[0, j]
-            if new_x[j] != _inside(box, j, new_x[j]):
+            if new_x[j] != inside(box, j, new_x[j]):
                 return fun, nfev
         new_fun = np.float64(gauss_newton(problem, new_moments, work, new_x))
         nfev += 1
-        if not (abs(new_fun) < np.inf and _all_finite(new_moments)):
-            break
-        if new_fun > lowest + _ROUNDING * abs(moments[-1]):
-            break
-        size = _within_range(box, new_x, scale, new_moments, matrix, vectors)
-        if not size < _SHRINKS * best:
+        sound = abs(new_fun) < np.inf and all_finite(new_moments)
+        size = polished(box, lowest, new_fun, sound, best, new_x, scale, moments, new_moments, matrix, vectors)
+        if not size < np.inf:
             break
         best, fun = size, new_fun
         copy(x, new_x)
@@ -378,8 +403,21 @@ def _polish(problem, method, box, work, arrays, tests, fun, nfev):
     return fun, nfev
 
 
+@kernel(inline=True)
+def polished(box, lowest, new_fun, sound, best, new_x, scale, moments, new_moments, matrix, vectors):
+    """norm(Q'r)^2 after a step of the polish, and the next step in `vectors`; infinite if the step is not worth it.
+
+    lowest : the objective before the polish
+    best : norm(Q'r)^2 before the step
+    """
+    if not sound or new_fun > lowest + _ROUNDING * abs(moments[-1]):
+        return np.inf
+    size = within_range(box, new_x, scale, new_moments, matrix, vectors)
+    return size if size < _SHRINKS * best else np.inf
+
+
 @kernel(late_bound=True)
-def _within_range(box, x, scale, moments, matrix, vectors):
+def within_range(box, x, scale, moments, matrix, vectors):
     """norm(Q'r)^2 for J = Q R over the free parameters, infinite if R is singular; writes the step to vectors[0]."""
     n = x.size
     step, free, right, trial = vectors[0], vectors[1], vectors[2], vectors[3]

@@ -66,19 +66,22 @@ def of_squares(loss: Any, residual: Any, scale: float) -> tuple[Any, Any]:
 
 
 def spread_of(loss: Any, residual: Any, scale: float) -> float:
-    """The mean second derivative of the loss of a residual, rho' + 2 z rho''."""
+    """The mean second derivative of the loss of a residual."""
+    return float(np.mean(curvature_of(loss, residual, scale)))
+
+
+def curvature_of(loss: Any, residual: Any, scale: float) -> Any:
+    """The second derivative of each residual's loss, rho' + 2 z rho''."""
     z = (residual / scale) ** 2
     _, slope, curvature = LOSSES[loss](z) if isinstance(loss, str) else loss(z)
-    return float(np.mean(slope + 2.0 * z * curvature))
+    return slope + 2.0 * z * curvature
 
 
 def curvature_weights(loss: Any, residual: Any, scale: float) -> Any:
-    """The roots of the second derivatives of each residual's loss, rho' + 2 z rho'', or of eps where they are less."""
+    """The roots of the second derivatives of each residual's loss, or of eps where they are less."""
     if loss == "linear":
         return np.ones_like(residual)
-    z = (residual / scale) ** 2
-    _, slope, curvature = LOSSES[loss](z) if isinstance(loss, str) else loss(z)
-    return np.sqrt(np.maximum(slope + 2.0 * z * curvature, np.finfo(float).eps))
+    return np.sqrt(np.maximum(curvature_of(loss, residual, scale), np.finfo(float).eps))
 
 
 def of_counts(model: Any, counts: Any, constant: float) -> tuple[Any, Any, Any]:

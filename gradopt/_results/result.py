@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from gradopt._core.status import Status
 from gradopt._results import storage
 from gradopt._results.curve_fit_result import CurveFitResult
 from gradopt._results.history import History
+from gradopt._results.many_fits import ManyFits
 from gradopt._results.state import State
 from gradopt._tape.graph.node import TooLong
 from gradopt.problems import Traced
@@ -155,7 +157,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read a file written by `OptimizeResult.save`, `CurveFitResult.save` or a `checkpoint`.
+    """Read a file written by the `save` of a result, or by a `checkpoint`.
 
     Parameters
     ----------
@@ -164,7 +166,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    OptimizeResult or CurveFitResult
+    OptimizeResult, CurveFitResult or ManyFits
         The same numbers as saved. A fit has all but its model. Of a run, `state` resumes where the run stopped. A
         checkpoint holds the intermediate result of its callback, which has no status, message or history.
 
@@ -186,9 +188,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     path = Path(path)
     facts, arrays = storage.read(path)
     try:
-        return CurveFitResult.made(facts, arrays) if facts.get("kind") == "curve_fit" else _made(facts, arrays)
+        made = _KINDS.get(facts.get("kind"), _made)  # type: ignore[arg-type]
+        return made(facts, arrays)
     except (ValueError, KeyError, TypeError, IndexError, TooLong) as error:
         raise ValueError(f"{path} does not hold a result that can be used here: {error}") from None
+
+
+# What files hold besides runs.
+_KINDS: dict[str, Callable[..., Any]] = {"curve_fit": CurveFitResult.made, "fit_many": ManyFits.made}
 
 
 # In a file, the parts of the state, the history and the problem are named like "state.x".

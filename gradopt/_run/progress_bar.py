@@ -20,6 +20,9 @@ class NoBar:
     def show(self, done: int, fun: float, rate: float) -> None:
         """Show nothing."""
 
+    def advance(self, count: int) -> None:
+        """Count nothing."""
+
     def close(self) -> None:
         """Close nothing."""
 
@@ -49,6 +52,10 @@ class Bar(NoBar):
         """Move the bar to this number of updates or epochs."""
         self._bar.set_postfix(fun=f"{fun:.4g}", rate=f"{rate:.3g}", refresh=False)
         self._bar.update(done - self._bar.n)
+
+    def advance(self, count: int) -> None:
+        """Move the bar by so many."""
+        self._bar.update(count)
 
     def close(self) -> None:
         """Close the bar; it stays visible."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from gradopt._tape.graph.forward import tangents
 from gradopt._tape.graph.geometry import Geometry, steps
 from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.lanes import side_by_side
 from gradopt._tape.graph.node import Node
 from gradopt._tape.tape import Tape, values_of
 
@@ -29,6 +31,7 @@ class Sum(NamedTuple):
     residual: Node  # (m,)
     slopes: Node  # (m,)
     weights: Node | None  # (m,) None for ones
+    curvatures: Node | None = None  # (m,) the second derivatives of each residual's loss, where they are asked for
 
 
 class Values(dict[int, NDArray[Any]]):
@@ -51,12 +54,14 @@ class ResidualTapes:
     Parameters
     ----------
     parts : Sum
+    n : int, optional
+        How many of the first elements of x are parameters. Default all.
     """
 
-    def __init__(self, parts: Sum) -> None:
+    def __init__(self, parts: Sum, n: int | None = None) -> None:
         self.parts = parts
         self.graph: Graph = parts.objective.graph  # type: ignore[assignment]
-        self.n, self.m = self.graph.x.size, parts.residual.size
+        self.n, self.m = self.graph.x.size if n is None else n, parts.residual.size
 
     @cached_property
     def objective(self) -> Tape:
@@ -71,10 +76,27 @@ class ResidualTapes:
     @cached_property
     def table(self) -> Tape:
         """The objective, and beside it (n + 3, m): residuals, slopes, weights, derivatives of the residuals."""
-        _, residual, slopes, weights = self.parts
+        _, residual, slopes, weights, _ = self.parts
         ones = np.ones(residual.shape)
         rows = [residual, slopes, self.graph.constant(ones) if weights is None else weights, *self._tangents]
         return Tape(self.parts.objective, self._together(rows))
+
+    def in_lanes(self, values: Mapping[int, NDArray[Any]], lanes: int) -> Tape:
+        """Objectives and moments of many inputs side by side: a run writes (1 + K, lanes)."""
+        return _of_rows(side_by_side([self.parts.objective, self._moments()], values, lanes), lanes)
+
+    def errors_in_lanes(self, values: Mapping[int, NDArray[Any]], lanes: int) -> Tape:
+        """What standard errors need, of many inputs side by side.
+
+        A run writes two sums, of the squared slopes and of the curvatures, (2, lanes), and the derivatives of the
+        residuals, each times the root of its weight, (n, m, lanes).
+        """
+        graph, (_, residual, slopes, weights, curvatures) = self.graph, self.parts
+        sums = [graph.total(slopes * slopes), graph.constant(0.0) if curvatures is None else graph.total(curvatures)]
+        root = None if weights is None or curvatures is not None else graph("sqrt", weights)
+        zeros = graph.constant(np.zeros(residual.shape))
+        rows = [zeros if d is None else d if root is None else root * d for d in self._tangents]
+        return _of_rows(side_by_side([*sums, *rows], values, lanes), lanes)
 
     @property
     def in_table(self) -> bool:
@@ -97,11 +119,11 @@ class ResidualTapes:
 
     @cached_property
     def _tangents(self) -> list[Node | None]:
-        return tangents(self.graph, self.parts.residual)
+        return tangents(self.graph, self.parts.residual, self.n)
 
     def _moments(self) -> Node:
         """The gradient, the matrix of Gauss and Newton row by row up to its diagonal, and the weighted squares."""
-        graph, (_, residual, slopes, weights) = self.graph, self.parts
+        graph, (_, residual, slopes, weights, _) = self.graph, self.parts
         zero = graph.constant(0.0)
 
         def summed(a: Node | None, b: Node | None) -> Node:
@@ -122,3 +144,13 @@ class ResidualTapes:
                 parts.append((Geometry(at, steps(node.shape)), node))
             at += self.m if node is None else node.size
         return self.graph.accumulated(parts, (at,))
+
+
+def _of_rows(nodes: Sequence[Node], lanes: int) -> Tape:
+    """A tape that writes nodes (..., lanes), one after the other; its result is 0."""
+    graph: Graph = nodes[0].graph  # type: ignore[assignment]
+    parts, at = [], 0
+    for node in nodes:
+        parts.append((Geometry(at, steps(node.shape)), node))
+        at += node.size
+    return Tape(graph.constant(0.0), graph.accumulated(parts, (at,)))

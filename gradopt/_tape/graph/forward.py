@@ -16,11 +16,14 @@ from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.reverse import needed, of_each, other_products, spread
 
 
-def tangents(graph: Graph, result: Node) -> list[Node | None]:
-    """The derivative of `result` with respect to x[j], in the shape of the result, for each j; None where it is 0."""
+def tangents(graph: Graph, result: Node, count: int | None = None) -> list[Node | None]:
+    """The derivative of `result` with respect to x[j], in the shape of the result, for each j; None where it is 0.
+
+    count : how many of the first elements of x, if not all
+    """
     graph.in_double = True
     nodes = [node for node in needed(result) if node.value is None]
-    return [_along(graph, nodes, result, j) for j in range(graph.x.size)]
+    return [_along(graph, nodes, result, j) for j in range(graph.x.size if count is None else count)]
 
 
 def _along(graph: Graph, nodes: list[Node], result: Node, j: int) -> Node | None:

@@ -15,6 +15,14 @@ def _is(node: Node, number: float) -> bool:
     return node.literal is not None and node.literal == number
 
 
+def _is_all_ones(node: Node) -> bool:
+    """Whether a node is a constant array of ones."""
+    if not node.fixed or not node.size:
+        return False
+    value = node.value
+    return bool(value.flat[0] == 1.0 and (value == 1.0).all())  # type: ignore[union-attr]
+
+
 def _factor(node: Node) -> float | None:
     """The factor of a multiplication by a constant, if it can take a power of two without overflow; else None."""
     if node.operation != "multiply" or node.inputs[0].literal is None or node.value is not None:
@@ -59,7 +67,7 @@ def simplified(graph: Arithmetic, name: str, nodes: tuple[Node, ...], shape: Sha
         if b.fixed and not a.fixed:
             return b * a  # constants first
         if a.literal is None:
-            return None
+            return b if a.shape == shape == b.shape and _is_all_ones(a) else None
         factor = float(a.literal)
         if factor == 1.0 and b.shape == shape:
             return b

@@ -88,6 +88,7 @@ def load_view(piece, array, tables, table, begin) -> None:
     piece, array, tables = borrowed(piece), borrowed(array), borrowed(tables)
     axes, inner, stride = tables[table + 1], tables[table + 2], tables[table + 3]
     done, at, left = 0, _begin_of(tables, table, begin), inner - begin % inner
+    line, lines, between = _line_of(tables, table, begin)
     while done < piece.size:
         run = min(left, piece.size - done)
         if stride == 1:
@@ -99,7 +100,10 @@ def load_view(piece, array, tables, table, begin) -> None:
                 piece[np.uint64(done + i)] = array[np.uint64(at + i * stride)]
         done += run
         if axes > 1 and done < piece.size:
-            at = _begin_of(tables, table, begin + done)
+            line += 1
+            at += between - (inner - left) * stride
+            if line == lines:
+                line, at = 0, _begin_of(tables, table, begin + done)
         left = inner
 
 
@@ -109,9 +113,19 @@ def store_view(how, array, piece, tables, table, begin) -> None:
     piece, array, tables = borrowed(piece), borrowed(array), borrowed(tables)
     axes, inner, stride = tables[table + 1], tables[table + 2], tables[table + 3]
     done, at, left = 0, _begin_of(tables, table, begin), inner - begin % inner
+    line, lines, between = _line_of(tables, table, begin)
     while done < piece.size:
         run = min(left, piece.size - done)
-        if stride == 1:
+        if stride == 1 and how == COMBINE_ADD and between == 0 and left == inner:
+            # Lines that are added to the same elements, some at a time.
+            many = min(lines - line, (piece.size - done) // inner)
+            if many > 0:
+                _add_lines(slice_of(array, at, inner), slice_of(piece, done, many * inner), many)
+                run = many * inner
+                line += many - 1
+            else:
+                store(how, slice_of(array, at, run), slice_of(piece, done, run))
+        elif stride == 1:
             store(how, slice_of(array, at, run), slice_of(piece, done, run))
         elif stride == 0 and how == COMBINE_ADD:
             array[np.uint64(at)] += _sum(slice_of(piece, done, run))
@@ -121,8 +135,37 @@ def store_view(how, array, piece, tables, table, begin) -> None:
                 array[place] = _combined(how, array[place], piece[np.uint64(done + i)])
         done += run
         if axes > 1 and done < piece.size:
-            at = _begin_of(tables, table, begin + done)
+            line += 1
+            at += between - (inner - left) * stride
+            if line == lines:
+                line, at = 0, _begin_of(tables, table, begin + done)
         left = inner
+
+
+@kernel(inline=True)
+def _add_lines(out, lines, count):
+    """Add lines (count, m) to out, one after the other."""
+    m, row = out.size, 0
+    while row + 4 <= count:
+        a, b = slice_of(lines, row * m, m), slice_of(lines, (row + 1) * m, m)
+        c, d = slice_of(lines, (row + 2) * m, m), slice_of(lines, (row + 3) * m, m)
+        for i in range(m):
+            out[i] = (((out[i] + a[i]) + b[i]) + c[i]) + d[i]
+        row += 4
+    while row < count:
+        a = slice_of(lines, row * m, m)
+        for i in range(m):
+            out[i] += a[i]
+        row += 1
+
+
+@kernel(inline=True)
+def _line_of(tables, table, number):
+    """The line of the last but one axis in which element `number` is, how many there are, and their distance."""
+    if tables[table + 1] == 1:
+        return 0, 0, 0
+    lines = tables[table + 4]
+    return number // tables[table + 2] % lines, lines, tables[table + 5]
 
 
 @kernel(inline=True)

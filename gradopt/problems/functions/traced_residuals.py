@@ -17,6 +17,7 @@ from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.errors import TraceError
 from gradopt._tape.record.traced_array import TracedArray
 from gradopt._tape.residuals import ResidualTapes, Sum
+from gradopt._tape.tape import Tape
 from gradopt.problems.functions.python_residuals import PythonResiduals
 from gradopt.problems.functions.residuals import ResidualProblem, Table, checked_residuals
 from gradopt.problems.functions.traced import Traced, machine_address
@@ -76,6 +77,14 @@ class TracedResiduals(ResidualProblem):
     def objective(self) -> Traced:
         """The same as an ordinary objective."""
         return Traced(self.tapes.objective, *self._of_traced)
+
+    def lane_tape(self, lanes: int) -> Tape:
+        """As `ResidualTapes.in_lanes`, with the arguments of this problem."""
+        return self.tapes.in_lanes(self._values, lanes)
+
+    def error_tape(self, lanes: int) -> Tape:
+        """As `ResidualTapes.errors_in_lanes`, with the arguments of this problem."""
+        return self.tapes.errors_in_lanes(self._values, lanes)
 
     def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
         return evaluations, evaluations  # of the tape

@@ -1,0 +1,126 @@
+"""The same graph for many inputs side by side.
+
+Each node gets one more axis, the last, whose elements are the lanes: node (m, k) becomes (m, k, lanes). An instruction
+then goes through all lanes, so that its own cost is shared among them. No lane sees another: in each, the operations
+are those of the graph, in the same order.
+
+What is known before x is the same in all lanes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._tape.graph.geometry import Geometry, Positions, Shape
+from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.operations import OPERATIONS
+from gradopt._tape.graph.reverse import needed
+
+# The most products of a matrix product between two matrices that depend on x, in each lane.
+_LARGEST_PRODUCT = 4096
+
+
+class TooLarge(Exception):
+    """A product of matrices is too large for lanes."""
+
+
+def side_by_side(results: Sequence[Node], values: Mapping[int, NDArray[Any]], lanes: int) -> list[Node]:
+    """The results in a graph of their own, each (*shape, lanes); its x is (n, lanes), as a vector.
+
+    values : the values of nodes that depend on arguments, if those of the trace are replaced
+    """
+    return _Lanes(results[0].graph.x, values, lanes).of(results)
+
+
+class _Lanes:
+    def __init__(self, x: Node, values: Mapping[int, NDArray[Any]], lanes: int) -> None:
+        self._lanes, self._values = lanes, values
+        self._graph = Graph(x.size * lanes, sys.maxsize)
+        self._graph.in_double = True
+        self._found: dict[int, Node] = {x.index: self._graph.reshaped(self._graph.x, (x.size, lanes))}
+
+    def of(self, results: Sequence[Node]) -> list[Node]:
+        for node in needed(*results):
+            if node.index not in self._found:
+                known = self._values.get(node.index, node.value)
+                self._found[node.index] = self._made(node) if known is None else self._known(node, known)
+        return [self._whole(node) for node in results]
+
+    def _known(self, node: Node, value: NDArray[Any]) -> Node:
+        if node.literal is not None and not node.strong:
+            return self._graph.constant(node.literal)
+        return self._graph.constant(value if node.boolean else np.asarray(value, np.float64))
+
+    def _whole(self, node: Node) -> Node:
+        """The node at its full shape, the lanes included."""
+        found, shape = self._found[node.index], (*node.shape, self._lanes)
+        if found.shape == node.shape and found.value is not None:
+            found = self._graph.reshaped(found, (*node.shape, 1))
+        return self._graph.stretched(found, shape)
+
+    def _operand(self, node: Node) -> Node:
+        """The node as an elementwise operation takes it: one with one element stands for many."""
+        found = self._found[node.index]
+        if found.value is not None:
+            return self._graph.reshaped(found, () if node.size == 1 else (*node.shape, 1))
+        return self._graph.reshaped(found, (self._lanes,)) if node.size == 1 else found
+
+    def _made(self, node: Node) -> Node:
+        graph, shape = self._graph, (*node.shape, self._lanes)
+        if node.operation in OPERATIONS:
+            made = graph(node.operation, *[self._operand(i) for i in node.inputs])
+            if made.size == self._lanes * node.size:
+                return graph.reshaped(made, shape)
+            return graph.stretched(made, shape)
+        if node.operation == "view":
+            return graph.view(self._whole(node.inputs[0]), self._geometry(node.extra), shape)
+        if node.operation == "accumulate":
+            how, geometries = node.extra
+            parts = [(self._geometry(g), self._whole(i)) for g, i in zip(geometries, node.inputs, strict=True)]
+            return graph.accumulated(parts, shape, how)
+        if node.operation == "matmul":
+            return self._product(*node.inputs)
+        lines = [self._as_lines(i) for i in node.inputs]
+        if node.operation == "taken":
+            return self._from_lines(graph.taken(*lines), node.shape)
+        if node.operation == "put_back":
+            return self._from_lines(graph.put_back(*lines, node.extra), node.shape)
+        return self._from_lines(graph.along_lines(node.operation, lines[0]), node.shape)
+
+    def _geometry(self, geometry: Geometry) -> Geometry:
+        if geometry.positions is not None:
+            places = geometry.positions.places[..., None] * self._lanes + np.arange(self._lanes)
+            return Geometry(0, None, Positions(places))
+        assert geometry.strides is not None
+        return Geometry(geometry.offset * self._lanes, (*[s * self._lanes for s in geometry.strides], 1))
+
+    def _product(self, a: Node, b: Node) -> Node:
+        graph, lanes, (m, k), n = self._graph, self._lanes, a.shape, b.shape[1]
+        left, right = self._found[a.index], self._found[b.index]
+        if left.value is not None:
+            flat = graph.reshaped(self._whole(b), (k, n * lanes))
+            return graph.reshaped(graph.product(graph.reshaped(left, (m, k)), flat), (m, n, lanes))
+        if right.value is not None:
+            flat = graph.rearranged(self._whole(a), lambda v: v.transpose(1, 0, 2).reshape(k, m * lanes))
+            turned = graph.product(graph.rearranged(graph.reshaped(right, (k, n)), np.transpose), flat)
+            return graph.rearranged(turned, lambda v: v.reshape(n, m, lanes).transpose(1, 0, 2))
+        if m * k * n > _LARGEST_PRODUCT:
+            raise TooLarge
+        shape = (k, m, n, lanes)
+        rows = graph.rearranged(left, lambda v: np.broadcast_to(v.transpose(1, 0, 2)[:, :, None, :], shape))
+        columns = graph.rearranged(right, lambda v: np.broadcast_to(v[:, None, :, :], shape))
+        return graph.accumulated([(Geometry(0, (0, n * lanes, lanes, 1)), rows * columns)], (m, n, lanes))
+
+    def _as_lines(self, node: Node) -> Node:
+        """The node with its last axis last again: (lanes, ..., length), and as a matrix of lines."""
+        length = node.shape[-1]
+        return self._graph.rearranged(self._whole(node), lambda v: np.moveaxis(v, -1, 0).reshape(-1, length))
+
+    def _from_lines(self, lines: Node, shape: Shape) -> Node:
+        return self._graph.rearranged(lines, lambda v: np.moveaxis(v.reshape(self._lanes, *shape), 0, -1))
