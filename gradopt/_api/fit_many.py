@@ -151,7 +151,7 @@ def fit_many(
     workers, progress = checked_workers(workers), validate.flag("progress", progress)
     data = _data(xdata, Y, sigma, loss)
     parameters = _parameters(f, p0, bounds, fixed, data, xdata, Y, len(args))
-    count = data.count
+    count = data.fits
     fits = ManyFits.empty(data.shape, parameters.names, parameters.free, settings.dtype, settings.covariance)
     task = _task(f, args, data, parameters, loss, scale, settings)
     lanes = lanes_for(data.m)
@@ -189,11 +189,11 @@ def _settings(
         raise ValueError(f"dtype must be float32 or float64, got {validate.shown(dtype)}")
     least = _ROUNDINGS * float(np.finfo(kind).eps)
     given = {"gtol": gtol, "ftol": ftol, "xtol": xtol}
-    tolerances = [max(validate.number(name, value, 0), least) for name, value in given.items()]
+    checked = {name: max(validate.number(name, value, 0), least) for name, value in given.items()}
     if covariance is not None:
         validate.choice("covariance", covariance, ("stderr", "full"))
     return _Settings(
-        StopTests(*tolerances, -np.inf),
+        StopTests(checked["gtol"], checked["ftol"], checked["xtol"], -np.inf),
         validate.integer("max_iter", max_iter, 0),
         validate.integer("polish", polish, 0),
         covariance,
@@ -206,7 +206,7 @@ class _Data(NamedTuple):
     """The data. Arrays that are the same for all fits have the length 1 along their first axis."""
 
     shape: tuple[int, ...]  # the leading axes of Y
-    count: int
+    fits: int
     m: int
     y: NDArray[Any]  # (count, m)
     shared: NDArray[np.float64] | None  # (m,) or (k, m), the predictors that all fits share
@@ -325,7 +325,7 @@ def _parameters(
     if not free:
         raise ValueError("fixed must leave a parameter free, got all of them")
     places, by_fit = tuple(sorted(values)), any(np.ndim(value) for value in values.values())
-    rows = np.empty((data.count if by_fit else 1, len(places)))
+    rows = np.empty((data.fits if by_fit else 1, len(places)))
     for column, place in enumerate(places):
         rows[:, column] = np.broadcast_to(values[place], shape).reshape(-1) if by_fit else values[place]
     columns = list(free)
@@ -347,7 +347,7 @@ def _ends(bounds: Any, names: tuple[str, ...], shape: tuple[int, ...]) -> tuple[
     if isinstance(bounds, Mapping):
         pairs = {}
         for name, pair in bounds.items():
-            if isinstance(pair, np.ndarray) or not np.iterable(pair) or len(tuple(pair)) != 2:
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
                 raise ValueError(f"bounds[{name!r}] must be (lower, upper), got {validate.shown(pair)}")
             sides = (-np.inf if pair[0] is None else pair[0], np.inf if pair[1] is None else pair[1])
             pairs[place_of(name, names, "bounds")] = [_number_each(f"bounds[{name!r}]", side, shape) for side in sides]
@@ -435,10 +435,11 @@ def _task(
 
 def _sample(layout: Layout, data: _Data, parameters: _Parameters, counts: bool) -> NDArray[np.float64] | None:
     """The vector of the first fit that can be run, for the trace; None if there is none."""
-    for begin in range(0, data.count, _AT_ONCE):
-        block = _block(data, parameters, begin, min(begin + _AT_ONCE, data.count))
+    for begin in range(0, data.fits, _AT_ONCE):
+        block = _block(data, parameters, begin, min(begin + _AT_ONCE, data.fits))
         inputs, _, status = vectors(layout, block, np.dtype(np.float64), counts)
         good = np.flatnonzero(status == RUNNING)
         if good.size:
-            return inputs[good[0]]
+            sample: NDArray[np.float64] = inputs[good[0]]
+            return sample
     return None

@@ -114,13 +114,14 @@ def new_lanes(lanes: int, n: int, dtype: Any) -> Lanes:
     """Lanes without fits."""
     size = n + n * (n + 1) // 2 + 1
     one = One(*[np.zeros(length, dtype) for length in (n, n, n, n, n, size, size, (n, n), (5, n))])
-    return Lanes(
+    arrays: list[Any] = [
         *[np.zeros(lanes, np.int64) for _ in range(6)],
         *[np.zeros(lanes, bool) for _ in range(5)],
         *[np.zeros(lanes) for _ in range(12)],
         *[np.zeros(length * lanes, dtype) for length in (1, n, n, n, n, n, size, n * n, n * n, n, n)],
         one,
-    )
+    ]
+    return Lanes(*arrays)
 
 
 @kernel

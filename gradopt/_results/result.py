@@ -139,8 +139,8 @@ class Interrupted(KeyboardInterrupt):
 
     Attributes
     ----------
-    result : OptimizeResult
-        The result after the last completed update; its `state` resumes the run.
+    result : OptimizeResult or ManyFits
+        The result after the last completed update; its `state` resumes the run. Of many fits, those that are done.
 
     Examples
     --------
@@ -151,7 +151,7 @@ class Interrupted(KeyboardInterrupt):
     ...     result = interruption.result
     """
 
-    def __init__(self, result: OptimizeResult) -> None:
+    def __init__(self, result: OptimizeResult | ManyFits) -> None:
         super().__init__(f"{result.message}; .result has the run so far")
         self.result = result
 

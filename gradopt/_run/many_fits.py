@@ -224,13 +224,13 @@ def vectors(
     valid_points = np.full(fits, m) if valid is None else valid.sum(axis=1)
     status = np.full(fits, RUNNING, np.int8)
     with np.errstate(invalid="ignore"):
-        unfit = ~((block.low <= block.start) & (block.start <= block.high)).all(axis=1)
-    unfit = unfit | ~np.isfinite(inputs[:, : n + h]).all(axis=1)
+        unfit = np.asarray(~((block.low <= block.start) & (block.start <= block.high)).all(axis=1))
+    unfit = np.asarray(unfit | ~np.isfinite(inputs[:, : n + h]).all(axis=1))
     if block.sigma is not None:
         sigmas = inputs[:, n + h + m : n + h + 2 * m]
         np.copyto(sigmas, 0.0, where=sigmas < 0.0)
     if counts:
-        unfit = unfit | (inputs[:, n + h : n + h + m] < 0.0).any(axis=1)
+        unfit = np.asarray(unfit | (inputs[:, n + h : n + h + m] < 0.0).any(axis=1))
     status[unfit] = Status.NON_FINITE
     status[valid_points < n] = Status.NO_DATA
     inputs[~np.isfinite(inputs[:, : n + h]).all(axis=1), :n] = np.nan

@@ -248,7 +248,9 @@ class TestStatuses:
     def test_as_many_points_as_parameters(self):
         fits = fit_many(lambda t, a, b: a * t + b, [0.0, 1.0], [[1.0, 2.0]], [0.0, 0.0])
         assert np.isinf(fits.stderr).all()
-        known = fit_many(lambda t, a, b: a * t + b, [0.0, 1.0], [[1.0, 2.0]], [0.0, 0.0], sigma=1.0, absolute_sigma=True)
+        known = fit_many(
+            lambda t, a, b: a * t + b, [0.0, 1.0], [[1.0, 2.0]], [0.0, 0.0], sigma=1.0, absolute_sigma=True
+        )
         assert known.stderr[0] == pytest.approx([math.sqrt(2.0), 1.0])
 
     def test_max_iter(self):

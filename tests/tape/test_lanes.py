@@ -18,7 +18,9 @@ def in_lanes(problem, points):
     lanes, n = points.shape
     nodes = side_by_side([problem.tape.result, problem.tape.gradient], {}, lanes)
     graph = nodes[0].graph
-    outputs = graph.accumulated([(Geometry(0, (1,)), nodes[0]), (Geometry(lanes, (lanes, 1)), nodes[1])], (lanes * (n + 1),))
+    outputs = graph.accumulated(
+        [(Geometry(0, (1,)), nodes[0]), (Geometry(lanes, (lanes, 1)), nodes[1])], (lanes * (n + 1),)
+    )
     tape = Tape(graph.constant(0.0), outputs)
     x = np.ascontiguousarray(points.T).reshape(-1)
     runs, found = Traced(tape, x, (), frozenset(), "lanes"), np.empty(outputs.size)

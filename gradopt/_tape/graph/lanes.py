@@ -88,10 +88,12 @@ class _Lanes:
             return self._product(*node.inputs)
         lines = [self._as_lines(i) for i in node.inputs]
         if node.operation == "taken":
-            return self._from_lines(graph.taken(*lines), node.shape)
-        if node.operation == "put_back":
-            return self._from_lines(graph.put_back(*lines, node.extra), node.shape)
-        return self._from_lines(graph.along_lines(node.operation, lines[0]), node.shape)
+            made = graph.taken(lines[0], lines[1])
+        elif node.operation == "put_back":
+            made = graph.put_back(lines[0], lines[1], node.extra)
+        else:
+            made = graph.along_lines(node.operation, lines[0])
+        return self._from_lines(made, shape=node.shape)
 
     def _geometry(self, geometry: Geometry) -> Geometry:
         if geometry.positions is not None:

@@ -40,14 +40,16 @@ class Layout(NamedTuple):
         n, m = len(self.free), self.m
         places = {**{p: i for i, p in enumerate(self.free)}, **{p: n + i for i, p in enumerate(self.held)}}
         parameters = [x[..., places[p]] for p in range(len(places))]
-        at, vectors = len(places), []
+        at = len(places)
+        vectors: list[Any] = []
         for there in (True, self.has_sigma, self.masked):
             vectors.append(x[..., at : at + m] if there else None)
             at += m * there
         own = x[..., at:] if self.predictors else None
         if own is not None and self.stacked:
             own = own.reshape(*own.shape[:-1], self.predictors, m)
-        return (parameters, *vectors, own)
+        y, sigma, valid = vectors
+        return parameters, y, sigma, valid, own
 
 
 class ManyForm(ResidualForm):
