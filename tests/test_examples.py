@@ -35,6 +35,7 @@ PRINTED = {
         "amplitude  2.023 +/- 0.037",
     ],
     "nist": ["gradopt  14.", "36 of 36 fits with 4 or more", "Misra1a   lower     "],
+    "pixels": ["142,", "time constants within two errors of the truth: 9"],
     "any_numpy_function": ["gradopt  loss 0.0680828231", "scipy    loss 0.068082823"],
     "heat_inverse": ["584 operations, gradient included", "minimum   71.516", "0.0045 without the noise"],
     "volatility": ["gradopt                ", "omega 4.04e-06, alpha 0.052, beta 0.901"],

@@ -29,7 +29,7 @@ _FARTHEST, _EXACT = 1e4, 1e-4
 
 
 class FitError(RuntimeError):
-    """A fit that failed; what it has reached is in `result`, a `CurveFitResult`.
+    """A fit that failed; what it has reached is in `result`, a `CurveFitResult`, or `ManyFits` where it was many.
 
     Examples
     --------
@@ -41,7 +41,7 @@ class FitError(RuntimeError):
     no parameter changes the model: the derivatives are all 0
     """
 
-    def __init__(self, text: str, result: CurveFitResult) -> None:
+    def __init__(self, text: str, result: Any) -> None:
         super().__init__(text)
         self.result = result
 

@@ -22,6 +22,8 @@ _LEAST = int(Status.MAX_ITER)  # statuses below are successes
 class ManyFits:
     """The result of `fit_many`: arrays with one entry for each fit, and the axes of the data before their last.
 
+    Of data in Dask arrays, they are Dask arrays, which `compute` computes together.
+
     Attributes
     ----------
     x : float array (..., n)
@@ -124,10 +126,67 @@ class ManyFits:
         with np.errstate(invalid="ignore"):
             stderr[:, free] = np.sqrt(np.diagonal(fitted.inverse, axis1=1, axis2=2))
 
+    def packed(self) -> NDArray[np.float64]:
+        """All arrays as one, (..., numbers)."""
+        parts = [getattr(self, name) for name in _ARRAYS]
+        return (
+            np.concatenate(
+                [np.asarray(part, np.float64).reshape(*self.shape, -1) for part in parts if part is not None], axis=-1
+            )
+            if self.status.size
+            else np.empty((*self.shape, sum(self._widths().values())))
+        )
+
+    def unpacked(self, packed: Any) -> ManyFits:
+        """Fits of the same kind from what `packed` returned; also of an array of Dask."""
+        arrays, at = {}, 0
+        for name, width in self._widths().items():
+            part, kind = packed[..., at : at + width], getattr(self, name)
+            arrays[name] = part.reshape((*packed.shape[:-1], *kind.shape[len(self.shape) :])).astype(kind.dtype)
+            at += width
+        return ManyFits(self.names, self._free, self.route, arrays)
+
+    def _widths(self) -> dict[str, int]:
+        """How many numbers each array has for a fit."""
+        n = len(self.names)
+        return {name: n ** _PER_PARAMETER.get(name, 0) for name in _ARRAYS if getattr(self, name) is not None}
+
+    def compute(self, **settings: Any) -> ManyFits:
+        """The same with NumPy's arrays in place of those of Dask.
+
+        Parameters
+        ----------
+        **settings
+            As for `dask.compute`, such as scheduler.
+
+        Returns
+        -------
+        ManyFits
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> fits = gradopt.fit_many(lambda t, a: a * t, [1.0, 2.0], [[1.0, 2.0], [3.0, 6.0]], p0=[1.0])
+        >>> fits.compute() is fits  # nothing is left to compute
+        True
+        """
+        if isinstance(self.status, np.ndarray):
+            return self
+        import dask
+
+        names = [name for name in _ARRAYS if getattr(self, name) is not None]
+        arrays = dask.compute(*[getattr(self, name) for name in names], **settings)
+        return ManyFits(self.names, self._free, self.route, dict(zip(names, arrays, strict=True)))
+
     @property
     def success(self) -> NDArray[np.bool_]:
         """Whether each fit has converged."""
-        return np.asarray(self.status) < _LEAST
+        return self.status < _LEAST
+
+    @property
+    def fitted_names(self) -> tuple[str, ...]:
+        """The parameters that are not fixed."""
+        return tuple(self.names[i] for i in self._free)
 
     @property
     def message(self) -> str:
@@ -181,6 +240,8 @@ class ManyFits:
           GTOL     2
           NO_DATA  1  there are fewer valid points than parameters
         """
+        if not isinstance(self.status, np.ndarray):
+            return f"{self.status.size:,} fits of {', '.join(self.names)}, not computed yet: call compute()"
         codes, counts = np.unique(self.status, return_counts=True)
         lines = [f"{self.status.size:,} fits of {', '.join(self.names)}: {int(self.success.sum()):,} converged"]
         known = [Status(int(code)) for code in codes]

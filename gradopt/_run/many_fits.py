@@ -13,12 +13,16 @@ from gradopt._core.aligned import aligned_copy, aligned_zeros
 from gradopt._core.status import Status
 from gradopt._loops import many_errors, many_fits
 from gradopt._loops.types import RUNNING, StopTests
+from gradopt._results.many_fits import ManyFits
 from gradopt._tape.machine import run as machine
 from gradopt._tape.tape import Tape
 from gradopt.methods import LevenbergMarquardt
 from gradopt.problems.fits.many_form import Layout
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem
 from gradopt.problems.functions.traced import machine_address
+
+# The most fits of a first piece, and the most numbers in their vectors.
+_FIRST, _VECTORS = 4096, 1 << 17
 
 # Beyond these the machine's pieces no longer fit into the cache.
 _MOST_LANES, _NUMBERS = 64, 4096
@@ -95,6 +99,8 @@ class FitTask:
 
     Parameters
     ----------
+    names : tuple of str
+        The parameters.
     layout : Layout
     dtype : dtype
     fits, errors : LaneProgram or None
@@ -105,12 +111,13 @@ class FitTask:
     loss : "linear", "poisson" or another
     absolute : bool
         Whether the standard deviations of the data are known.
-    full : bool
-        Whether covariances are asked for, not standard errors alone.
+    covariance : {"stderr", "full", None}
+        What of the errors is asked for.
     """
 
     def __init__(
         self,
+        names: tuple[str, ...],
         layout: Layout,
         dtype: Any,
         fits: LaneProgram | None,
@@ -121,13 +128,22 @@ class FitTask:
         polish: int,
         loss: str,
         absolute: bool,
-        full: bool,
+        covariance: str | None,
     ) -> None:
-        self.layout, self._dtype, self._lanes = layout, dtype, lanes
+        self.names, self.layout, self._dtype, self._lanes = names, layout, dtype, lanes
         self._fits, self._errors = fits, errors
         self._tests, self._max_iter, self._loss = tests, max_iter, loss
         self._method = LevenbergMarquardt.Lowered(1.0, polish, False)
-        self._absolute, self._full = absolute, full
+        self._absolute, self._covariance = absolute, covariance
+
+    @property
+    def first_piece(self) -> int:
+        """How many fits to begin with, of which vectors take little memory."""
+        return max(self._lanes, min(_FIRST, _VECTORS // self.layout.size) // self._lanes * self._lanes)
+
+    def no_fits(self, shape: tuple[int, ...]) -> ManyFits:
+        """The result of fits, of which none has been run; shape : the axes that count them."""
+        return ManyFits.empty(shape, self.names, self.layout.free, self._dtype, self._covariance)
 
     def __call__(self, block: Block) -> Fitted:
         """Fit all."""
@@ -182,7 +198,7 @@ class FitTask:
                 variance = np.where((dof > 0) & (mean > 0.0), squares / dof / mean**2, np.inf)
             inverse = found.inverse.reshape(fits, n, n) * variance[:, None, None]
             unknown, held = found.undetermined & (mask == 0), mask != 0
-            if not self._full:
+            if self._covariance != "full":
                 stderr = np.sqrt(np.diagonal(inverse, axis1=1, axis2=2))
                 stderr[unknown], stderr[held] = np.inf, np.nan
                 return stderr.astype(errors.dtype)
@@ -233,11 +249,13 @@ def vectors(
         unfit = np.asarray(unfit | (inputs[:, n + h : n + h + m] < 0.0).any(axis=1))
     status[unfit] = Status.NON_FINITE
     status[valid_points < n] = Status.NO_DATA
-    inputs[~np.isfinite(inputs[:, : n + h]).all(axis=1), :n] = np.nan
+    lost: NDArray[np.bool_] = np.logical_not(np.isfinite(inputs[:, : n + h]).all(axis=1))
+    inputs[lost, :n] = np.nan
     return inputs, valid_points, status
 
 
 def _first_valid(array: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
     """For each row its first valid number, (rows, 1); 0 where there is none."""
     first = np.take_along_axis(array, np.argmax(valid, axis=1)[:, None], axis=1)
-    return np.where(valid.any(axis=1)[:, None], first, 0.0)
+    some: NDArray[Any] = np.any(valid, axis=1, keepdims=True)
+    return np.where(some, first, 0.0)

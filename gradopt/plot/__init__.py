@@ -5,9 +5,11 @@ path       the path of runs over one or two parameters
 landscape  the objective along two directions, for any number of parameters
 fit        data and model, at several moments of a run
 schedule   the rates of a schedule
+maps       parameters, errors and statuses of many fits over an image
 """
 
 from gradopt.plot.curves import fit, history, schedule
+from gradopt.plot.maps import maps
 from gradopt.plot.planes import landscape, path
 
-__all__ = ["fit", "history", "landscape", "path", "schedule"]
+__all__ = ["fit", "history", "landscape", "maps", "path", "schedule"]

@@ -215,3 +215,28 @@ def test_results_show_themselves_in_notebooks(run):
     assert table.startswith("<table><tr><th>message</th>")
     assert "max_iter=20" in table
     assert "<script" not in optimize(VALLEY, [2.0, 2.0])._repr_html_()
+
+
+class TestMaps:
+    def fits(self):
+        t = np.linspace(0.0, 2.0, 9)
+        Y = 3.0 * np.exp(-np.linspace(0.5, 1.5, 12).reshape(3, 4)[..., None] * t)
+        Y[1, 2] = np.nan
+        return gradopt.fit_many(lambda t, amount, rate: amount * np.exp(-rate * t), t, Y, [1.0, 1.0], fixed=None)
+
+    def test_panels(self):
+        axes = gradopt.plot.maps(self.fits())
+        assert [ax.get_title() for ax in axes] == ["amount", "rate", "error of amount", "error of rate", "status"]
+        shown = np.ma.getmaskarray(np.ma.masked_invalid(axes[1].images[0].get_array()))
+        assert shown.sum() == 1
+        labels = [label.get_text() for label in axes[-1].images[0].colorbar.ax.get_yticklabels()]
+        assert any(label.startswith("NO_DATA\n1") for label in labels)
+        assert [ax.get_title() for ax in gradopt.plot.maps(self.fits(), names=["rate"])][0] == "rate"
+
+    def test_mistakes(self):
+        with pytest.raises(TypeError, match="fits must be ManyFits"):
+            gradopt.plot.maps(3)
+        with pytest.raises(ValueError, match="two axes"):
+            gradopt.plot.maps(self.fits()[0])
+        with pytest.raises(ValueError, match="names must be parameters"):
+            gradopt.plot.maps(self.fits(), names=["speed"])
