@@ -37,9 +37,7 @@ def test_decay(pair, m, aim):
         return np.array([scipy.optimize.curve_fit(decay, t, y, START)[0] for y in Y[:500]])
 
     off = np.max(np.abs(theirs() - ours().x[:500]) / ours().stderr[:500])
-    what = (
-        f"fit_many, 3 parameters, {m} points, standard errors in, one core, against scipy.optimize.curve_fit in a loop"
-    )
+    what = f"fit_many, 3 parameters, {m} points, errors in, one core, against scipy.optimize.curve_fit in a loop"
     outcome = f"at most {off:.0e} standard errors apart"
     pair(ours, theirs, what, aim, unit="fit", units=(len(Y), 500), rounds=7, outcome=outcome)
 
@@ -58,9 +56,7 @@ def test_peak(pair):
         return np.array([scipy.optimize.curve_fit(peak, t, y, start, bounds=bounds)[0] for y in Y[:200]])
 
     off = np.max(np.abs(theirs() - ours().x[:200]) / ours().stderr[:200])
-    what = (
-        "fit_many, Gaussian with offset, 4 bounded parameters, 100 points, one core, against curve_fit (trf) in a loop"
-    )
+    what = "fit_many, Gaussian, 4 bounded parameters, 100 points, one core, against curve_fit (trf) in a loop"
     outcome = f"at most {off:.0e} standard errors apart"
     pair(ours, theirs, what, ">= 150", unit="fit", units=(count, 200), rounds=5, outcome=outcome)
 

@@ -231,7 +231,7 @@ class TestMaps:
         assert shown.sum() == 1
         labels = [label.get_text() for label in axes[-1].images[0].colorbar.ax.get_yticklabels()]
         assert any(label.startswith("NO_DATA\n1") for label in labels)
-        assert [ax.get_title() for ax in gradopt.plot.maps(self.fits(), names=["rate"])][0] == "rate"
+        assert len(gradopt.plot.maps(self.fits(), names=["rate"])) == 3
 
     def test_mistakes(self):
         with pytest.raises(TypeError, match="fits must be ManyFits"):
