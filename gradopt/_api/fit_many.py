@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradopt._api.many import Data, Given, Parameters, block_of, run_fits
 from gradopt._api.many_lazily import is_lazy, lazy_fits
+from gradopt._api.one_by_one import OneByOne
 from gradopt._core import validate
 from gradopt._core.words import explains_words
 from gradopt._loops.types import RUNNING, StopTests
@@ -18,7 +19,7 @@ from gradopt._losses.robust import checked_loss
 from gradopt._results.many_fits import ManyFits
 from gradopt._results.result import Interrupted
 from gradopt._run.many import Interruption, checked_workers
-from gradopt._run.many_fits import FitTask, LaneProgram, lanes_for, vectors
+from gradopt._run.many_fits import FitTask, LaneProgram, ManyTask, lanes_for, vectors
 from gradopt._run.progress_bar import bar_of
 from gradopt._tape.graph.lanes import TooLarge
 from gradopt._tape.record.errors import TraceError
@@ -62,7 +63,8 @@ def fit_many(
     ----------
     f : callable
         f(x, *params, *args) -> array (m,), of the points of one data set at once: plain Python that computes with
-        NumPy. It is traced once; nothing is compiled for it.
+        NumPy. It is traced once; nothing is compiled for it. If it can't be traced, each fit is one of `curve_fit`,
+        hundreds of times slower; see `ManyFits.route`.
     xdata : array_like (m,) or (..., m), or tuple of these
         The points, the same for all fits or those of each fit. Several predictors are a tuple of such arrays; f
         receives them as an array (k, m).
@@ -112,8 +114,6 @@ def fit_many(
     TypeError, ValueError
         An argument is wrong; the message names it and its value. No single fit raises an error: its `status` says what
         happened.
-    TraceError
-        f can't be traced; the message says which line, and what to do.
     Interrupted
         Ctrl-C; `result` has the fits so far, the others have the status NOT_RUN.
 
@@ -200,8 +200,8 @@ def _settings(
 
 def _task(
     f: Any, args: tuple[Any, ...], loss: Any, scale: float, settings: _Settings, data: Data, parameters: Parameters
-) -> FitTask:
-    """What fits blocks, from a trace of the model."""
+) -> ManyTask:
+    """What fits blocks."""
     layout = Layout(
         parameters.free,
         parameters.fixed,
@@ -211,23 +211,39 @@ def _task(
         len(data.own),
         data.stacked,
     )
-    lanes, fits, errors = lanes_for(data.m), None, None
     counts = isinstance(loss, str) and loss == "poisson"
     sample = _sample(layout, data, parameters, counts)
+    fits, errors = None, None
+    common = parameters.names, layout, settings.dtype, settings.covariance
     if sample is not None:
-        form, all_args = ManyForm(loss, scale, layout), (data.shared, *args)
-        with np.errstate(all="ignore"):
-            first = form.value(f, sample.copy(), all_args)
-        problem = traced(f, all_args, sample, first, calls=1, form=form).problem
         try:
-            fits = LaneProgram(problem.lane_tape(lanes), settings.dtype)
-            if settings.covariance is not None:
-                errors = LaneProgram(problem.error_tape(lanes), settings.dtype)
-        except TooLarge:
-            raise TraceError("f multiplies matrices that are too large for fits side by side") from None
-    how = (loss if isinstance(loss, str) else "other"), settings.absolute, settings.covariance
-    limits = settings.tests, settings.max_iter, settings.polish
-    return FitTask(parameters.names, layout, settings.dtype, fits, errors, lanes, *limits, *how)
+            fits, errors = _programs(f, args, loss, scale, settings, layout, data.shared, sample)
+        except (TraceError, TooLarge):
+            limits = settings.tests, settings.max_iter
+            return OneByOne(*common, f, data.shared, args, *limits, loss, scale, settings.absolute)
+    how = settings.tests, settings.max_iter, settings.polish, loss if isinstance(loss, str) else "other"
+    return FitTask(*common, lanes_for(data.m), fits, errors, *how, settings.absolute)
+
+
+def _programs(
+    f: Any,
+    args: tuple[Any, ...],
+    loss: Any,
+    scale: float,
+    settings: _Settings,
+    layout: Layout,
+    shared: Any,
+    sample: NDArray[np.float64],
+) -> tuple[LaneProgram, LaneProgram | None]:
+    """The tapes of fits and errors; raises TraceError or TooLarge if the model can't be put into lanes."""
+    form, all_args, lanes = ManyForm(loss, scale, layout), (shared, *args), lanes_for(layout.m)
+    with np.errstate(all="ignore"):
+        first = form.value(f, sample.copy(), all_args)
+    problem = traced(f, all_args, sample, first, calls=1, form=form).problem
+    fits = LaneProgram(problem.lane_tape(lanes), settings.dtype)
+    if settings.covariance is None:
+        return fits, None
+    return fits, LaneProgram(problem.error_tape(lanes), settings.dtype)
 
 
 def _sample(layout: Layout, data: Data, parameters: Parameters, counts: bool) -> NDArray[np.float64] | None:

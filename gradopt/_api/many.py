@@ -12,7 +12,7 @@ from gradopt._api.fitting import names_of, place_of
 from gradopt._core import validate
 from gradopt._results.many_fits import ManyFits
 from gradopt._run.many import in_pieces
-from gradopt._run.many_fits import Block, FitTask, Fitted
+from gradopt._run.many_fits import Block, Fitted, ManyTask
 
 
 class Given(NamedTuple):
@@ -255,7 +255,7 @@ def block_of(data: Data, parameters: Parameters, begin: int, end: int) -> Block:
 
 
 def run_fits(
-    task: FitTask,
+    task: ManyTask,
     data: Data,
     parameters: Parameters,
     fits: ManyFits,

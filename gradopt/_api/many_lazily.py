@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gradopt._api.many import Data, Given, Parameters, run_fits
 from gradopt._results.many_fits import ManyFits
-from gradopt._run.many_fits import FitTask
+from gradopt._run.many_fits import ManyTask
 
 
 def is_lazy(array: Any) -> bool:
@@ -34,13 +34,13 @@ class ChunkTask:
 
     Parameters
     ----------
-    task : FitTask
+    task : ManyTask
     given : Given
         With a `_Place` for each array that differs from fit to fit.
     counts : bool
     """
 
-    def __init__(self, task: FitTask, given: Given, counts: bool) -> None:
+    def __init__(self, task: ManyTask, given: Given, counts: bool) -> None:
         self._task, self._given, self._counts = task, given, counts
 
     def __call__(self, Y: NDArray[Any], *arrays: NDArray[Any]) -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ def lazy_fits(
     Y: Any,
     counts: bool,
     constants: int,
-    make_task: Callable[[Data, Parameters], FitTask],
+    make_task: Callable[[Data, Parameters], ManyTask],
 ) -> ManyFits:
     """The fits of a Dask array, as Dask arrays."""
     import dask.array as da

@@ -22,7 +22,7 @@ from gradopt.problems.fits.curve_form import CurveForm
 
 _IER = {Status.FTOL: 1, Status.XTOL: 2, Status.GTOL: 4}
 _WALD, _PROFILE = "wald", "profile"
-_NUMBERS = ("rss", "dof", "reduced_chi_squared", "r_squared", "aic", "bic", "rank", "condition", "nfev")
+_NUMBERS = ("rss", "dof", "reduced_chi_squared", "r_squared", "aic", "bic", "rank", "condition", "cost", "nit", "nfev")
 _ARRAYS = ("popt", "pcov", "stderr", "correlation", "residuals", "active_mask", "undetermined")
 # How far a profile is followed, in standard errors; and how exactly its end is found.
 _FARTHEST, _EXACT = 1e4, 1e-4
@@ -98,7 +98,10 @@ class CurveFitResult(tuple[Any, ...]):
         Of J, with columns of length 1.
     active_mask : int64 array (n,)
         -1 for a parameter at its lower bound, 1 at its upper one, else 0.
-    nfev : int
+    cost : float
+        The objective that was minimised, 1/2 sum of rho of ((f - y) / sigma)^2, or minus the log-likelihood of counts.
+    nit, nfev : int
+        Updates, and evaluations of f.
     reason : Status
     message : str
 
@@ -132,6 +135,8 @@ class CurveFitResult(tuple[Any, ...]):
     condition: float
     active_mask: NDArray[np.int64]
     undetermined: NDArray[np.bool_]
+    cost: float
+    nit: int
     nfev: int
     reason: Status
     message: str
@@ -139,7 +144,6 @@ class CurveFitResult(tuple[Any, ...]):
     _refit: Callable[..., Any]
     _loss: Any
     _absolute: bool
-    _fun: float
     _variance: float
     _ends: list[list[float]]  # the bounds on the free parameters
 
@@ -189,7 +193,7 @@ class CurveFitResult(tuple[Any, ...]):
         self.active_mask, self.undetermined = mask, covariance.undetermined
         self.nfev, self.reason, self.message = run.nfev, status, message
         self._data, self._refit, self._loss, self._absolute = data, refit, loss, absolute
-        self._fun, self._variance = float(table.fun), variance
+        self.cost, self.nit, self._variance = float(table.fun), int(run.nit), variance
         infinite = np.full(len(free), np.inf)
         self._ends = np.stack([-infinite, infinite] if box is None else [box.low, box.high], axis=1).tolist()
         return self
@@ -317,7 +321,7 @@ class CurveFitResult(tuple[Any, ...]):
             if not np.isfinite(run.fun):
                 return q
             start = run.x
-            return math.sqrt(max(2.0 * (run.fun - self._fun), 0.0) / self._variance) - q
+            return math.sqrt(max(2.0 * (run.fun - self.cost), 0.0) / self._variance) - q
 
         low, high = self._ends[j]
         inner, step = center, q * error
@@ -508,7 +512,7 @@ class CurveFitResult(tuple[Any, ...]):
         x, sigma = arrays.get("xdata"), arrays.get("sigma")
         self._data = Observations(lost, x, arrays["ydata"], sigma, None, (), form, self.names, tuple(facts["free"]))
         self._refit, self._loss, self._absolute = lost, facts["loss"], facts["absolute"]
-        self._fun = self._variance = math.nan
+        self.cost = self._variance = math.nan
         self._ends = [[-math.inf, math.inf] for _ in self.names]
         return self
 

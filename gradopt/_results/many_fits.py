@@ -47,7 +47,8 @@ class ManyFits:
         -1 for a parameter at its lower bound, 1 at its upper one, else 0.
     names : tuple of str
     route : str
-        How the fits were run: "lanes", side by side on the tape of the model.
+        How the fits were run: "lanes", side by side on the tape of the model; or "one by one", each by `curve_fit`,
+        where it can't be traced.
 
     Examples
     --------
@@ -81,7 +82,13 @@ class ManyFits:
 
     @classmethod
     def empty(
-        cls, shape: tuple[int, ...], names: tuple[str, ...], free: tuple[int, ...], dtype: Any, covariance: str | None
+        cls,
+        shape: tuple[int, ...],
+        names: tuple[str, ...],
+        free: tuple[int, ...],
+        dtype: Any,
+        covariance: str | None,
+        route: str,
     ) -> ManyFits:
         """The result of fits that have not been run.
 
@@ -101,7 +108,7 @@ class ManyFits:
             "status": np.full(shape, Status.NOT_RUN, np.int8),
             "active_mask": np.zeros((*shape, n), np.int8),
         }
-        return cls(names, free, "lanes", arrays)
+        return cls(names, free, route, arrays)
 
     def take(self, begin: int, end: int, fitted: Any, held: NDArray[np.float64]) -> None:
         """Store the results of the fits from begin to end, `_run.many_fits.Fitted`; held : the fixed parameters."""

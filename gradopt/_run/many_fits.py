@@ -21,8 +21,8 @@ from gradopt.problems.fits.many_form import Layout
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem
 from gradopt.problems.functions.traced import machine_address
 
-# The most fits of a first piece, and the most numbers in their vectors.
-_FIRST, _VECTORS = 4096, 1 << 17
+# The most numbers in the vectors of a first piece.
+_VECTORS = 1 << 17
 
 # Beyond these the machine's pieces no longer fit into the cache.
 _MOST_LANES, _NUMBERS = 64, 4096
@@ -94,8 +94,8 @@ class Fitted(NamedTuple):
     active_mask: NDArray[np.int8]  # (fits, n)
 
 
-class FitTask:
-    """A function that fits blocks; it can be sent to other processes.
+class ManyTask:
+    """Base of the functions that fit blocks.
 
     Parameters
     ----------
@@ -103,47 +103,69 @@ class FitTask:
         The parameters.
     layout : Layout
     dtype : dtype
+    covariance : {"stderr", "full", None}
+        What of the errors is asked for.
+    lanes : int
+    """
+
+    route: str  # as `ManyFits.route`
+
+    def __init__(self, names: tuple[str, ...], layout: Layout, dtype: Any, covariance: str | None, lanes: int) -> None:
+        self.names, self.layout, self._dtype, self._lanes = names, layout, dtype, lanes
+        self._covariance = covariance
+
+    @property
+    def first_piece(self) -> int:
+        """How many fits to begin with, of which vectors take little memory."""
+        return max(self._lanes, min(64 * self._lanes, _VECTORS // self.layout.size) // self._lanes * self._lanes)
+
+    def no_fits(self, shape: tuple[int, ...]) -> ManyFits:
+        """The result of fits, of which none has been run; shape : the axes that count them."""
+        return ManyFits.empty(shape, self.names, self.layout.free, self._dtype, self._covariance, self.route)
+
+    def __call__(self, block: Block) -> Fitted:
+        """Fit all."""
+        raise NotImplementedError
+
+
+class FitTask(ManyTask):
+    """A function that fits blocks side by side; it can be sent to other processes.
+
+    Parameters
+    ----------
+    names, layout, dtype, covariance, lanes
+        As for `ManyTask`.
     fits, errors : LaneProgram or None
         The tapes of the fits, and of their errors; None if no fit can be run, and if no errors are asked for.
-    lanes : int
     tests : StopTests
     max_iter, polish : int
     loss : "linear", "poisson" or another
     absolute : bool
         Whether the standard deviations of the data are known.
-    covariance : {"stderr", "full", None}
-        What of the errors is asked for.
     """
+
+    route = "lanes"
 
     def __init__(
         self,
         names: tuple[str, ...],
         layout: Layout,
         dtype: Any,
+        covariance: str | None,
+        lanes: int,
         fits: LaneProgram | None,
         errors: LaneProgram | None,
-        lanes: int,
         tests: StopTests,
         max_iter: int,
         polish: int,
         loss: str,
         absolute: bool,
-        covariance: str | None,
     ) -> None:
-        self.names, self.layout, self._dtype, self._lanes = names, layout, dtype, lanes
+        super().__init__(names, layout, dtype, covariance, lanes)
         self._fits, self._errors = fits, errors
         self._tests, self._max_iter, self._loss = tests, max_iter, loss
         self._method = LevenbergMarquardt.Lowered(1.0, polish, False)
-        self._absolute, self._covariance = absolute, covariance
-
-    @property
-    def first_piece(self) -> int:
-        """How many fits to begin with, of which vectors take little memory."""
-        return max(self._lanes, min(_FIRST, _VECTORS // self.layout.size) // self._lanes * self._lanes)
-
-    def no_fits(self, shape: tuple[int, ...]) -> ManyFits:
-        """The result of fits, of which none has been run; shape : the axes that count them."""
-        return ManyFits.empty(shape, self.names, self.layout.free, self._dtype, self._covariance)
+        self._absolute = absolute
 
     def __call__(self, block: Block) -> Fitted:
         """Fit all."""

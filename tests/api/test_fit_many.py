@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from gradopt import ManyFits, Status, TraceError, curve_fit, fit_many, load
+from gradopt import ManyFits, Status, curve_fit, fit_many, load
 from gradopt._compiler import COMPILING
 from gradopt._run.many_fits import lanes_for
 
@@ -46,7 +46,7 @@ class TestIsCurveFit:
             one = curve_fit(decay, T, y, START, loss=loss, f_scale=0.05)
             alike(fit, one)
             np.testing.assert_allclose(fit.cov, one.pcov, rtol=5e-3, atol=1e-12)
-            assert fit.cost == pytest.approx(one._fun, rel=1e-6)
+            assert fit.cost == pytest.approx(one.cost, rel=1e-6)
 
     def test_counts(self):
         rng = np.random.default_rng(3)
@@ -56,7 +56,7 @@ class TestIsCurveFit:
         for fit, y in zip(fits, Y, strict=True):
             one = curve_fit(decay, T[np.isfinite(y)], y[np.isfinite(y)], [10.0, 1.0, 3.0], loss="poisson")
             alike(fit, one)
-            assert fit.cost == pytest.approx(one._fun, rel=1e-9)
+            assert fit.cost == pytest.approx(one.cost, rel=1e-9)
 
     @pytest.mark.parametrize("absolute", [False, True])
     def test_sigma_of_each_point(self, absolute):
@@ -359,12 +359,34 @@ class TestMistakes:
         with pytest.raises((TypeError, ValueError), match=message):
             fit_many(arguments.pop("f"), arguments.pop("xdata"), arguments.pop("Y"), arguments.pop("p0"), **arguments)
 
-    def test_a_model_that_can_not_be_traced(self):
-        def model(t, a, b):
-            return a * t if a > 0.0 else b * t
 
-        with pytest.raises(TraceError, match="a > 0.0"):
-            fit_many(model, T, decays(2), [1.0, 1.0])
+class TestOneByOne:
+    """Models that can't be traced are fitted by `curve_fit`."""
+
+    def model(self, t, amount, rate, offset):
+        if amount < -100.0:
+            raise ZeroDivisionError
+        return decay(t, amount, rate, offset) if rate > 0.0 else amount + 0.0 * t
+
+    def test_is_curve_fit(self):
+        Y, sigma = decays(4), np.full((4, T.size), 0.02)
+        Y[1, 3], Y[2] = np.nan, np.nan
+        settings = {"sigma": sigma, "absolute_sigma": True, "bounds": {"rate": (0.0, 2.5)}, "covariance": "full"}
+        fits = fit_many(self.model, T, Y, START, fixed={"offset": 0.5}, **settings)
+        lanes = fit_many(decay, T, Y, START, fixed={"offset": 0.5}, **settings)
+        assert (fits.route, lanes.route) == ("one by one", "lanes")
+        np.testing.assert_array_equal(fits.status == Status.NO_DATA, [False, False, True, False])
+        np.testing.assert_array_equal(fits.dof, lanes.dof)
+        np.testing.assert_allclose(fits.x, lanes.x, atol=1e-4)
+        np.testing.assert_allclose(fits.stderr, lanes.stderr, rtol=1e-3)
+        np.testing.assert_allclose(fits.cov, lanes.cov, rtol=2e-3)
+        np.testing.assert_allclose(fits.cost, lanes.cost, rtol=1e-6)
+
+    def test_a_model_that_raises(self):
+        starts = np.array([START, [-200.0, 1.0, 0.0]])
+        fits = fit_many(self.model, T, decays(2), starts)
+        assert fits.success[0]
+        assert fits.status[1] == Status.NON_FINITE
 
 
 def test_lanes():
