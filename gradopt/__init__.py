@@ -11,6 +11,7 @@ schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, Piece
 RetryFromBest     recovery of a run that diverges
 curve_fit         fits a model to data, as scipy.optimize.curve_fit, with exact derivatives and honest errors
 fit_many          fits a model to many data sets at once, each with its own status and errors
+optimize_many     many runs, from other starts or on other data; multistart draws starts within bounds
 least_squares     scipy.optimize.least_squares, argument by argument, with exact derivatives
 trace             turns a NumPy function into a problem with an exact gradient, without compiling, or raises TraceError
 check_gradient    compares a gradient with finite differences
@@ -28,12 +29,14 @@ from gradopt._api.descend import compiled, descend
 from gradopt._api.fit_many import fit_many
 from gradopt._api.least_squares import least_squares
 from gradopt._api.optimize import optimize
+from gradopt._api.optimize_many import multistart, optimize_many
 from gradopt._core.status import Status
 from gradopt._network import Dense, Network
 from gradopt._results.curve_fit_result import CurveFitResult, FitError
 from gradopt._results.history import History
 from gradopt._results.least_squares_result import LeastSquaresResult
 from gradopt._results.many_fits import ManyFits
+from gradopt._results.many_results import ManyResults
 from gradopt._results.result import Interrupted, OptimizeResult, load
 from gradopt._run.callbacks import checkpoint, every
 from gradopt._run.recovery import RetryFromBest
@@ -107,6 +110,7 @@ __all__ = [
     "LevenbergMarquardt",
     "Lion",
     "ManyFits",
+    "ManyResults",
     "NAdam",
     "Network",
     "NonlinearCG",
@@ -132,7 +136,9 @@ __all__ = [
     "fit_many",
     "least_squares",
     "load",
+    "multistart",
     "optimize",
+    "optimize_many",
     "per_epoch",
     "plot",
     "problems",

@@ -13,6 +13,7 @@ from scipy.optimize import OptimizeResult
 from gradopt._core import validate
 from gradopt._core.status import Status
 from gradopt._results import storage
+from gradopt._results.many_results import by_status
 
 _ARRAYS = ("x", "stderr", "cov", "cost", "dof", "nit", "nfev", "status", "active_mask")
 _PER_PARAMETER = {"x": 1, "stderr": 1, "active_mask": 1, "cov": 2}  # the axes after those that count the fits
@@ -249,14 +250,7 @@ class ManyFits:
         """
         if not isinstance(self.status, np.ndarray):
             return f"{self.status.size:,} fits of {', '.join(self.names)}, not computed yet: call compute()"
-        codes, counts = np.unique(self.status, return_counts=True)
-        lines = [f"{self.status.size:,} fits of {', '.join(self.names)}: {int(self.success.sum()):,} converged"]
-        known = [Status(int(code)) for code in codes]
-        wide, digits = max([len(s.name) for s in known], default=0), max([len(f"{c:,}") for c in counts], default=0)
-        for status, count in zip(known, counts, strict=True):
-            what = "" if status.success else f"  {status.meaning}"
-            lines.append(f"  {status.name:<{wide}}  {count:>{digits},}{what}")
-        return "\n".join(lines)
+        return by_status(self.status, f"fits of {', '.join(self.names)}")
 
     __repr__ = summary
 

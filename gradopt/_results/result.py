@@ -16,6 +16,7 @@ from gradopt._results import storage
 from gradopt._results.curve_fit_result import CurveFitResult
 from gradopt._results.history import History
 from gradopt._results.many_fits import ManyFits
+from gradopt._results.many_results import ManyResults
 from gradopt._results.state import State
 from gradopt._tape.graph.node import TooLong
 from gradopt.problems import Traced
@@ -139,8 +140,8 @@ class Interrupted(KeyboardInterrupt):
 
     Attributes
     ----------
-    result : OptimizeResult or ManyFits
-        The result after the last completed update; its `state` resumes the run. Of many fits, those that are done.
+    result : OptimizeResult, ManyFits or ManyResults
+        The result after the last completed update; its `state` resumes the run. Of many, those that are done.
 
     Examples
     --------
@@ -151,7 +152,7 @@ class Interrupted(KeyboardInterrupt):
     ...     result = interruption.result
     """
 
-    def __init__(self, result: OptimizeResult | ManyFits) -> None:
+    def __init__(self, result: OptimizeResult | ManyFits | ManyResults) -> None:
         super().__init__(f"{result.message}; .result has the run so far")
         self.result = result
 
@@ -166,7 +167,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    OptimizeResult, CurveFitResult or ManyFits
+    OptimizeResult, CurveFitResult, ManyFits or ManyResults
         The same numbers as saved. A fit has all but its model. Of a run, `state` resumes where the run stopped. A
         checkpoint holds the intermediate result of its callback, which has no status, message or history.
 
@@ -195,7 +196,11 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 # What files hold besides runs.
-_KINDS: dict[str, Callable[..., Any]] = {"curve_fit": CurveFitResult.made, "fit_many": ManyFits.made}
+_KINDS: dict[str, Callable[..., Any]] = {
+    "curve_fit": CurveFitResult.made,
+    "fit_many": ManyFits.made,
+    "optimize_many": ManyResults.made,
+}
 
 
 # In a file, the parts of the state, the history and the problem are named like "state.x".
