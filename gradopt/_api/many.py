@@ -109,9 +109,13 @@ def checked_data(xdata: Any, Y: Any, sigma: Any, counts: bool) -> Data:
 
 
 def _real(name: str, value: Any) -> NDArray[Any]:
-    """The value as an array of floats."""
+    """The value as an array of floats; NaN where it is masked."""
     try:
+        if isinstance(value, np.ma.MaskedArray):
+            value = value.astype(np.float64).filled(np.nan)
         array = np.asarray(value)
+        if array.dtype.kind == "c":
+            raise ValueError
         if array.dtype.kind not in "biuf":
             array = np.asarray(value, np.float64)
     except (TypeError, ValueError):

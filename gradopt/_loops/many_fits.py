@@ -34,7 +34,7 @@ from gradopt._numerics.bounds import Box
 from gradopt._numerics.cholesky import factor_in_lanes, row_of, solve_lower_in_lanes, solve_upper_in_lanes
 
 _GTOL, _FTOL, _XTOL = int(Status.GTOL), int(Status.FTOL), int(Status.XTOL)
-_MAX_ITER, _NON_FINITE = int(Status.MAX_ITER), int(Status.NON_FINITE)
+_MAX_ITER, _LINE_SEARCH, _NON_FINITE = int(Status.MAX_ITER), int(Status.LINE_SEARCH), int(Status.NON_FINITE)
 
 # Turns of Newton's method for the damping that all lanes take together.
 _TURNS = 6
@@ -308,7 +308,7 @@ def _status(method, tests, max_iter, lanes, lane, out, trials):
         if not sound:
             status = _NON_FINITE
         elif lanes.cosine[lane] <= tests.gtol:
-            status = _GTOL
+            status = _LINE_SEARCH if _changes_nothing(lanes, lane) else _GTOL
         elif lanes.waits_for[lane] == _TRIAL:
             status = after_step(tests, squares, lanes.gained[lane], promised, radius, lanes.reach[lane])
             if status != RUNNING and _verified(lanes, lane, tests, status) != status:
@@ -326,6 +326,18 @@ def _status(method, tests, max_iter, lanes, lane, out, trials):
     if status == RUNNING:
         lanes.waits_for[lane] = _TRIAL
     return status
+
+
+@kernel(inline=True)
+def _changes_nothing(lanes, lane):
+    """Whether no parameter changes the model, which does not fit: a plateau is no minimum."""
+    count, size = lanes.fit.size, lanes.moments.size
+    n = lanes.x.size // count
+    for j in range(n):
+        diagonal = lanes.moments[(n + j * (j + 1) // 2 + j) * count + lane]
+        if diagonal > 0.0 or lanes.free[j * count + lane] == 0.0:
+            return False
+    return lanes.moments[size - count + lane] > 0.0
 
 
 @kernel(inline=True)

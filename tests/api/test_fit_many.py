@@ -253,6 +253,19 @@ class TestStatuses:
         )
         assert known.stderr[0] == pytest.approx([math.sqrt(2.0), 1.0])
 
+    def test_a_plateau_is_no_success(self):
+        fits = fit_many(lambda t, a, b: np.exp(-np.exp(a)) * b * t, T, decays(2), [[9.0, 1.0], [0.0, 1.0]])
+        assert list(fits.success) == [False, True]
+        assert fits.status[0] == Status.LINE_SEARCH
+        assert (fit_many(lambda t, a: 0.0 * a + t, T, decays(2), [1.0]).status == Status.LINE_SEARCH).all()
+
+    def test_masked_points(self):
+        Y = decays(2)
+        masked = np.ma.masked_array(Y, mask=np.broadcast_to(np.arange(T.size) % 7 == 0, Y.shape))
+        fits = fit_many(decay, T, masked, START)
+        assert (fits.dof == np.sum(np.arange(T.size) % 7 != 0) - 3).all()
+        np.testing.assert_array_equal(fits.x, fit_many(decay, T, masked.filled(np.nan), START).x)
+
     def test_max_iter(self):
         fits = fit_many(decay, T, decays(3), START, max_iter=2)
         assert (fits.status == Status.MAX_ITER).all()
@@ -330,6 +343,7 @@ class TestMistakes:
             ({"Y": np.ones((2, 0))}, "Y must have points along its last axis"),
             ({"Y": "abc"}, "Y must be an array of real numbers"),
             ({"Y": 1.0}, "Y must have an axis of points"),
+            ({"Y": np.ones((2, 30)) + 1j}, "Y must be an array of real numbers"),
             ({"xdata": np.ones(4)}, r"xdata must have the shape \(30,\) or \(2, 30\), as Y, got \(4,\)"),
             ({"xdata": np.ones((3, 30))}, "several predictors are a tuple"),
             ({"p0": None}, "p0 must be given"),
