@@ -112,7 +112,7 @@ def _real(name: str, value: Any) -> NDArray[Any]:
     """The value as an array of floats; NaN where it is masked."""
     try:
         if isinstance(value, np.ma.MaskedArray):
-            value = value.astype(np.float64).filled(np.nan)
+            value = np.ma.filled(value.astype(np.float64), np.nan)
         array = np.asarray(value)
         if array.dtype.kind == "c":
             raise ValueError

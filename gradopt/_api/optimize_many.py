@@ -13,10 +13,16 @@ from scipy.optimize import Bounds
 
 from gradopt._api.bounds import box_of
 from gradopt._api.optimize import optimize
+from gradopt._api.request import checked_request, deterministic_run
+from gradopt._compiler import COMPILING, flushing
 from gradopt._core import validate
+from gradopt._core.aligned import aligned_zeros
 from gradopt._core.status import Status
 from gradopt._core.warnings import warn
 from gradopt._core.words import explains_words
+from gradopt._loops.many_runs import Runs, WithData, run_many
+from gradopt._loops.types import RUNNING
+from gradopt._numerics.bounds import Box
 from gradopt._results.many_results import ManyResults
 from gradopt._results.result import Interrupted
 from gradopt._run.many import Interruption, checked_workers, in_pieces
@@ -24,7 +30,8 @@ from gradopt._run.progress_bar import bar_of
 from gradopt._tape.record.errors import TraceError
 from gradopt.methods import Method
 from gradopt.problems import Problem
-from gradopt.problems.functions.tracing import trace
+from gradopt.problems.functions.tracing import trace, traced
+from gradopt.problems.functions.with_data import DataForm
 
 _FIRST = 8  # runs of the first piece
 _SAMPLINGS = ("sobol", "latin", "random")
@@ -106,8 +113,7 @@ def optimize_many(
     axes, count = _axes(in_axes, args)
     starts, shape = _starts(fun, X0, count)
     starts = _inside(starts, bounds)
-    runs = _Runs(fun, starts, args, axes, jac)
-    runs.settings = {
+    settings = {
         "method": method,
         "max_iter": max_iter,
         "max_nfev": max_nfev,
@@ -117,6 +123,9 @@ def optimize_many(
         "target": target,
         "bounds": bounds,
     }
+    runs: Any = _compiled_runs(fun, starts, args, axes, jac, settings)
+    if runs is None:
+        runs = _Runs(fun, starts, args, axes, jac, settings)
     number = int(np.prod(shape))
     workers = 1 if workers is None and runs.in_python else checked_workers(workers)
     results = ManyResults.empty(shape, starts.shape[-1], starts.dtype)
@@ -264,15 +273,95 @@ def _inside(starts: NDArray[Any], bounds: Any) -> NDArray[Any]:
     return np.where(np.isfinite(starts), inside, starts)
 
 
-class _Runs:
-    """A function of (begin, end) that makes these runs."""
+def _compiled_runs(
+    fun: Any,
+    starts: NDArray[Any],
+    args: tuple[Any, ...],
+    axes: tuple[int | None, ...],
+    jac: Any,
+    settings: dict[str, Any],
+) -> _CompiledRuns | None:
+    """The runs as one compiled loop, where the objective can be traced and the method be part of compiled code."""
+    own = [np.moveaxis(np.asarray(a), axis, 0) for a, axis in zip(args, axes, strict=True) if axis is not None]
+    usable = COMPILING and not isinstance(fun, Problem) and jac in (None, "trace")
+    finite = np.flatnonzero(np.isfinite(starts).all(axis=1))
+    if not usable or not finite.size or any(part.dtype.kind != "f" or len(part) == 0 for part in own):
+        return None
+    shapes = tuple(None if axis is None else np.delete(np.shape(a), axis) for a, axis in zip(args, axes, strict=True))
+    form = DataForm(starts.shape[1], tuple(None if shape is None else tuple(map(int, shape)) for shape in shapes))
+    shared = tuple(a for a, axis in zip(args, axes, strict=True) if axis is None)
+    rows = [part.reshape(len(part), -1) for part in own]
+    usable_rows = [np.flatnonzero(np.isfinite(part).all(axis=1)) for part in rows]
+    if any(not good.size for good in usable_rows):
+        return None
+    vector = np.concatenate([starts[finite[0]], *[p[g[0]] for p, g in zip(rows, usable_rows, strict=True)]])
+    vector = vector.astype(starts.dtype)
+    try:
+        with np.errstate(all="ignore"):
+            tracing = traced(fun, shared, vector, form.value(fun, vector.copy(), shared), calls=1, form=form)
+    except TraceError:
+        return None
+    if not tracing.slope_at_start:
+        return None
+    # What is asked of each run is checked as for a single one, of another objective of as many parameters.
+    request = checked_request(
+        trace(np.sum, starts[finite[0]]), starts[finite[0]], None, (), settings["method"], None, False,
+        max_iter=settings["max_iter"], max_nfev=settings["max_nfev"], max_time=None, target=settings["target"],
+        clip_norm=None, clip_value=None, recover=None, callback=None, progress=False, record=None,
+    )  # fmt: skip
+    run = deterministic_run(request, settings["gtol"], settings["ftol"], settings["xtol"], settings["bounds"], None)
+    try:
+        method = run.method.for_descend()
+    except (TypeError, ValueError):
+        return None
+    return _CompiledRuns(tracing.problem, starts, rows, method, run.limits)
 
-    settings: dict[str, Any]
+
+class _CompiledRuns:
+    """A function of (begin, end) that makes these runs in one compiled loop."""
+
+    in_python = False
+
+    def __init__(self, problem: Any, starts: NDArray[Any], rows: list[NDArray[Any]], method: Any, limits: Any) -> None:
+        self._problem, self._starts, self._rows = problem, starts, rows
+        self._method, self._limits = method, limits
+
+    def __call__(self, span: tuple[int, int]) -> dict[str, NDArray[Any]]:
+        """The results of the runs from begin to end."""
+        begin, end = span
+        count, (_, n), dtype = end - begin, self._starts.shape, self._starts.dtype
+        starts = self._starts[begin:end] if len(self._starts) > 1 else self._starts
+        x = np.broadcast_to(starts, (count, n)).copy()
+        own = [part[begin:end].astype(dtype) for part in self._rows]
+        data = np.concatenate([np.empty((count, 0), dtype), *own], axis=1)
+        status = np.full(count, RUNNING, np.int8)
+        status[~np.isfinite(x).all(axis=1)] = Status.NON_FINITE
+        x[status != RUNNING] = np.nan
+        runs = Runs(data, x.reshape(-1), np.full(count, np.nan), np.zeros(count, int), np.zeros(count, int), status)
+        lowered, tests = self._problem.lower(dtype), self._limits.tests._replace(max_nfev=self._limits.max_nfev)
+        whole, box = aligned_zeros(n + data.shape[1], dtype), self._limits.box
+        box = None if box is None else Box(*(side.copy() for side in box))
+        problem = WithData.Lowered(lowered.evaluate, lowered.data)
+        work = self._problem.workspace(dtype)
+        with np.errstate(all="ignore"):
+            flushing(run_many, (problem, self._method, tests, self._limits.max_iter, box, runs, work, whole))
+        return {"x": x, "fun": runs.fun, "nit": runs.nit, "nfev": runs.nfev, "status": status}
+
+
+class _Runs:
+    """A function of (begin, end) that makes these runs, by `optimize`."""
 
     def __init__(
-        self, fun: Any, starts: NDArray[Any], args: tuple[Any, ...], axes: tuple[int | None, ...], jac: Any
+        self,
+        fun: Any,
+        starts: NDArray[Any],
+        args: tuple[Any, ...],
+        axes: tuple[int | None, ...],
+        jac: Any,
+        settings: dict[str, Any],
     ) -> None:
         self._fun, self._starts, self._args, self._axes, self._jac = fun, starts, args, axes, jac
+        self._settings = settings
         self._traced: Any = None
         finite = np.flatnonzero(np.isfinite(starts).all(axis=1))
         if not isinstance(fun, Problem) and jac in (None, "trace") and finite.size:
@@ -310,13 +399,13 @@ class _Runs:
 
     def _run(self, run: int, start: NDArray[Any]) -> Any:
         if isinstance(self._fun, Problem):
-            return optimize(self._fun, start, record=None, **self.settings)
+            return optimize(self._fun, start, record=None, **self._settings)
         args = self._args_of(run)
         if self._traced is not None:
             try:
                 problem = self._traced.with_args(*args) if any(a is not None for a in self._axes) else self._traced
-                return optimize(problem, start, record=None, **self.settings)
+                return optimize(problem, start, record=None, **self._settings)
             except ValueError:  # data that are part of the tape: traced anew
                 if not any(axis is not None for axis in self._axes):
                     raise
-        return optimize(self._fun, start, args=args, jac=self._jac, record=None, **self.settings)
+        return optimize(self._fun, start, args=args, jac=self._jac, record=None, **self._settings)

@@ -77,6 +77,38 @@ def _(method, problem, work, x, max_iter, gtol):
     return fun, nit, status
 
 
+@generic
+def descended_within(method: Any, problem: Any, work: Any, x: Any, max_iter: int, tests: Any, box: Any) -> Any:
+    """Run the loop of a family of methods from x, which is overwritten; returns (fun, nit, nfev, status).
+
+    method : what `Method.for_descend` returned
+    problem : a lowered problem
+    work : its workspace, written
+    x : float array (n,), C order, written
+    tests : StopTests
+    box : Box or None
+    """
+    raise NotImplementedError
+
+
+@descended_within.on(Updating)
+def _(method, problem, work, x, max_iter, tests, box):
+    arrays = _arrays(None, x, zeros_for(method.slots, x), work)
+    status, nit, _, nfev, fun, _, _ = iterate(
+        problem, method.lowered, _steering(box), arrays, _START, tests, _record(x), max_iter + 1
+    )
+    return fun, nit, nfev, status
+
+
+@descended_within.on(Searching)
+def _(method, problem, work, x, max_iter, tests, box):
+    arrays = _arrays(None, x, new_slots(method.lowered, x), work)
+    status, nit, _, nfev, fun, _, _ = search(
+        problem, method.lowered, _steering(box), arrays, _START, tests, _record(x), max_iter + 1
+    )
+    return fun, nit, nfev, status
+
+
 @kernel(inline=True)
 def _arrays(static_length, x, slots, work):
     return RunArrays(static_length, x, np.empty_like(x), x.copy(), np.empty_like(x), x.copy(), slots, np.zeros(5), work)
@@ -84,7 +116,12 @@ def _arrays(static_length, x, slots, work):
 
 @kernel(inline=True)
 def _unlimited():
-    return Steering(_NothingClipped(0), 1.0, None)
+    return _steering(None)
+
+
+@kernel(inline=True)
+def _steering(box):
+    return Steering(_NothingClipped(0), 1.0, box)
 
 
 @kernel(inline=True)

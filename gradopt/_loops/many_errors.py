@@ -19,7 +19,7 @@ from gradopt._core.protocol import value_and_grad
 from gradopt._numerics.vectors import epsilon
 
 # Where a direction in which nothing changes has at least this share of a parameter, the parameter is undetermined.
-_SHARE = 1e-3
+SHARE = 1e-3
 
 
 class Covariances(NamedTuple):
@@ -147,7 +147,7 @@ def _invert(factors, norms, inverse, found, fit, lane, lanes):
             for i in range(j + 1):
                 length += inverse[i, j] ** 2
             for i in range(j + 1):
-                if abs(inverse[i, j]) > _SHARE * math.sqrt(length):
+                if abs(inverse[i, j]) > SHARE * math.sqrt(length):
                     found.undetermined[fit, i] = True
                 inverse[i, j] = 0.0
     for i in range(n):

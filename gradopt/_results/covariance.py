@@ -8,11 +8,9 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from gradopt._loops.many_errors import SHARE
 from gradopt._losses.robust import spread_of
 from gradopt.problems.functions.residuals import Table
-
-# Where a direction in which nothing changes has at least this share of a parameter, the parameter is undetermined.
-_SHARE = 1e-3
 
 
 class Covariance(NamedTuple):
@@ -76,7 +74,7 @@ def covariance_of(
     inner[np.ix_(pivots, pivots)] = inverse @ inverse.T
     free_places = np.flatnonzero(free)
     unknown = np.empty(count, bool)
-    unknown[pivots] = (np.abs(directions[rank:]) > _SHARE).any(axis=0)
+    unknown[pivots] = (np.abs(directions[rank:]) > SHARE).any(axis=0)
     undetermined[free_places] = unknown
     with np.errstate(divide="ignore", invalid="ignore"):
         inner = variance * inner / norms[:, None] / norms[None, :]

@@ -88,6 +88,7 @@ class Descent(Run):
         method.require_kernels()
         dry_run_problem(problem, x, in_batches=False)
         dry_run_method(method, x)
+        self.limits = limits
         self._tests, self._max_iter, self._max_nfev, clipping, box = limits
         if state is None:
             self._progress = Progress(0, 0, 0, np.inf, np.inf, 0.0)

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from gradopt._tape.graph.geometry import Geometry, Shape, steps
+from gradopt._tape.graph.geometry import Geometry, Shape, places_of, steps
 from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
@@ -23,10 +23,14 @@ from gradopt._tape.graph.operations import OPERATIONS
 _HARMLESS = {"copy", "add", "subtract", "negative", "maximum", "minimum", "where"}
 
 
-def gradient(graph: Graph, result: Node) -> Node:
-    """The node for the derivative of `result`, which has one element, with respect to x; it has the shape of x."""
+def gradient(graph: Graph, result: Node, count: int | None = None) -> Node:
+    """The node for the derivative of `result`, which has one element, with respect to x; it has the shape of x.
+
+    count : how many of the first elements of x, if not all
+    """
     graph.in_double = True
     nodes = [node for node in needed(result) if node.value is None]
+    others = set() if count is None else _independent(graph, nodes, count)
     sides = [side for node in nodes if node.operation == "where" for side in node.inputs[1:]]
     guarded = {node.index for node in needed(*sides) if node.operation not in _HARMLESS}
     direct = {result.index: graph.constant(1.0)}
@@ -34,9 +38,12 @@ def gradient(graph: Graph, result: Node) -> Node:
     for node in reversed(nodes):
         d = direct.pop(node.index, None)
         if node.index in parts:
-            d = _with_parts(graph, d, parts.pop(node.index), node.shape)
+            found = parts.pop(node.index)
+            if node is graph.x and count is not None:
+                return _of_first(graph, d, found, count)
+            d = _with_parts(graph, d, found, node.shape)
         if node is graph.x and d is not None:
-            return spread(graph, d, node.shape)
+            return spread(graph, d, node.shape if count is None else (count,))
         if d is None or node is graph.x:
             continue
         if node.operation == "view":
@@ -46,14 +53,35 @@ def gradient(graph: Graph, result: Node) -> Node:
         own: dict[int, Node] = {}  # summed if an input occurs twice: x x gives 2 d x
         for position, i in enumerate(node.inputs):
             guard = node.index in guarded
-            contribution = _contribution(graph, node, position, d, guard) if i.value is None else None
+            counts = i.value is None and i.index not in others
+            contribution = _contribution(graph, node, position, d, guard) if counts else None
             if contribution is not None:
                 if contribution.size == 1:  # for all elements
                     contribution = graph.reshaped(contribution, i.shape if i.size == 1 else ())
                 own[i.index] = own[i.index] + contribution if i.index in own else contribution
         for number, contribution in own.items():
             direct[number] = direct[number] + contribution if number in direct else contribution
-    return graph.constant(np.zeros(graph.x.shape))
+    return graph.constant(np.zeros(graph.x.shape if count is None else (count,)))
+
+
+def _independent(graph: Graph, nodes: list[Node], count: int) -> set[int]:
+    """The nodes that do not depend on the first elements of x."""
+    found: set[int] = set()
+    for node in nodes:
+        if node.operation == "view" and node.inputs[0] is graph.x:
+            if int(np.min(places_of(node.extra, node.shape), initial=graph.x.size)) >= count:
+                found.add(node.index)
+        elif node is not graph.x and all([i.value is not None or i.index in found for i in node.inputs]):
+            found.add(node.index)
+    return found
+
+
+def _of_first(graph: Graph, d: Node | None, parts: list[tuple[Geometry, Node]], count: int) -> Node:
+    """The adjoint of the first elements of x, from that of all of x, or none, and contributions to parts of it."""
+    if d is None and all([int(np.max(places_of(g, part.shape), initial=-1)) < count for g, part in parts]):
+        return graph.accumulated(parts, (count,))
+    whole = _with_parts(graph, d, parts, graph.x.shape)
+    return graph.view(spread(graph, whole, graph.x.shape), Geometry(0, (1,)), (count,))
 
 
 def needed(*results: Node) -> list[Node]:

@@ -1,0 +1,70 @@
+"""Objectives as functions of parameters and data, so that a run's data can be replaced without tracing again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._core.protocol import value_and_grad
+from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.reverse import gradient
+from gradopt._tape.names.meaning import Meanings
+from gradopt._tape.record.errors import TraceError
+from gradopt._tape.record.traced_array import TracedArray
+from gradopt._tape.tape import Tape
+from gradopt.problems.functions.plain import real
+from gradopt.problems.functions.tracing import Form
+
+Shape = tuple[int, ...]
+
+
+class DataForm(Form):
+    """An objective as a function of one vector: n parameters, and then the arrays that differ from run to run.
+
+    The other arguments of the function are the shared ones, in their order.
+
+    Parameters
+    ----------
+    n : int
+    shapes : tuple
+        For each argument its shape in a run, or None if it is shared.
+    """
+
+    def __init__(self, n: int, shapes: tuple[Shape | None, ...]) -> None:
+        self._n, self._shapes = n, shapes
+        self.key = ("with data", n, shapes)
+
+    def _arguments(self, x: Any, shared: Any) -> list[Any]:
+        ones, at, arguments = iter(shared), self._n, []
+        for shape in self._shapes:
+            if shape is None:
+                arguments.append(next(ones))
+            else:
+                size = math.prod(shape)
+                arguments.append(x[at : at + size].reshape(shape) if shape else x[at])
+                at += size
+        return arguments
+
+    def value(self, fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> Any:
+        return real(fun(x[: self._n].copy(), *self._arguments(x, args)))
+
+    def recorded(self, fun: Any, x: TracedArray, args: list[Any], meanings: Meanings) -> Any:
+        answer = fun(x[: self._n], *self._arguments(x, args))
+        if getattr(answer, "size", 0) == 1 and answer.ndim > 0:
+            answer = answer.ravel()[0]
+        return answer
+
+    def checked(self, nodes: tuple[Node, ...]) -> Tape:
+        (node,) = nodes
+        if node.shape != ():
+            raise TraceError(f"fun must return a number, got an array of shape {node.shape}")
+        return Tape(node, gradient(node.graph, node, self._n))  # type: ignore[arg-type]
+
+    def evaluated(self, problem: Any, x: NDArray[Any]) -> tuple[Any, bool]:
+        grad = np.empty(self._n, x.dtype)
+        value = value_and_grad(problem.lower(x.dtype), grad, problem.workspace(x.dtype), x)
+        return value, bool(np.isfinite(grad).all()) or not np.isfinite(value)
