@@ -35,7 +35,7 @@ PRINTED = {
         "amplitude  2.023 +/- 0.037",
     ],
     "nist": ["gradopt  14.", "36 of 36 fits with 4 or more", "Misra1a   lower     "],
-    "pixels": ["142,", "time constants within two errors of the truth: 9"],
+    "pixels": ["145,864 fits in", "time constants within two errors of the truth: 9"],
     "many_assets": ["5,000 runs: 4,999 converged", "scales off by 4.0 %"],
     "multistart": ["25 different minima", "f = -1.000000 at"],
     "any_numpy_function": ["gradopt  loss 0.0680828231", "scipy    loss 0.068082823"],
