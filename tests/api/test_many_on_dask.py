@@ -1,7 +1,6 @@
 """Fits of Dask arrays: lazy, chunk by chunk, the same bits."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -82,26 +81,3 @@ def test_tasks_can_be_sent():
     lazy = fit_many(decay, T, da.from_array(decays(4), chunks=(2, -1)), START)
     again = pickle.loads(pickle.dumps(lazy.x))
     np.testing.assert_array_equal(again.compute(scheduler="sync"), lazy.compute().x)
-
-
-@pytest.mark.slow
-def test_on_a_cluster_of_processes_one_of_which_dies(tmp_path):
-    distributed = pytest.importorskip("distributed")
-    Y = decays(600)
-    wanted = fit_many(decay, T, Y, START)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with (
-            distributed.LocalCluster(
-                n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
-            same_on = fit_many(decay, T, Y, START, workers=client)
-            for name in NAMES:
-                np.testing.assert_array_equal(getattr(same_on, name), getattr(wanted, name))
-            lazy = fit_many(decay, T, da.from_array(Y, chunks=(50, -1)), START)
-            future = client.compute(lazy.x)
-            worker = next(iter(cluster.workers.values()))
-            cluster.sync(worker.kill)
-            np.testing.assert_array_equal(future.result(timeout=300), wanted.x)
