@@ -88,7 +88,7 @@ def curvefit(
 
     Examples
     --------
-    >>> import gradopt.integrations.xarray, numpy as np, xarray  # doctest: +SKIP
+    >>> import gradopt.integrations.xarray, numpy as np, xarray
     >>> t = xarray.DataArray(np.linspace(0.0, 2.0, 9), dims="t", name="t")
     >>> rates = xarray.DataArray([0.5, 1.0], dims="x")
     >>> data = (3.0 * np.exp(-rates * t)).assign_coords(t=t)
