@@ -33,6 +33,7 @@ from gradopt.problems.fits.least_squares import residual_problem
 from gradopt.problems.functions.residuals import ResidualProblem
 
 _OPTIONS = ("ftol", "xtol", "gtol", "max_nfev", "maxfev", "x_scale", "diff_step", "epsfcn", "verbose", "callback")
+_OPTIONS += ("max_iter", "polish")  # type: ignore[assignment]
 
 
 @explains_words
@@ -96,7 +97,7 @@ def curve_fit(
         Constants that f takes after its parameters.
     **options
         ftol, xtol, gtol (each 1e-8 by default), max_nfev or maxfev, x_scale, diff_step or epsfcn, verbose, callback: as
-        for `least_squares`.
+        for `least_squares`; max_iter, the maximum number of updates, and polish, as for `LevenbergMarquardt`.
 
     Returns
     -------
@@ -312,6 +313,7 @@ def _settings(options: dict[str, Any], free: list[int], count: int) -> tuple[Set
     step = options.get("diff_step")
     if options.get("epsfcn") is not None:
         step = float(np.sqrt(validate.number("epsfcn", options["epsfcn"], 0, above=True)))
+    given |= {name: options[name] for name in ("max_iter", "polish") if name in options}
     scale, step = (_of_free(value, free, count) for value in (options.get("x_scale"), step))
     return settings_of(**given, x_scale=scale, n=len(free)), relative_steps(step, len(free))
 

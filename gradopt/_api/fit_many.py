@@ -19,7 +19,7 @@ from gradopt._losses.robust import checked_loss
 from gradopt._results.many_fits import ManyFits
 from gradopt._results.result import Interrupted
 from gradopt._run.many import Interruption, checked_workers
-from gradopt._run.many_fits import FitTask, LaneProgram, ManyTask, lanes_for, vectors
+from gradopt._run.many_fits import FitTask, ManyTask, TapeProgram, lanes_for, vectors
 from gradopt._run.progress_bar import bar_of
 from gradopt._tape.graph.lanes import TooLarge
 from gradopt._tape.record.errors import TraceError
@@ -122,7 +122,7 @@ def fit_many(
     Each fit takes the steps of `LevenbergMarquardt`, but in lanes: one run of the tape evaluates up to 64 fits. The
     results are the same bits whatever the workers, and whatever other fits there are. Statuses of single fits:
     NO_DATA for fewer valid points than parameters, with x NaN; NON_FINITE where the start is not finite (x NaN) or
-    outside its bounds, sigma is not positive, counts are negative, or the model is not finite at the start (x is the
+    outside its bounds, its bounds are no interval, sigma is not positive, counts are negative, or the model is not finite at the start (x is the
     start); LINE_SEARCH also where no parameter changes the model at the start.
 
     Counterparts: scipy.optimize.curve_fit in a loop, pygpufit.
@@ -219,7 +219,7 @@ def _task(
         try:
             fits, errors = _programs(f, args, loss, scale, settings, layout, data.shared, sample)
         except (TraceError, TooLarge):
-            limits = settings.tests, settings.max_iter
+            limits = settings.tests, settings.max_iter, settings.polish
             return OneByOne(*common, f, data.shared, args, *limits, loss, scale, settings.absolute)
     how = settings.tests, settings.max_iter, settings.polish, loss if isinstance(loss, str) else "other"
     return FitTask(*common, lanes_for(data.m), fits, errors, *how, settings.absolute)
@@ -234,16 +234,16 @@ def _programs(
     layout: Layout,
     shared: Any,
     sample: NDArray[np.float64],
-) -> tuple[LaneProgram, LaneProgram | None]:
+) -> tuple[TapeProgram, TapeProgram | None]:
     """The tapes of fits and errors; raises TraceError or TooLarge if the model can't be put into lanes."""
     form, all_args, lanes = ManyForm(loss, scale, layout), (shared, *args), lanes_for(layout.m)
     with np.errstate(all="ignore"):
         first = form.value(f, sample.copy(), all_args)
     problem = traced(f, all_args, sample, first, calls=1, form=form).problem
-    fits = LaneProgram(problem.lane_tape(lanes), settings.dtype)
+    fits = TapeProgram(problem.lane_tape(lanes), settings.dtype)
     if settings.covariance is None:
         return fits, None
-    return fits, LaneProgram(problem.error_tape(lanes), settings.dtype)
+    return fits, TapeProgram(problem.error_tape(lanes), settings.dtype)
 
 
 def _sample(layout: Layout, data: Data, parameters: Parameters, counts: bool) -> NDArray[np.float64] | None:

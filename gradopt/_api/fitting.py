@@ -37,7 +37,9 @@ class Settings(NamedTuple):
     method: LevenbergMarquardt
 
 
-def settings_of(ftol: Any, xtol: Any, gtol: Any, max_nfev: Any, x_scale: Any, n: int) -> Settings:
+def settings_of(
+    ftol: Any, xtol: Any, gtol: Any, max_nfev: Any, x_scale: Any, n: int, max_iter: Any = None, polish: Any = None
+) -> Settings:
     """The checked settings; a tolerance that is None is off."""
     given = {"gtol": gtol, "ftol": ftol, "xtol": xtol}
     if all(value is None for value in given.values()):
@@ -45,12 +47,13 @@ def settings_of(ftol: Any, xtol: Any, gtol: Any, max_nfev: Any, x_scale: Any, n:
     checked = {name: -1.0 if value is None else validate.number(name, value, 0) for name, value in given.items()}
     tests = StopTests(checked["gtol"], checked["ftol"], checked["xtol"], -np.inf)
     limit = sys.maxsize if max_nfev is None else validate.integer("max_nfev", max_nfev, 1)
-    method = LevenbergMarquardt()
+    method = LevenbergMarquardt() if polish is None else LevenbergMarquardt(polish=polish)
+    updates = method.loop.max_iter if max_iter is None else validate.integer("max_iter", max_iter, 0)
     if isinstance(x_scale, str) and x_scale != "jac":
         raise ValueError(f"x_scale must be 'jac', None, or positive numbers, got {x_scale!r}")
     if x_scale is not None and not isinstance(x_scale, str):
         method = method.with_scale(_positive("x_scale", x_scale, n))
-    return Settings(tests, limit, method.loop.max_iter, method)
+    return Settings(tests, limit, updates, method)
 
 
 def relative_steps(diff_step: Any, n: int) -> NDArray[np.float64] | None:

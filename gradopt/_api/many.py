@@ -32,26 +32,27 @@ class Given(NamedTuple):
         p0 = self.p0(self.xdata, Y) if callable(self.p0) else self.p0
         return data, checked_parameters(f, p0, self.bounds, self.fixed, data, constants)
 
-    def each(self, change: Callable[[Any, bool], Any]) -> Given:
-        """The same with change(array, has_last) in place of each array.
+    def each(self, change: Callable[[str, Any, bool], Any]) -> Given:
+        """The same with change(name, array, has_last) in place of each array.
 
+        name : that of the argument
         has_last : whether the array has an axis after those that count the fits
         """
         several, xdata, p0, bounds, fixed = isinstance(self.xdata, tuple), self.xdata, self.p0, self.bounds, self.fixed
-        xdata = tuple(change(part, True) for part in xdata) if several else change(xdata, True)
+        xdata = tuple(change("xdata", part, True) for part in xdata) if several else change("xdata", xdata, True)
         if isinstance(p0, Mapping):
-            p0 = {name: change(value, False) for name, value in p0.items()}
+            p0 = {name: change("p0", value, False) for name, value in p0.items()}
         elif not callable(p0) and p0 is not None:
-            p0 = change(p0, True)
-        sigma = None if self.sigma is None else change(self.sigma, True)
+            p0 = change("p0", p0, True)
+        sigma = None if self.sigma is None else change("sigma", self.sigma, True)
         if isinstance(bounds, Mapping):
-            bounds = {name: tuple(change(side, False) for side in pair) for name, pair in bounds.items()}
+            bounds = {name: tuple(change("bounds", side, False) for side in pair) for name, pair in bounds.items()}
         elif hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-            bounds = change(bounds.lb, True), change(bounds.ub, True)
+            bounds = change("bounds", bounds.lb, True), change("bounds", bounds.ub, True)
         elif np.iterable(bounds):
-            bounds = tuple(change(side, True) for side in bounds)
+            bounds = tuple(change("bounds", side, True) for side in bounds)
         if isinstance(fixed, Mapping):
-            fixed = {name: change(value, False) for name, value in fixed.items()}
+            fixed = {name: change("fixed", value, False) for name, value in fixed.items()}
         return Given(xdata, p0, sigma, bounds, fixed)
 
 
@@ -231,12 +232,9 @@ def _ends(bounds: Any, names: tuple[str, ...], shape: tuple[int, ...]) -> tuple[
         low, high = sides_given
     low, high = (_real("bounds", side).astype(np.float64) for side in (low, high))
     low, high = (_rows("bounds", side, shape, n, "(..., n)") for side in (low, high))
-    if (np.isnan(low).any() or np.isnan(high).any()) and len(low) == len(high) == 1:
-        raise ValueError(f"bounds must not be NaN, got {validate.shown(bounds)}")
-    if (low > high).any():
-        row, j = (int(i) for i in np.argwhere(low > high)[0])
-        below, above = (side[row if len(side) > 1 else 0, j] for side in (low, high))
-        raise ValueError(f"bounds must have lower <= upper, got {below:g} > {above:g} for {names[j]}")
+    if len(low) == len(high) == 1 and not (low <= high).all():  # those of one fit among others are a status
+        j = int(np.argmin((low <= high)[0]))
+        raise ValueError(f"bounds must have lower <= upper, got {low[0, j]:g} and {high[0, j]:g} for {names[j]}")
     return low, high
 
 

@@ -45,7 +45,7 @@ class ChunkTask:
 
     def __call__(self, Y: NDArray[Any], *arrays: NDArray[Any]) -> NDArray[np.float64]:
         """The results, (..., numbers), as `ManyFits.packed`."""
-        given = self._given.each(lambda one, has_last: arrays[one.number] if isinstance(one, _Place) else one)
+        given = self._given.each(lambda name, one, has_last: arrays[one.number] if isinstance(one, _Place) else one)
         data, parameters = given.checked(self._task.names, Y, self._counts, 0)
         fits = self._task.no_fits(data.shape)
         run_fits(self._task, data, parameters, fits, 1, lambda count: None)
@@ -69,20 +69,20 @@ def lazy_fits(
     arrays: list[Any] = [_whole("Y", Y)]
     indices: list[tuple[int, ...]] = [(*axes, len(axes))]
 
-    def moved(array: Any, has_last: bool) -> Any:
+    def moved(name: str, array: Any, has_last: bool) -> Any:
         if not is_lazy(array) and np.ndim(array) <= has_last:
             return array
         array = array if is_lazy(array) else da.asarray(np.asarray(array))
         last = array.shape[-1:] if has_last else ()
         array = da.broadcast_to(array, (*lead, *last))
-        array = _whole("an argument", array) if has_last else array
+        array = _whole(name, array) if has_last else array
         arrays.append(array.rechunk({i: Y.chunks[i] for i in axes}))
         indices.append((*axes, len(axes) + len(arrays)) if has_last else axes)
         return _Place(len(arrays) - 2)
 
     places = given.each(moved)
     first = [array[(slice(0, 1),) * len(axes)].compute() for array in arrays[1:]]
-    sample = places.each(lambda one, has_last: first[one.number] if isinstance(one, _Place) else one)
+    sample = places.each(lambda name, one, has_last: first[one.number] if isinstance(one, _Place) else one)
     data, parameters = sample.checked(f, np.ones((*(1,) * len(axes), Y.shape[-1])), counts, constants)
     task = make_task(data._replace(masked=True), parameters)
     pairs = [part for pair in zip(arrays, indices, strict=True) for part in pair]

@@ -30,7 +30,7 @@ class OneByOne(ManyTask):
         The predictors, if all fits share them.
     args : tuple
     tests : StopTests
-    max_iter : int
+    max_iter, polish : int
     loss, scale, absolute
         As for `curve_fit`.
     """
@@ -48,14 +48,15 @@ class OneByOne(ManyTask):
         args: tuple[Any, ...],
         tests: StopTests,
         max_iter: int,
+        polish: int,
         loss: Any,
         scale: float,
         absolute: bool,
     ) -> None:
         super().__init__(names, layout, dtype, covariance, lanes=1)
         self._f, self._shared, self._args = f, shared, args
-        self._max_iter, self._absolute = max_iter, absolute
-        self._settings = {"loss": loss, "f_scale": scale}
+        self._absolute = absolute
+        self._settings = {"loss": loss, "f_scale": scale, "max_iter": max_iter, "polish": polish}
         self._settings |= {"gtol": tests.gtol, "ftol": tests.ftol, "xtol": tests.xtol}
         self._counts = isinstance(loss, str) and loss == "poisson"
 
@@ -103,7 +104,6 @@ class OneByOne(ManyTask):
                     bounds=(below, above),
                     fixed={self.names[i]: float(parameters[i]) for i in self.layout.held},
                     args=self._args,
-                    max_nfev=(self._max_iter + 1) * 10,
                     **self._settings,
                 )
             except FitError as error:

@@ -16,7 +16,6 @@ from gradopt._api.optimize import optimize
 from gradopt._api.request import checked_request, deterministic_run
 from gradopt._compiler import COMPILING, flushing
 from gradopt._core import validate
-from gradopt._core.aligned import aligned_zeros
 from gradopt._core.status import Status
 from gradopt._core.warnings import warn
 from gradopt._core.words import explains_words
@@ -26,9 +25,10 @@ from gradopt._numerics.bounds import Box
 from gradopt._results.many_results import ManyResults
 from gradopt._results.result import Interrupted
 from gradopt._run.many import Interruption, checked_workers, in_pieces
+from gradopt._run.many_fits import TapeProgram
 from gradopt._run.progress_bar import bar_of
 from gradopt._tape.record.errors import TraceError
-from gradopt.methods import Method
+from gradopt.methods import LBFGS, Method, as_method
 from gradopt.problems import Problem
 from gradopt.problems.functions.tracing import trace, traced
 from gradopt.problems.functions.with_data import DataForm
@@ -303,27 +303,31 @@ def _compiled_runs(
         return None
     if not tracing.slope_at_start:
         return None
+    method = as_method(LBFGS() if settings["method"] is None else settings["method"])
+    try:
+        embedded = method.for_descend()
+    except (TypeError, ValueError):
+        return None
     # What is asked of each run is checked as for a single one, of another objective of as many parameters.
     request = checked_request(
-        trace(np.sum, starts[finite[0]]), starts[finite[0]], None, (), settings["method"], None, False,
+        trace(np.sum, starts[finite[0]]), starts[finite[0]], None, (), method, None, False,
         max_iter=settings["max_iter"], max_nfev=settings["max_nfev"], max_time=None, target=settings["target"],
         clip_norm=None, clip_value=None, recover=None, callback=None, progress=False, record=None,
     )  # fmt: skip
     run = deterministic_run(request, settings["gtol"], settings["ftol"], settings["xtol"], settings["bounds"], None)
-    try:
-        method = run.method.for_descend()
-    except (TypeError, ValueError):
-        return None
-    return _CompiledRuns(tracing.problem, starts, rows, method, run.limits)
+    program = TapeProgram(tracing.problem.tape, starts.dtype, tracing.problem.values)
+    return _CompiledRuns(program, starts, rows, embedded, run.limits)
 
 
 class _CompiledRuns:
-    """A function of (begin, end) that makes these runs in one compiled loop."""
+    """A function of (begin, end) that makes these runs in one compiled loop; it can be sent to other processes."""
 
     in_python = False
 
-    def __init__(self, problem: Any, starts: NDArray[Any], rows: list[NDArray[Any]], method: Any, limits: Any) -> None:
-        self._problem, self._starts, self._rows = problem, starts, rows
+    def __init__(
+        self, program: TapeProgram, starts: NDArray[Any], rows: list[NDArray[Any]], method: Any, limits: Any
+    ) -> None:
+        self._program, self._starts, self._rows = program, starts, rows
         self._method, self._limits = method, limits
 
     def __call__(self, span: tuple[int, int]) -> dict[str, NDArray[Any]]:
@@ -338,11 +342,10 @@ class _CompiledRuns:
         status[~np.isfinite(x).all(axis=1)] = Status.NON_FINITE
         x[status != RUNNING] = np.nan
         runs = Runs(data, x.reshape(-1), np.full(count, np.nan), np.zeros(count, int), np.zeros(count, int), status)
-        lowered, tests = self._problem.lower(dtype), self._limits.tests._replace(max_nfev=self._limits.max_nfev)
-        whole, box = aligned_zeros(n + data.shape[1], dtype), self._limits.box
-        box = None if box is None else Box(*(side.copy() for side in box))
+        lowered, tests = self._program.lowered(), self._limits.tests._replace(max_nfev=self._limits.max_nfev)
+        box = None if self._limits.box is None else Box(*(side.copy() for side in self._limits.box))
         problem = WithData.Lowered(lowered.evaluate, lowered.data)
-        work = self._problem.workspace(dtype)
+        work, _, whole = self._program.arrays()
         with np.errstate(all="ignore"):
             flushing(run_many, (problem, self._method, tests, self._limits.max_iter, box, runs, work, whole))
         return {"x": x, "fun": runs.fun, "nit": runs.nit, "nfev": runs.nfev, "status": status}
@@ -371,6 +374,9 @@ class _Runs:
                 if jac == "trace":
                     raise
         self.in_python = not isinstance(fun, Problem) and self._traced is None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_traced": None}  # a process traces by itself
 
     def _has_runs(self) -> bool:
         shapes = [np.shape(a)[axis] for a, axis in zip(self._args, self._axes, strict=True) if axis is not None]

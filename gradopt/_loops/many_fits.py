@@ -443,7 +443,7 @@ def _make_steps(lanes, trials) -> None:
                 pending += not lanes.ready[k] and lanes.definite[k]
         if pending == 0 or turn == _TURNS - 1:
             break
-        _next_damping(lanes, turn)
+        _next_damping(lanes)
     _keep_steps_within_bounds(lanes)
     _select(slice_of(trials, 0, n * count), lanes.steps, lanes.ready)
 
@@ -486,7 +486,7 @@ def _lengths(out, vectors) -> None:
 
 
 @kernel(late_bound=True)
-def _next_damping(lanes, turn) -> None:
+def _next_damping(lanes) -> None:
     """Take a step of Newton's method for the damping where the length is not yet near the radius."""
     lanes = borrowed(lanes)
     count = lanes.fit.size

@@ -63,8 +63,8 @@ def _is_worker() -> bool:
         except ValueError:
             return loky
         return True
-    pool_of_dask = sys.modules.get("dask.threaded") is not None and threading.current_thread().name.startswith("Dask")
-    return loky or pool_of_dask
+    of_dask = "dask.threaded" in sys.modules and threading.current_thread() is not threading.main_thread()
+    return loky or of_dask
 
 
 class Interruption(Exception):

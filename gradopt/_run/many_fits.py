@@ -36,19 +36,19 @@ def lanes_for(m: int) -> int:
     return lanes
 
 
-class LaneProgram:
-    """A tape for many inputs, as plain arrays, which can be sent to other processes.
+class TapeProgram:
+    """A tape as plain arrays, which can be sent to other processes.
 
     Parameters
     ----------
     tape : Tape
-    values : dict
-        As for `Tape.program`.
     dtype : dtype
+    values : dict, optional
+        As for `Tape.program`.
     """
 
-    def __init__(self, tape: Tape, dtype: Any) -> None:
-        self._program, self._work = tape.program(dtype), tape.workspace(dtype)
+    def __init__(self, tape: Tape, dtype: Any, values: Any = None) -> None:
+        self._program, self._work = tape.program(dtype, values), tape.workspace(dtype, values)
         self.inputs, self.outputs, self.dtype = tape.graph.x.size, tape.gradient.size, np.dtype(dtype)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class FitTask(ManyTask):
     ----------
     names, layout, dtype, covariance, lanes
         As for `ManyTask`.
-    fits, errors : LaneProgram or None
+    fits, errors : TapeProgram or None
         The tapes of the fits, and of their errors; None if no fit can be run, and if no errors are asked for.
     tests : StopTests
     max_iter, polish : int
@@ -153,8 +153,8 @@ class FitTask(ManyTask):
         dtype: Any,
         covariance: str | None,
         lanes: int,
-        fits: LaneProgram | None,
-        errors: LaneProgram | None,
+        fits: TapeProgram | None,
+        errors: TapeProgram | None,
         tests: StopTests,
         max_iter: int,
         polish: int,
@@ -202,7 +202,7 @@ class FitTask(ManyTask):
         return total
 
     def _inverse(
-        self, errors: LaneProgram, inputs: NDArray[Any], mask: NDArray[Any], dof: NDArray[Any], rss: NDArray[Any]
+        self, errors: TapeProgram, inputs: NDArray[Any], mask: NDArray[Any], dof: NDArray[Any], rss: NDArray[Any]
     ) -> NDArray[Any]:
         """Standard errors or covariances."""
         fits, n = mask.shape

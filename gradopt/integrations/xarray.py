@@ -59,7 +59,7 @@ def curvefit(
         What a fit that fails does: leave NaN, or raise `FitError` after all have been run.
     kwargs : dict, optional
         Settings of `fit_many`: absolute_sigma, loss, f_scale, ftol, xtol, gtol, max_iter (also maxfev), polish, args,
-        dtype.
+        dtype. method, check_finite, jac and nan_policy of scipy are accepted and change nothing: derivatives are exact.
     sigma : xarray.DataArray or float, optional
         The standard deviations of the data.
     workers : int, optional
@@ -118,6 +118,8 @@ def curvefit(
         request = _Request(
             func, names, skipna, errors, settings, workers, len(dims), len(points), sigma is not None, given
         )
+        if data.chunks is not None:  # Dask has threads of its own
+            request = request._replace(workers=1)
         fitted = _fitted(request, data, points, dims, starts, ends, sigma)
         for name, array in zip(("coefficients", "covariance", "stderr", "status"), fitted, strict=True):
             result[f"{prefix}curvefit_{name}"] = array
@@ -171,7 +173,7 @@ def _settings(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name, value in (kwargs or {}).items():
         if name in _LIMITS:
-            settings["max_iter"] = int(value)
+            settings["max_iter"] = validate.integer(f"kwargs[{name!r}]", value, 0)
         elif name in _SETTINGS:
             settings[name] = value
         elif name not in _WITHOUT_EFFECT:

@@ -73,8 +73,11 @@ def test_starts_from_a_function_and_predictors_of_each_fit():
 
 
 def test_cut_along_the_points():
+    Y = da.from_array(decays(4), chunks=(2, -1))
     with pytest.raises(ValueError, match=r"Y must not be cut along its last axis.*use rechunk\(\{-1: -1\}\)"):
-        fit_many(decay, T, da.from_array(decays(4), chunks=(2, 10)), START)
+        fit_many(decay, T, Y.rechunk((2, 10)), START)
+    with pytest.raises(ValueError, match="sigma must not be cut along its last axis"):
+        fit_many(decay, T, Y, START, sigma=da.ones(Y.shape, chunks=(4, 10)))
 
 
 def test_tasks_can_be_sent():

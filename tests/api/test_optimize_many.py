@@ -1,5 +1,8 @@
 """Many runs: each is that of `optimize`."""
 
+import concurrent.futures
+import multiprocessing
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -8,6 +11,7 @@ from gradopt import (
     SGD,
     Adam,
     Interrupted,
+    LevenbergMarquardt,
     ManyResults,
     Status,
     load,
@@ -24,6 +28,10 @@ def hilly(x):
 
 def logistic(w, X, y, strength):
     return np.sum(np.logaddexp(0.0, -y * (X @ w))) + strength * np.dot(w, w)
+
+
+def squares(x, center):
+    return np.sum((x - center) ** 2)
 
 
 def branching(x, center):
@@ -60,6 +68,19 @@ def test_data_of_each_run(workers):
     for i in (0, 7, 19):
         theirs = scipy.optimize.minimize(logistic, np.zeros(3), args=(X[i].T, y[:, i], 0.1), tol=1e-10)
         np.testing.assert_allclose(runs.x[i], theirs.x, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_in_processes():
+    centers = np.arange(40.0).reshape(20, 2)
+    with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        runs = optimize_many(squares, np.zeros(2), args=(centers,), in_axes=(0,), workers=pool)
+    np.testing.assert_allclose(runs.x, centers, atol=1e-5)
+
+
+def test_a_method_for_other_problems():
+    with pytest.raises(ValueError, match="works on sums of squares alone.*got"):
+        optimize_many(hilly, STARTS, method=LevenbergMarquardt())
 
 
 def test_starts_and_data():

@@ -91,6 +91,11 @@ class Traced(Problem):
     def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
         return self._calls_before + evaluations, evaluations
 
+    @property
+    def values(self) -> dict[int, NDArray[Any]]:
+        """The values of nodes that depend on arguments, where they are not those of the trace."""
+        return self._values
+
     def workspace(self, dtype: Any) -> Any:
         return self.tape.workspace(np.dtype(dtype), self._values)
 

@@ -16,7 +16,6 @@ from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.errors import TraceError
 from gradopt._tape.record.traced_array import TracedArray
 from gradopt._tape.tape import Tape
-from gradopt.problems.functions.plain import real
 from gradopt.problems.functions.tracing import Form
 
 Shape = tuple[int, ...]
@@ -50,13 +49,10 @@ class DataForm(Form):
         return arguments
 
     def value(self, fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> Any:
-        return real(fun(x[: self._n].copy(), *self._arguments(x, args)))
+        return super().value(fun, x[: self._n].copy(), tuple(self._arguments(x, args)))
 
     def recorded(self, fun: Any, x: TracedArray, args: list[Any], meanings: Meanings) -> Any:
-        answer = fun(x[: self._n], *self._arguments(x, args))
-        if getattr(answer, "size", 0) == 1 and answer.ndim > 0:
-            answer = answer.ravel()[0]
-        return answer
+        return super().recorded(fun, x[: self._n], self._arguments(x, args), meanings)
 
     def checked(self, nodes: tuple[Node, ...]) -> Tape:
         (node,) = nodes
