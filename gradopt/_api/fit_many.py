@@ -122,8 +122,8 @@ def fit_many(
     Each fit takes the steps of `LevenbergMarquardt`, but in lanes: one run of the tape evaluates up to 64 fits. The
     results are the same bits whatever the workers, and whatever other fits there are. Statuses of single fits:
     NO_DATA for fewer valid points than parameters, with x NaN; NON_FINITE where the start is not finite (x NaN) or
-    outside its bounds, its bounds are no interval, sigma is not positive, counts are negative, or the model is not finite at the start (x is the
-    start); LINE_SEARCH also where no parameter changes the model at the start.
+    outside its bounds, the bounds are no interval, sigma is not positive, counts are negative, or the model is not
+    finite at the start (x is the start); LINE_SEARCH also where no parameter changes the model at the start.
 
     Counterparts: scipy.optimize.curve_fit in a loop, pygpufit.
 
