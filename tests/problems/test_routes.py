@@ -253,6 +253,7 @@ def test_a_function_that_is_evaluated_by_itself_is_the_users():
     np.testing.assert_array_equal(problem.grad([1.0, 1.0]), slope(np.ones(2)))
 
 
+@compiled_only  # without it, all loops are silent
 @pytest.mark.parametrize("jac", [None, lambda x: 4.0 * x**3])
 def test_overflow_on_the_way_is_no_warning(jac):
     def fun(x):

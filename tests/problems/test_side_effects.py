@@ -6,6 +6,8 @@ from numba import njit
 
 from gradopt import optimize, trace
 
+from marks import compiled_only
+
 
 class Model:
     """An objective that keeps what it has seen."""
@@ -57,6 +59,7 @@ def test_a_trace_of_ones_own_is_not_called_again():
     assert model.calls == before
 
 
+@compiled_only  # interpreted, the call is not cheap
 def test_long_loops_over_cheap_calls_are_not_traced():
     @njit
     def fun(x):
