@@ -58,6 +58,7 @@ from gradopt.methods import (
     RAdam,
     RMSprop,
     Rprop,
+    TrustRegion,
 )
 from gradopt.plot import fits as _fits
 from gradopt.problems.functions.tracing import trace
@@ -126,6 +127,7 @@ __all__ = [
     "Status",
     "StepDecay",
     "TraceError",
+    "TrustRegion",
     "Warmup",
     "check_gradient",
     "checkpoint",

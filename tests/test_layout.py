@@ -34,8 +34,8 @@ NEVER = {("methods", "problems"), ("_loops", "problems"), ("_loops", "methods")}
 
 # The same within larger folders.
 INNER_ORDER = {
-    "_tape": ["__init__", "residuals", "tape", "names", "record", "lower", "graph", "machine"],
-    "problems": ["__init__", "networks", "fits", "classics", "functions", "rows", "base"],
+    "_tape": ["__init__", "residuals", "curvature", "tape", "names", "record", "lower", "graph", "machine"],
+    "problems": ["__init__", "networks", "fits", "classics", "functions", "rows", "base", "second_differences"],
 }
 NEVER_INSIDE = {("_tape", "graph", "machine"), ("_tape", "record", "lower")}
 

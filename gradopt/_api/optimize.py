@@ -238,7 +238,7 @@ def optimize(
         add_remedy(error, problem, request.method)
         raise
     result = finished(run, status, request, compile_seconds() - compiled_before)
-    if isinstance(run.problem, Traced) and run.problem is not problem:
+    if isinstance(run.problem.plain, Traced) and run.problem.plain is not problem:
         _call_once_more(request, result)
     return result
 
@@ -257,6 +257,6 @@ def finished(run: Run, status: Status, request: Request, compile_time: float) ->
     result.status, result.success = status, status.success
     result.message = message(status, run, max_nfev=request.max_nfev, max_time=request.max_time)
     result.compile_time = compile_time
-    if isinstance(run.problem, Traced):
-        result.problem = run.problem
+    if isinstance(run.problem.plain, Traced):
+        result.problem = run.problem.plain
     return result

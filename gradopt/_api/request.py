@@ -10,7 +10,7 @@ import numpy as np
 from gradopt._api.bounds import box_of
 from gradopt._core import validate
 from gradopt._core.config import Config
-from gradopt._core.protocol import gauss_newton
+from gradopt._core.protocol import gauss_newton, hessian
 from gradopt._core.warnings import warn
 from gradopt._loops.clipping import Clipping, NoClipping
 from gradopt._loops.types import StopTests
@@ -150,6 +150,8 @@ def deterministic_run(
     problem, x, box = _problem_within(request, rng, bounds)
     if loop.evaluates is gauss_newton:
         problem = _by_residuals(problem, method, x)
+    elif loop.evaluates is hessian:
+        problem = problem.by_curvature(x, box, whole=method.takes_whole_hessians(x.size))
     ftol = loop.tolerance(loop.ftol, x.dtype) if ftol is None else ftol
     xtol = loop.tolerance(loop.xtol, x.dtype) if xtol is None else xtol
     tests = StopTests(

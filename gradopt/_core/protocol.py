@@ -55,6 +55,28 @@ def gauss_newton(problem: Any, moments: Any, work: Any, x: Any) -> float:
     raise _missing("a sum of squares", problem)
 
 
+@generic
+def hessian(problem: Any, matrix: Any, work: Any, x: Any) -> None:
+    """Evaluate the second derivatives of the objective at x.
+
+    matrix : float array (n, n), C order, written; symmetric, but for rounding
+    work : what `Problem.workspace` allocated, written
+    x : float array (n,), C order, read
+    """
+    raise _missing("a problem with second derivatives", problem)
+
+
+@generic
+def hessian_product(problem: Any, out: Any, work: Any, x: Any, v: Any) -> None:
+    """Evaluate the product of the second derivatives at x with a vector v.
+
+    out : float array (n,), C order, written
+    work : what `Problem.workspace` allocated, written
+    x, v : float arrays (n,), C order, read
+    """
+    raise _missing("a problem with second derivatives", problem)
+
+
 def _nothing_to_note(problem, work, x):
     pass
 

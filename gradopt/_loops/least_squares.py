@@ -26,6 +26,7 @@ from gradopt._core.protocol import gauss_newton, note_iterate
 from gradopt._core.status import Status
 from gradopt._loops.recording import note_lowest, write_row
 from gradopt._loops.types import RUNNING, Loop
+from gradopt._numerics.bounds import held, inside, stopped_at_bounds
 from gradopt._numerics.cholesky import factor, solve_lower, solve_upper
 from gradopt._numerics.vectors import copy, norm
 
@@ -172,11 +173,6 @@ def after_step(tests, size, gained, promised, radius, reach):
 
 
 @kernel(inline=True)
-def inside(box, j, value):
-    return value if box is None else min(max(value, box.low[j]), box.high[j])
-
-
-@kernel(inline=True)
 def diagonal(moments, n, j):
     """H[j, j]."""
     return moments[n + j * (j + 1) // 2 + j]
@@ -213,15 +209,6 @@ def first_radius(method, nit, memory, scale, moments, x):
     return method.radius * (length if length > 0.0 else 1.0)
 
 
-@kernel(inline=True)
-def _held(box, j, x, slope):
-    """Whether a bound holds parameter j, or it can't move."""
-    if box is None:
-        return False
-    low, high = box.low[j], box.high[j]
-    return low == high or (x <= low and slope > 0.0) or (x >= high and slope < 0.0)
-
-
 @kernel(late_bound=True)
 def aligned(box, x, moments):
     """The largest cosine of the angle between the residual and a column of J that no bound holds."""
@@ -229,7 +216,7 @@ def aligned(box, x, moments):
     size, largest = math.sqrt(max(moments[-1], 0.0)), 0.0
     for j in range(n):
         slope, column = abs(np.float64(moments[j])), math.sqrt(max(diagonal(moments, n, j), 0.0))
-        if slope > 0.0 and not _held(box, j, x[j], moments[j]):
+        if slope > 0.0 and not held(box, j, x[j], moments[j]):
             largest = max(largest, slope / (column * size) if column * size > 0.0 else np.inf)
     return largest
 
@@ -251,11 +238,11 @@ def trust_step(box, x, scale, moments, matrix, vectors, radius):
     n, limited = x.size, False
     step, free = vectors[0], vectors[1]
     for j in range(n):
-        free[j] = 0.0 if _held(box, j, x[j], moments[j]) else 1.0
+        free[j] = 0.0 if held(box, j, x[j], moments[j]) else 1.0
         step[j] = 0.0
     for _ in range(n + 1):
         limited = _solve(scale, moments, matrix, vectors, radius)
-        if box is None or not _stopped_at_bounds(box, x, step, free):
+        if box is None or not stopped_at_bounds(box, x, step, free):
             break
     gain, length = 0.0, 0.0
     at = n
@@ -266,17 +253,6 @@ def trust_step(box, x, scale, moments, matrix, vectors, radius):
             gain -= (1.0 if i == j else 2.0) * moments[at] * step[i] * step[j]
             at += 1
     return math.sqrt(length), gain, limited
-
-
-@kernel(inline=True)
-def _stopped_at_bounds(box, x, step, free):
-    """Fix at their bounds the parameters that the step would move beyond them; whether there were any."""
-    found = False
-    for j in range(x.size):
-        if free[j] != 0.0 and not box.low[j] <= x[j] + step[j] <= box.high[j]:
-            step[j] = (box.high[j] if step[j] > 0.0 else box.low[j]) - x[j]
-            free[j], found = 0.0, True
-    return found
 
 
 @kernel(late_bound=True)
@@ -422,7 +398,7 @@ def within_range(box, x, scale, moments, matrix, vectors):
     n = x.size
     step, free, right, trial = vectors[0], vectors[1], vectors[2], vectors[3]
     for j in range(n):
-        free[j] = 0.0 if _held(box, j, x[j], moments[j]) else 1.0
+        free[j] = 0.0 if held(box, j, x[j], moments[j]) else 1.0
         right[j] = -moments[j] / scale[j] if free[j] != 0.0 and scale[j] > 0.0 else 0.0
         trial[j] = right[j]
     if not _damped(scale, moments, matrix, free, 0.0):

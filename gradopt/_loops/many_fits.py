@@ -23,7 +23,6 @@ from gradopt._loops.least_squares import (
     after_rejection,
     after_step,
     assess,
-    inside,
     polished,
     trust_step,
     verified,

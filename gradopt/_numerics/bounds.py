@@ -130,6 +130,34 @@ def _is_held(box, j, x, slope):
 
 
 @kernel(inline=True)
+def held(box, j, x, slope):
+    """The same where there may be no bounds."""
+    return False if box is None else _is_held(box, j, x, slope)
+
+
+@kernel(inline=True)
+def inside(box, j, value):
+    """The nearest value that parameter j may take."""
+    return value if box is None else min(max(value, box.low[j]), box.high[j])
+
+
+@kernel(inline=True)
+def stopped_at_bounds(box, x, step, free):
+    """Fix at their bounds the free parameters that a step would move beyond them; whether there were any.
+
+    x : float array (n,), read
+    step : float array (n,), written
+    free : float array (n,), 1 where a parameter may move, else 0; written
+    """
+    found = False
+    for j in range(x.size):
+        if free[j] != 0.0 and not box.low[j] <= x[j] + step[j] <= box.high[j]:
+            step[j] = (box.high[j] if step[j] > 0.0 else box.low[j]) - x[j]
+            free[j], found = 0.0, True
+    return found
+
+
+@kernel(inline=True)
 def tame_held_slopes(box, x, grad):
     """Write a large number to grad in place of an infinite slope at a bound that holds.
 

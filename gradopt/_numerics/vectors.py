@@ -28,6 +28,13 @@ def copy(out, v):
 
 
 @kernel(inline=True)
+def fill(out, value):
+    """Set each element of out."""
+    for j in range(out.size):
+        out[j] = value
+
+
+@kernel(inline=True)
 def copy_to_row(out, row, v):
     """Copy v to a row of out, a float array (m, n)."""
     for j in range(v.size):

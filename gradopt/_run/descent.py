@@ -23,6 +23,7 @@ from gradopt._run.dry_run import dry_run_method, dry_run_problem
 from gradopt._run.recorder import Recorder
 from gradopt.methods import Method
 from gradopt.problems import Problem
+from gradopt.problems.base import Curved
 
 # Limits of the updates made together with the evaluation of the start: their number and their seconds.
 _FIRST_UPDATES, _AN_INSTANT = 64, 1e-3
@@ -282,6 +283,8 @@ class Descent(Run):
             history=self._recorder.history(self._recovers),
             state=self.state(),
         )
+        if isinstance(self.problem, Curved):
+            result.nhev, result.nhpv = self.problem.counts(arrays.work)
         if box is not None:
             result.active_mask = active_bounds(box, arrays.x)
             result.at_bound = result.active_mask != 0

@@ -44,6 +44,7 @@ class Tape:
         self._known: list[Known] = assembly.layout.known
         self.graph.forget_sources()  # a kept tape must not keep its user's arrays
         self._sizes = assembly.layout.work_size, assembly.layout.constants_size
+        self.hessian: Tape | None = None  # made by `curvature` when it is first needed
         # How many numbers a run computes: a measure of its cost.
         pieces = ((end - first) * size for kind, first, end, size, _ in assembly.stages if kind == PIECES)
         self.work = len(self._rows) + sum(pieces)

@@ -11,6 +11,7 @@ from gradopt.methods.lion import Lion
 from gradopt.methods.rmsprop import RMSprop
 from gradopt.methods.rprop import Rprop
 from gradopt.methods.sgd import SGD
+from gradopt.methods.trust_region import TrustRegion
 
 __all__ = [
     "LBFGS",
@@ -31,5 +32,6 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "TrustRegion",
     "as_method",
 ]

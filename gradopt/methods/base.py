@@ -75,6 +75,10 @@ class Method(Config):
         """Whether the learning rate is a function of the epoch."""
         return False
 
+    def takes_whole_hessians(self, n: int) -> bool:
+        """Whether a method that looks at second derivatives takes them whole, else as products, for n parameters."""
+        return True
+
     @property
     def has_memory(self) -> bool:
         """Whether the slots must be restored when an update is rejected."""

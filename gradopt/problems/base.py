@@ -1,17 +1,19 @@
-"""The base class of the problems."""
+"""The base class of the problems, and problems with second derivatives for the methods that take them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import Config
-from gradopt._core.protocol import value_and_grad
+from gradopt._core.protocol import hessian, hessian_product, note_iterate, value_and_grad
+from gradopt._numerics.bounds import Box
+from gradopt.problems.second_differences import differences_hessian, differences_product
 
 _NATIVE = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -94,6 +96,26 @@ class Problem(Config):
         """
         return None
 
+    @property
+    def plain(self) -> Problem:
+        """The problem itself, if this one only adds second derivatives to it."""
+        return self
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether the gradient is found by differences."""
+        return False
+
+    def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
+        """The same problem for methods that look at second derivatives, with `hessian` and `hessian_product` kernels.
+
+        x : float array (n,), the start
+        box : the bounds; the objective is not evaluated outside them
+        whole : whether whole Hessians are evaluated; else products with vectors alone
+        """
+        exact = self._lowered_class in hessian.registry
+        return WithKernels(self) if exact else WithDifferences(self, x, box)
+
     def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
         """The numbers of value and gradient evaluations in a run that evaluated both together this many times.
 
@@ -170,6 +192,71 @@ class Problem(Config):
         with self._spare_workspace(x) as work:
             return float(value_and_grad(self.lower(x.dtype), grad, work, x)), grad
 
+    def hessian(self, x: Any) -> NDArray[Any]:
+        """The second derivatives of the objective at x.
+
+        Exact for traced functions, and where the problem has a kernel for them; else central differences of the
+        gradient.
+
+        Parameters
+        ----------
+        x : array_like (n,)
+            Parameters; float32 is computed in float32, everything else in float64.
+
+        Returns
+        -------
+        ndarray (n, n)
+            Symmetric.
+
+        Raises
+        ------
+        ValueError
+            x is not a one-dimensional real array of n numbers.
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> gradopt.problems.Rosenbrock().hessian([1.0, 1.0])
+        array([[ 802., -400.],
+               [-400.,  200.]])
+        """
+        x = self._readable(x)
+        curved, matrix = self.by_curvature(x), np.empty((x.size, x.size), x.dtype)
+        with curved._spare_workspace(x) as work:
+            hessian(curved.lower(x.dtype), matrix, work, x)
+        return 0.5 * matrix + 0.5 * matrix.T  # type: ignore[no-any-return]
+
+    def hessp(self, x: Any, v: Any) -> NDArray[Any]:
+        """The product of the second derivatives at x with a vector; see `hessian`.
+
+        Parameters
+        ----------
+        x, v : array_like (n,)
+
+        Returns
+        -------
+        ndarray (n,)
+
+        Raises
+        ------
+        ValueError
+            x or v is not a one-dimensional real array of n numbers.
+
+        Examples
+        --------
+        >>> import gradopt
+        >>> gradopt.problems.Rosenbrock().hessp([1.0, 1.0], [1.0, 0.0])
+        array([ 802., -400.])
+        """
+        x = self._readable(x)
+        v = validate.array("v", v, 1, x.dtype, finite=False)
+        if v.size != x.size:
+            raise ValueError(f"v must have {x.size} elements, as x, got {v.size}")
+        curved, out = self.by_curvature(x, whole=False), np.empty_like(x)
+        with curved._spare_workspace(x) as work:
+            hessian_product(curved.lower(x.dtype), out, work, x, v)
+        return out
+
     def _readable(self, x: Any) -> NDArray[Any]:
         """The parameters as kernels read them; x itself if it has that form: a copy may cost more than the kernel."""
         if type(x) is np.ndarray and x.dtype in _NATIVE and x.flags.carray and x.shape == (self.known_n,):
@@ -194,3 +281,202 @@ class Problem(Config):
         if result.size != self.n:
             raise ValueError(f"{name} must have {self.n} elements for {self}, got {result.size}")
         return result
+
+
+class Curved(Problem):
+    """Base of the problems that add second derivatives to another one.
+
+    The workspace is a tuple: that of the plain problem; the numbers of Hessians and of products evaluated, int64 (2,);
+    and whatever else is needed.
+
+    Parameters
+    ----------
+    plain : Problem
+    """
+
+    def __init__(self, plain: Problem) -> None:
+        self._plain = plain
+
+    def __repr__(self) -> str:
+        return repr(self._plain)
+
+    @property
+    def plain(self) -> Problem:
+        return self._plain
+
+    @property
+    def n(self) -> int:
+        return self._plain.n
+
+    @property
+    def gradient_source(self) -> str | None:
+        return self._plain.gradient_source
+
+    @property
+    def interpreted(self) -> bool:
+        return self._plain.interpreted
+
+    @property
+    def inlined(self) -> bool:
+        return False
+
+    @property
+    def seconds(self) -> float:
+        return self._plain.seconds
+
+    @property
+    def remark(self) -> str | None:
+        return self._plain.remark
+
+    def parameter_name(self, i: int) -> str:
+        return self._plain.parameter_name(i)
+
+    def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
+        return self._plain.calls(evaluations, work[0])
+
+    def counts(self, work: Any) -> tuple[int, int]:
+        """The numbers of Hessians and of products evaluated."""
+        return int(work[1][0]), int(work[1][1])
+
+    def workspace_for(self, x: NDArray[Any]) -> Any:
+        return self._plain.workspace_for(x), np.zeros(2, np.int64), self._own_workspace(x)
+
+    def _own_workspace(self, x: NDArray[Any]) -> Any:
+        return ()
+
+    def memory(self, work: Any) -> NDArray[Any]:
+        return self._plain.memory(work[0])
+
+    def remember(self, work: Any, memory: NDArray[Any]) -> None:
+        self._plain.remember(work[0], memory)
+
+    def evaluations_until_compiling(self, work: Any) -> int | None:
+        return self._plain.evaluations_until_compiling(work[0])
+
+    def compile(self, work: Any, x: NDArray[Any]) -> None:
+        self._plain.compile(work[0], x)
+
+    def lower(self, dtype: Any = np.float64) -> Any:
+        return self._lower(np.dtype(dtype))  # the plain problem may have been compiled meanwhile
+
+
+class WithKernels(Curved):
+    """A problem with second derivatives by kernels of its own."""
+
+    class Lowered(NamedTuple):
+        plain: Any
+
+    def _lower(self, dtype: Any) -> Any:
+        return self.Lowered(self._plain.lower(dtype))
+
+
+class WithDifferences(Curved):
+    """A problem with second derivatives by central differences of its gradient, on one side next to a bound.
+
+    Parameters
+    ----------
+    plain : Problem
+    x : float array (n,)
+        The start.
+    box : Box or None
+        The bounds.
+    """
+
+    class Lowered(NamedTuple):
+        plain: Any
+        low: NDArray[Any]
+        high: NDArray[Any]
+        power: float  # of eps: the relative step
+
+    def __init__(self, plain: Problem, x: NDArray[Any], box: Box | None) -> None:
+        super().__init__(plain)
+        infinite = np.full_like(x, np.inf)
+        self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
+
+    @property
+    def seconds(self) -> float:
+        return self._plain.seconds * (2 * self._low.size + 1)
+
+    def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
+        return self._plain.calls(evaluations + int(work[2][1][0]), work[0])
+
+    def _own_workspace(self, x: NDArray[Any]) -> Any:
+        return np.empty((4, x.size), x.dtype), np.zeros(1, np.int64)
+
+    def _lower(self, dtype: Any) -> Any:
+        facts = self._low, self._high, 1 / 4 if self._plain.differentiates else 1 / 3
+        plain = self._plain.lower(dtype)
+        if self._plain.interpreted:
+            return InPython.Lowered(
+                plain,
+                lambda matrix, work, x: differences_hessian(plain, *facts, matrix, work, x),
+                lambda out, work, x, v: differences_product(plain, *facts, out, work, x, v),
+            )
+        return self.Lowered(plain, *facts)
+
+
+class InPython(Config):
+    """A problem with second derivatives that run in Python: the functions of the two generics."""
+
+    class Lowered(NamedTuple):
+        plain: Any
+        hessian: Callable[[Any, Any, Any], None]
+        product: Callable[[Any, Any, Any, Any], None]
+
+
+def delegate(wrapper: Any) -> None:
+    """Register for a wrapper the kernels of the plain problem."""
+
+    @value_and_grad.on(wrapper)
+    def _(problem, grad, work, x):
+        return value_and_grad(problem.plain, grad, work[0], x)
+
+    @note_iterate.on(wrapper)
+    def _(problem, work, x):
+        note_iterate(problem.plain, work[0], x)
+
+
+delegate(WithKernels)
+delegate(WithDifferences)
+
+
+@hessian.on(WithKernels)
+def _(problem, matrix, work, x):
+    work[1][0] += 1
+    hessian(problem.plain, matrix, work[0], x)
+
+
+@hessian_product.on(WithKernels)
+def _(problem, out, work, x, v):
+    work[1][1] += 1
+    hessian_product(problem.plain, out, work[0], x, v)
+
+
+@hessian.on(WithDifferences)
+def _(problem, matrix, work, x):
+    differences_hessian(problem.plain, problem.low, problem.high, problem.power, matrix, work, x)
+
+
+@hessian_product.on(WithDifferences)
+def _(problem, out, work, x, v):
+    differences_product(problem.plain, problem.low, problem.high, problem.power, out, work, x, v)
+
+
+@value_and_grad.in_python(InPython)
+def _(problem, grad, work, x):
+    return value_and_grad(problem.plain, grad, work[0], x)
+
+
+@note_iterate.in_python(InPython)
+def _(problem, work, x):
+    note_iterate(problem.plain, work[0], x)
+
+
+@hessian.in_python(InPython)
+def _(problem, matrix, work, x):
+    problem.hessian(matrix, work, x)
+
+
+@hessian_product.in_python(InPython)
+def _(problem, out, work, x, v):
+    problem.product(out, work, x, v)

@@ -90,11 +90,14 @@ class Graph:
     in_double : bool
         Whether known values are computed in double precision. A function's own values have the precision that NumPy
         gives them; the gradient must not be rounded to the precision of the arguments.
+    guards : set of int
+        The nodes, by index, that keep a slope which may be infinite out of the gradient where its adjoint is 0.
     """
 
     def __init__(self, n: int, limit: int, copies: Copies | None = None) -> None:
         self.nodes: list[Node] = []
         self.limit, self.in_double = limit, False
+        self.guards: set[int] = set()
         self._known: dict[Any, Node] = {}
         self._memories: dict[int, NDArray[np.int8]] = {}
         self._copies = copies or Copies()

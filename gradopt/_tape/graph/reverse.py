@@ -127,14 +127,14 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool)
             return None
         contribution = derivative(d, node, *node.inputs)
         if guard:
-            contribution = graph("where", d, contribution, 0.0)
+            contribution = _guarded(graph, d, contribution)
         if i.size == 1 and node.size > 1:  # a scalar that stands for many elements
             return contribution * float(node.size) if contribution.size == 1 else graph.total(contribution)
         return contribution
     if node.operation == "accumulate":
         contribution = _of_accumulation(graph, node, position, d)
         if guard and node.extra[0] == "multiply":
-            contribution = graph("where", of_each(graph, node, position, d), contribution, 0.0)
+            contribution = _guarded(graph, of_each(graph, node, position, d), contribution)
         return contribution
     d = spread(graph, d, node.shape)
     if node.operation == "matmul":
@@ -151,6 +151,13 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool)
     assert node.operation == "cumsum"
     turned = graph.rearranged(d, lambda a: np.flip(a, -1))
     return graph.rearranged(graph.along_lines("cumsum", turned), lambda a: np.flip(a, -1))
+
+
+def _guarded(graph: Graph, d: Node, contribution: Node) -> Node:
+    """The contribution, but 0 where the adjoint d is 0."""
+    guarded = graph("where", d, contribution, 0.0)
+    graph.guards.add(guarded.index)
+    return guarded
 
 
 def _of_accumulation(graph: Graph, node: Node, position: int, d: Node) -> Node:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._core.protocol import value_and_grad
+from gradopt._core.protocol import hessian, hessian_product, value_and_grad
 from gradopt.problems.base import Problem
 
 
@@ -71,3 +71,13 @@ def _(problem, grad, work, x):
     height = x[0] * x[0] - x.dtype.type(1.0)
     grad[0] = x.dtype.type(4.0) * x[0] * height + problem.tilt
     return height * height + problem.tilt * x[0]
+
+
+@hessian.on(DoubleWell)
+def _(problem, matrix, work, x):
+    matrix[0, 0] = 12.0 * x[0] * x[0] - 4.0
+
+
+@hessian_product.on(DoubleWell)
+def _(problem, out, work, x, v):
+    out[0] = (12.0 * x[0] * x[0] - 4.0) * v[0]

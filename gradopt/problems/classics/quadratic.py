@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._core.protocol import value_and_grad
+from gradopt._core.protocol import hessian, hessian_product, value_and_grad
 from gradopt._numerics.vectors import dot
 from gradopt.problems.base import Problem
 
@@ -94,3 +94,16 @@ def _(problem, grad, work, x):
         grad[i] = product - problem.b[i]
         f += x[i] * (0.5 * product - problem.b[i])
     return f + problem.c
+
+
+@hessian.on(Quadratic)
+def _(problem, matrix, work, x):
+    for i in range(x.size):
+        for j in range(x.size):
+            matrix[i, j] = problem.A[i, j]
+
+
+@hessian_product.on(Quadratic)
+def _(problem, out, work, x, v):
+    for i in range(x.size):
+        out[i] = dot(problem.A[i], v)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._core.protocol import value_and_grad
+from gradopt._core.protocol import hessian, hessian_product, value_and_grad
 from gradopt.problems.base import Problem
 
 
@@ -81,3 +81,24 @@ def _(problem, grad, work, x):
         from_last_term = two_b * r
     grad[x.size - 1] = from_last_term
     return f
+
+
+@hessian.on(Rosenbrock)
+def _(problem, matrix, work, x):
+    for i in range(x.size):
+        for j in range(x.size):
+            matrix[i, j] = 0.0
+    for i in range(x.size - 1):
+        matrix[i, i] += 2.0 + problem.b * (12.0 * x[i] * x[i] - 4.0 * x[i + 1])
+        matrix[i, i + 1] = matrix[i + 1, i] = -4.0 * problem.b * x[i]
+        matrix[i + 1, i + 1] += 2.0 * problem.b
+
+
+@hessian_product.on(Rosenbrock)
+def _(problem, out, work, x, v):
+    from_last_term = x.dtype.type(0.0)
+    for i in range(x.size - 1):
+        own, mixed = 2.0 + problem.b * (12.0 * x[i] * x[i] - 4.0 * x[i + 1]), -4.0 * problem.b * x[i]
+        out[i] = from_last_term + own * v[i] + mixed * v[i + 1]
+        from_last_term = mixed * v[i] + 2.0 * problem.b * v[i + 1]
+    out[x.size - 1] = from_last_term

@@ -20,7 +20,8 @@ from gradopt._core.protocol import batch_value_and_grad
 from gradopt._core.warnings import warn
 from gradopt._losses.residual import from_mean, loss_named, pointwise
 from gradopt._tape.record.errors import TraceError
-from gradopt.problems.base import Problem
+from gradopt._numerics.bounds import Box
+from gradopt.problems.base import Curved, Problem
 from gradopt.problems.fits.curve_form import SQUARED, PointForm, sample, weight_of
 from gradopt.problems.functions import differences
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types, row_argument_types
@@ -128,6 +129,16 @@ class CurveFit(RowProblem):
         if x.size not in known:
             known[x.size] = self._residuals_of(x.astype(np.float64))
         return known[x.size]
+
+    @property
+    def differentiates(self) -> bool:
+        return True
+
+    def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
+        residuals = self.by_residuals(x)
+        if isinstance(residuals, TracedResiduals):
+            return residuals.objective.by_curvature(x, box, whole=whole)
+        return super().by_curvature(x, box, whole=whole)
 
     def _residuals_of(self, x: NDArray[np.float64]) -> ResidualProblem:
         """The trace of the residuals; where there is none, they are computed in Python, point by point."""

@@ -13,7 +13,7 @@ from gradopt._core.config import config
 from gradopt._losses.robust import checked_loss
 from gradopt._numerics.bounds import Box
 from gradopt._tape.record.errors import TraceError
-from gradopt.problems.base import Problem
+from gradopt.problems.base import Curved, Problem
 from gradopt.problems.functions.by_address import ProblemByAddress
 from gradopt.problems.functions.python_residuals import PythonResiduals, central
 from gradopt.problems.functions.residuals import ResidualProblem
@@ -91,6 +91,9 @@ class LeastSquares(Problem):
 
     def by_residuals(self, x: NDArray[Any]) -> ResidualProblem:
         return self._latest(x)
+
+    def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
+        return self._latest(x).objective.by_curvature(x, box, whole=whole)
 
     def _latest(self, x: Any) -> ResidualProblem:
         """The residuals for parameters like x, made once for each number of them; x : None for those made last."""

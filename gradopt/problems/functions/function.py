@@ -156,6 +156,10 @@ class Function(Problem):
         return source if self._why_not_traced is None else f"{source}, since it can't be traced: {self._why_not_traced}"
 
     @property
+    def differentiates(self) -> bool:
+        return isinstance(self.jac, str) and self.jac != "cs"
+
+    @property
     def remark(self) -> str | None:
         return self._why_not_compiled or None
 
@@ -218,7 +222,7 @@ class Function(Problem):
 
     @property
     def _keeps_scales(self) -> bool:
-        return isinstance(self.jac, str) and self.jac != "cs"
+        return self.differentiates
 
     def _lowered_compiled(self, *points: NDArray[Any]) -> Any:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,19 @@ from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING, TupleInMemory, address_of
 from gradopt._core import validate
+from gradopt._numerics.bounds import Box
+from gradopt._tape.curvature import TooLarge, columns_at_once, hessian_tape, product_tape
 from gradopt._tape.graph import archive
 from gradopt._tape.machine import run as machine
 from gradopt._tape.tape import Tape
-from gradopt.problems.base import Problem
+from gradopt.problems.base import Curved, Problem
 from gradopt.problems.functions.by_address import ProblemByAddress, PythonProblem, argument_types
+from gradopt.problems.functions.traced_curvature import TracedCurvature
+
+# Up to this number of parameters, one tape gives the whole Hessian; beyond, it gives that many columns at once.
+_COLUMNS = 64
+
+_making = threading.Lock()  # second derivatives become part of the graph
 
 
 class Traced(Problem):
@@ -98,6 +107,29 @@ class Traced(Problem):
 
     def workspace(self, dtype: Any) -> Any:
         return self.tape.workspace(np.dtype(dtype), self._values)
+
+    def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
+        made = self.__dict__.setdefault("_curvatures", {})
+        if whole not in made:
+            try:
+                made[whole] = self._with_curvature(whole)
+            except TooLarge:
+                made[whole] = super().by_curvature(x)
+        found: Curved = made[whole]
+        return found
+
+    def _with_curvature(self, whole: bool) -> TracedCurvature:
+        result, columns, values = self.tape.result, 1, self._values
+        if whole:
+            columns = 0 if self.n <= _COLUMNS else min(_COLUMNS, columns_at_once(result))
+        with _making:
+            if columns > 0:
+                tape, values = product_tape(result, self._values, columns), {}
+            else:
+                tape = self.tape.hessian = self.tape.hessian or hessian_tape(result)
+        start = np.zeros(self.n * (1 + columns))
+        second = Traced(tape, start, (), frozenset(), f"the second derivatives of {self._name}", values)
+        return TracedCurvature(self, second, columns)
 
     def _program(self, dtype: Any) -> Any:
         """The program for the machine, made once per dtype."""

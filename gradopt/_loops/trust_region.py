@@ -1,0 +1,537 @@
+"""The loop of Newton's method: minima of quadratic models within a trust radius.
+
+    m(p) = g'p + 1/2 p'H p        g, H from `protocol.value_and_grad` and `protocol.hessian`
+    norm(D p) <= radius           D: roots of the absolute diagonal of H, at least a tenth of what they were
+
+Up to some number of parameters the model's minimum is exact: one decomposition D^-1 H D^-1 = Q W Q' gives it for every
+radius, for indefinite and singular H, and in the hard case, where g has no part along the lowest curvature (J. More and
+D. Sorensen, Computing a trust region step, SIAM J. Sci. Stat. Comput. 4, 1983). Beyond, conjugate gradients go on until
+they meet the radius or a negative curvature, with products H v alone, and D = 1 (T. Steihaug, The conjugate gradient
+method and trust regions in large scale optimization, SIAM J. Numer. Anal. 20, 1983).
+
+Within bounds, parameters that a bound holds are left out, and a step that would cross bounds ends at them.
+
+A point with a small gradient is no minimum while a curvature there is negative: the run goes on along it. FTOL is a
+success only if the step without a radius would gain nothing more, either.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradopt._compiler import borrowed, kernel, portable
+from gradopt._core.protocol import hessian, hessian_product, note_iterate, value_and_grad
+from gradopt._core.status import Status
+from gradopt._loops.least_squares import assess
+from gradopt._loops.recording import note_lowest, write_row
+from gradopt._loops.stop_tests import finite, negligible, value_verdict
+from gradopt._loops.types import RUNNING, Loop
+from gradopt._numerics.bounds import held, inside, stationary, stopped_at_bounds, tame_held_slopes
+from gradopt._numerics.vectors import copy, epsilon, fill, norm
+
+_GTOL, _FTOL, _XTOL = int(Status.GTOL), int(Status.FTOL), int(Status.XTOL)
+_MAX_NFEV, _LINE_SEARCH, _NON_FINITE = int(Status.MAX_NFEV), int(Status.LINE_SEARCH), int(Status.NON_FINITE)
+
+_TRIES = 100  # of shorter and shorter steps in an update
+_PASSES = 50  # of Newton's method for the damping
+_NEAR = 0.1  # how near the length of a step must be to the radius
+_KEPT = 0.1  # the least share of D that an update keeps
+_SADDLE = -1e-8  # the scaled curvature below which a point is no minimum
+_LEFT = 10.0  # how many tolerances the step without a radius may still promise after FTOL
+_PROBES = 30  # products with which a negative curvature is looked for
+
+# What `slots` holds of a run besides arrays.
+RADIUS, DECOMPOSED, STEEPEST, ESCAPES = 0, 1, 2, 3
+
+# Rows of `vectors`.
+FREE, VALUES, PARTS, RIGHT, TRIAL, CURVED, IN_BASIS, AWAY = 0, 1, 2, 3, 4, 5, 6, 7
+
+
+@kernel
+def follow(problem, method, steering, arrays, progress, tests, record, iterates):
+    """Run the descent for `iterates` iterates, the start included, or until a test stops it.
+
+    The arguments are those of `first_order.iterate`; of steering only the box is used. The rate is the radius.
+    """
+    problem, work, record = borrowed(problem), borrowed(arrays.work), borrowed(record)
+    box, x, grad, best_x = borrowed(steering.box), arrays.x, arrays.grad, arrays.best_x
+    new_x, new_grad = arrays.new_x, arrays.new_grad
+    slots = borrowed(arrays.slots)
+    step, scale, memory, matrix, basis, vectors, pair = slots
+    nit, memory_starts_at, nfev, fun, best_fun, radius = progress
+    best_is_x, status, n = False, RUNNING, x.size
+    dense = matrix.size > 0
+    starts = nfev == 0
+    if starts:
+        copy(new_x, x)
+        new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
+        tame_held_slopes(box, new_x, new_grad)
+        nfev += 1
+    radius = memory[RADIUS]
+
+    for row in range(iterates):
+        moved = row > 0 or not starts
+        gained, promised, length, limited = 0.0, 0.0, 0.0, False
+        tries, accepted = 0, not moved
+        while not accepted:
+            if dense:
+                length, promised, limited = exact_step(box, x, grad, slots, radius)
+            else:
+                length, promised, limited = _step_by_products(problem, work, box, x, grad, slots, radius)
+            for j in range(n):
+                new_x[j] = inside(box, j, x[j] + step[j])
+            if nfev >= tests.max_nfev:
+                status = _MAX_NFEV
+                break
+            new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
+            tame_held_slopes(box, new_x, new_grad)
+            nfev += 1
+            tries += 1
+            sound = finite(new_fun, norm(None, new_grad))
+            gained, accepted, radius = assess(fun, new_fun, sound, promised, length, limited, radius)
+            if not accepted and sound and _hidden(fun, gained, promised, x):
+                accepted = norm(None, new_grad) < norm(None, grad)
+            if not accepted:
+                status = _after_rejection(tests, fun, new_fun, gained, promised, length, sound, tries)
+                if status != RUNNING:
+                    break
+        if not accepted:
+            if status == _FTOL and not _settled(box, x, grad, slots, tests, fun, limited):
+                status = _LINE_SEARCH
+            break
+
+        best_fun, best_is_x = note_lowest(best_x, best_fun, best_is_x, x, new_fun)
+        copy(x, new_x)
+        copy(grad, new_grad)
+        fun = new_fun
+        note_iterate(problem, work, x)
+        nit += moved
+        grad_norm = norm(None, grad)
+        sound = finite(fun, grad_norm)
+        memory[DECOMPOSED] = memory[ESCAPES] = 0.0
+        if dense and sound:
+            hessian(problem, matrix, work, x)
+            sound = _all_finite(matrix)
+        if not moved and nit == 0:
+            _set_scale(scale, matrix, 0.0)
+            length = _scaled_length(scale, x)
+            radius = method.radius * (length if length > 0.0 else 1.0)
+        elif moved and sound:
+            _set_scale(scale, matrix, _KEPT)
+        memory[RADIUS], memory[STEEPEST] = radius, max(memory[STEEPEST], grad_norm)
+        status = value_verdict(tests, fun, sound, stationary(None, box, x, grad, grad_norm, tests.gtol))
+        if status == _GTOL:
+            if dense and _lowest_curvature(box, x, grad, slots) < _SADDLE:
+                status = RUNNING
+            elif not dense and _points_away(problem, work, box, x, grad, slots):
+                status = RUNNING
+        elif status == RUNNING and moved:
+            if negligible(tests, 0.5 * max(abs(gained), promised), fun, fun):
+                status = _FTOL if _settled(box, x, grad, slots, tests, fun, limited) else RUNNING
+            elif tests.xtol >= 0.0 and not limited and norm(None, step) <= tests.xtol * (tests.xtol + norm(None, x)):
+                status = _XTOL
+        write_row(record, row, fun, radius, grad_norm, x)
+        if status != RUNNING or nfev >= tests.pause_at:
+            break
+
+    memory[RADIUS] = radius
+    if best_is_x:
+        copy(best_x, x)
+    return status, nit, memory_starts_at, nfev, fun, best_fun, radius
+
+
+@kernel(inline=True)
+def _hidden(fun, gained, promised, x):
+    """Whether rounding hides what a step gains."""
+    noise = 20.0 * epsilon(x) * abs(fun)
+    return promised <= noise and abs(gained) <= noise
+
+
+@kernel(inline=True)
+def _after_rejection(tests, fun, new_fun, gained, promised, length, sound, tries):
+    """The status after trial number `tries` of an update was rejected."""
+    if new_fun == -np.inf:
+        return _NON_FINITE
+    if sound and negligible(tests, 0.5 * max(abs(gained), promised), fun, fun):
+        return _FTOL
+    if not length > 0.0 or tries >= _TRIES:
+        return _LINE_SEARCH if sound else _NON_FINITE
+    return RUNNING
+
+
+@kernel(late_bound=True)
+def _all_finite(matrix):
+    total = 0.0
+    for i in range(matrix.shape[0]):
+        for j in range(matrix.shape[1]):
+            total += abs(np.float64(matrix[i, j]))
+    return total < np.inf
+
+
+@kernel(late_bound=True)
+def _scaled_length(scale, x):
+    """norm(D x)."""
+    total = 0.0
+    for j in range(x.size):
+        total += (scale[j] * np.float64(x[j])) ** 2
+    return math.sqrt(total)
+
+
+@kernel(late_bound=True)
+def _set_scale(scale, matrix, kept) -> None:
+    """Set D from the diagonal of H, to no less than a share of what it was; 1 without H.
+
+    A parameter without a curvature of its own has that beside another one, or 1.
+    """
+    n = matrix.shape[0]
+    if n == 0:
+        fill(scale, 1.0)
+    for i in range(n):
+        size = abs(np.float64(matrix[i, i]))
+        if size == 0.0:
+            for j in range(n):
+                size = max(size, abs(np.float64(matrix[i, j])))
+        size = max(math.sqrt(size), kept * scale[i])
+        scale[i] = size if size > 0.0 else 1.0
+
+
+@kernel(late_bound=True)
+def _lowest_curvature(box, x, grad, slots):
+    """The lowest eigenvalue of D^-1 H D^-1 over the free parameters; infinite if there are none."""
+    _, scale, memory, matrix, basis, vectors, _ = slots
+    _mark_free(box, x, grad, vectors[FREE])
+    _decompose(scale, memory, matrix, basis, vectors)
+    return _lowest(vectors)
+
+
+@kernel(inline=True)
+def _mark_free(box, x, grad, free):
+    for j in range(x.size):
+        free[j] = 0.0 if held(box, j, x[j], grad[j]) else 1.0
+
+
+@kernel(late_bound=True)
+def _lowest(vectors):
+    """The lowest eigenvalue; that of a parameter that is not free is larger than the others."""
+    for j in range(vectors.shape[1]):
+        if vectors[IN_BASIS, j] != 0.0:
+            return vectors[VALUES, 0]
+    return np.inf
+
+
+@kernel(late_bound=True)
+def _decompose(scale, memory, matrix, basis, vectors) -> None:
+    """Write Q to basis and the eigenvalues to vectors, over the free parameters, unless they are there.
+
+    A parameter that is not free gets an eigenvalue above all others.
+    """
+    n, free, in_basis = scale.size, vectors[FREE], vectors[IN_BASIS]
+    same = memory[DECOMPOSED] != 0.0
+    for j in range(n):
+        same = same and free[j] == in_basis[j]
+    if same:
+        return
+    largest = 0.0
+    for i in range(n):
+        in_basis[i] = free[i]
+        total = 0.0
+        for j in range(n):
+            both = free[i] != 0.0 and free[j] != 0.0
+            basis[i, j] = np.float64(matrix[i, j]) / scale[i] / scale[j] if both else 0.0
+            total += abs(basis[i, j])
+        largest = max(largest, total)
+    for i in range(n):
+        if free[i] == 0.0:
+            basis[i, i] = 2.0 * largest + 1.0
+    values, columns = np.linalg.eigh(basis)
+    for i in range(n):
+        vectors[VALUES, i] = values[i]
+        for j in range(n):
+            basis[i, j] = columns[i, j]
+    memory[DECOMPOSED] = 1.0
+
+
+@kernel(late_bound=True)
+def exact_step(box, x, grad, slots, radius):
+    """Write the step to slots[0]: (its length norm(D p), twice the promised gain, whether the radius limits it).
+
+    A step that would cross bounds ends there: the parameters that would leave are fixed at their bounds, and the others
+    solved for again.
+    """
+    step, scale, memory, matrix, basis, vectors, _ = slots
+    n, limited = x.size, False
+    _mark_free(box, x, grad, vectors[FREE])
+    fill(step, 0.0)
+    for _ in range(n + 1):
+        limited = _solve(grad, step, scale, memory, matrix, basis, vectors, radius)
+        if box is None or not stopped_at_bounds(box, x, step, vectors[FREE]):
+            break
+    gain, length = 0.0, 0.0
+    for i in range(n):
+        curved = 0.0
+        for j in range(n):
+            curved += np.float64(matrix[i, j]) * step[j]
+        gain -= (2.0 * grad[i] + curved) * step[i]
+        length += (scale[i] * step[i]) ** 2
+    return math.sqrt(length), gain, limited
+
+
+@kernel(late_bound=True)
+def _solve(grad, step, scale, memory, matrix, basis, vectors, radius):
+    """Solve for the free elements of the step; whether the radius limits it. The others are read."""
+    n = scale.size
+    free, values, parts, right = vectors[FREE], vectors[VALUES], vectors[PARTS], vectors[RIGHT]
+    _decompose(scale, memory, matrix, basis, vectors)
+    fixed = 0.0
+    for i in range(n):
+        right[i] = 0.0
+        if free[i] == 0.0:
+            fixed += (scale[i] * step[i]) ** 2
+        else:
+            slope = np.float64(grad[i])
+            for j in range(n):
+                if free[j] == 0.0:
+                    slope += np.float64(matrix[i, j]) * step[j]
+            right[i] = -slope / scale[i]
+    for k in range(n):
+        parts[k] = 0.0
+        for i in range(n):
+            parts[k] += basis[i, k] * right[i]
+    room = math.sqrt(max(radius * radius - fixed, (1e-3 * radius) ** 2))
+    damping, along, limited = _damping(values, parts, room)
+    for k in range(n):
+        shifted = values[k] + damping
+        vectors[TRIAL, k] = parts[k] / shifted if shifted > 0.0 and parts[k] != 0.0 else 0.0
+    if along != 0.0:  # the hard case
+        vectors[TRIAL, 0] = along
+    for i in range(n):
+        if free[i] != 0.0:
+            total = 0.0
+            for k in range(n):
+                total += basis[i, k] * vectors[TRIAL, k]
+            step[i] = total / scale[i]
+    return limited
+
+
+@kernel(late_bound=True)
+def _damping(values, parts, room):
+    """The damping l of a step q[k] = parts[k] / (values[k] + l): (l, its part along values[0] or 0, if it is limited).
+
+    values : float64 array (n,), ascending
+    room : the largest length of q
+    """
+    n, lowest = values.size, values[0]
+    least = n * 2.0**-52 * max(abs(lowest), abs(values[n - 1]))
+    if lowest >= -least:
+        length = _length(values, parts, 0.0, least)
+        if length <= room:
+            return 0.0, 0.0, False
+    low = max(0.0, -lowest)
+    total = 0.0
+    for k in range(n):
+        total += parts[k] * parts[k]
+    high = low + math.sqrt(total) / room
+    rest = _length(values, parts, low, least)
+    if rest < room and lowest < -least:
+        return low, math.copysign(math.sqrt(room * room - rest * rest), parts[0]), True
+    damping = max(low + 1e-3 * (high - low), least)
+    for _ in range(_PASSES):
+        squares, cubes = 0.0, 0.0
+        for k in range(n):
+            shifted = values[k] + damping
+            q = parts[k] / shifted
+            squares += q * q
+            cubes += q * q / shifted
+        length = math.sqrt(squares)
+        if abs(length - room) <= _NEAR * room or high - low <= 1e-15 * high:
+            break
+        if length > room:
+            low = max(low, damping)
+        else:
+            high = min(high, damping)
+        damping += squares / cubes * (length - room) / room
+        if not low < damping < high:
+            damping = max(math.sqrt(low * high), low + 1e-3 * (high - low))
+    return damping, 0.0, True
+
+
+@kernel(inline=True)
+def _length(values, parts, damping, least):
+    """The length of q over the elements that the damping leaves regular; infinite if another one is not 0."""
+    total, size = 0.0, 0.0
+    for k in range(values.size):
+        size = max(size, abs(parts[k]))
+    for k in range(values.size):
+        shifted = values[k] + damping
+        if shifted > least:
+            total += (parts[k] / shifted) ** 2
+        elif abs(parts[k]) > 1e-14 * size:
+            return np.inf
+    return math.sqrt(total)
+
+
+@kernel(late_bound=True)
+def _settled(box, x, grad, slots, tests, fun, limited):
+    """Whether the step without a radius would gain next to nothing, and no curvature is negative."""
+    _, scale, memory, matrix, basis, vectors, _ = slots
+    if matrix.size == 0:
+        return not limited
+    if _lowest_curvature(box, x, grad, slots) < _SADDLE:
+        return False
+    values, free = vectors[VALUES], vectors[FREE]
+    n, gain = x.size, 0.0
+    least = n * 2.0**-52 * abs(values[n - 1])
+    for k in range(n):
+        part = 0.0
+        for i in range(n):
+            if free[i] != 0.0:
+                part += basis[i, k] * np.float64(grad[i]) / scale[i]
+        if part != 0.0:
+            gain += part * part / max(values[k], least)
+    return negligible(tests, 0.5 * gain / _LEFT, fun, fun)
+
+
+# With products alone.
+
+
+@portable
+def _multiplied(problem, work, x, pair, v, out):
+    """Write H v to out."""
+    for j in range(x.size):
+        pair[0, j] = v[j]
+    hessian_product(problem, pair[1], work, x, pair[0])
+    for j in range(x.size):
+        out[j] = pair[1, j]
+
+
+@portable
+def _step_by_products(problem, work, box, x, grad, slots, radius):
+    """As `exact_step`, by conjugate gradients."""
+    step, _, memory, _, _, vectors, pair = slots
+    curved, direction = vectors[CURVED], vectors[AWAY]
+    limited = False
+    fill(step, 0.0)
+    fill(curved, 0.0)
+    _mark_free(box, x, grad, vectors[FREE])
+    if memory[ESCAPES] != 0.0:  # along a negative curvature, downhill
+        size, slope = norm(None, direction), 0.0
+        for j in range(x.size):
+            slope += direction[j] * np.float64(grad[j])
+        for j in range(x.size):
+            step[j] = (-radius if slope > 0.0 else radius) / size * direction[j]
+        limited = True
+        if box is not None:
+            stopped_at_bounds(box, x, step, vectors[FREE])
+        _multiplied(problem, work, x, pair, step, curved)
+    else:
+        for _ in range(10):
+            limited = _conjugate_gradients(problem, work, x, grad, slots, radius)
+            if box is None or not stopped_at_bounds(box, x, step, vectors[FREE]):
+                break
+            _multiplied(problem, work, x, pair, step, curved)
+    gain, length = 0.0, 0.0
+    for j in range(x.size):
+        step[j] = inside(box, j, x[j] + step[j]) - x[j]
+        gain -= (2.0 * grad[j] + curved[j]) * step[j]
+        length += step[j] * step[j]
+    return math.sqrt(length), gain, limited
+
+
+@portable
+def _conjugate_gradients(problem, work, x, grad, slots, radius):
+    """Improve the free elements of the step, and vectors[CURVED] = H step; whether the radius ended it."""
+    step, _, memory, _, _, vectors, pair = slots
+    n, free, curved = x.size, vectors[FREE], vectors[CURVED]
+    residual, direction, image = vectors[RIGHT], vectors[TRIAL], vectors[PARTS]
+    squares = 0.0
+    for j in range(n):
+        residual[j] = -(np.float64(grad[j]) + curved[j]) * free[j]
+        direction[j] = residual[j]
+        squares += residual[j] * residual[j]
+    first = math.sqrt(squares)
+    enough = min(0.1, math.sqrt(first / memory[STEEPEST])) * first if memory[STEEPEST] > 0.0 else 0.0
+    for _ in range(min(n, 500) + 1):
+        if math.sqrt(squares) <= enough or squares == 0.0:
+            return False
+        _multiplied(problem, work, x, pair, direction, image)
+        bend = 0.0
+        for j in range(n):
+            bend += direction[j] * image[j]
+        if not abs(bend) < np.inf:
+            return False
+        along, ahead, size = 0.0, 0.0, 0.0
+        rate = squares / bend if bend > 0.0 else np.inf
+        for j in range(n):
+            along += direction[j] * step[j]
+            size += direction[j] * direction[j]
+            ahead += step[j] * step[j]
+        room = radius * radius - ahead
+        outside = bend <= 0.0 or ahead + rate * (2.0 * along + rate * size) >= radius * radius
+        if outside:
+            root = math.sqrt(along * along + size * max(room, 0.0))
+            rate = max(room, 0.0) / (along + root) if along > 0.0 else (root - along) / size
+        for j in range(n):
+            step[j] += rate * direction[j]
+            curved[j] += rate * image[j]
+        if outside:
+            return True
+        before, squares = squares, 0.0
+        for j in range(n):
+            residual[j] -= rate * image[j] * free[j]
+            squares += residual[j] * residual[j]
+        for j in range(n):
+            direction[j] = residual[j] + squares / before * direction[j]
+    return False
+
+
+@portable
+def _points_away(problem, work, box, x, grad, slots):
+    """Whether some products show a negative curvature: conjugate gradients for a right-hand side without a pattern."""
+    _, _, memory, _, _, vectors, pair = slots
+    n, free, residual, direction, image = x.size, vectors[FREE], vectors[RIGHT], vectors[AWAY], vectors[PARTS]
+    _mark_free(box, x, grad, free)
+    number, squares, largest = 12345, 0.0, 0.0
+    for j in range(n):
+        number = (1103515245 * number + 12345) % 2147483648
+        residual[j] = (number / 1073741824.0 - 1.0) * free[j]
+        direction[j] = residual[j]
+        squares += residual[j] * residual[j]
+    for _ in range(min(n, _PROBES)):
+        if squares == 0.0:
+            break
+        _multiplied(problem, work, x, pair, direction, image)
+        bend, size = 0.0, 0.0
+        for j in range(n):
+            bend += direction[j] * image[j]
+            size += direction[j] * direction[j]
+        largest = max(largest, abs(bend) / size)
+        if not abs(bend) < np.inf:
+            break
+        if bend < _SADDLE * largest * size:
+            memory[ESCAPES] = 1.0
+            return True
+        if bend <= 0.0:
+            break
+        rate, before, squares = squares / bend, squares, 0.0
+        for j in range(n):
+            residual[j] -= rate * image[j] * free[j]
+            squares += residual[j] * residual[j]
+        for j in range(n):
+            direction[j] = residual[j] + squares / before * direction[j]
+    return False
+
+
+TRUST_REGION = Loop(
+    kernel=follow,
+    requires=(),
+    ftol=0.0,
+    max_iter=15_000,
+    evaluates=hessian,
+    takes_bounds=True,
+    non_finite=(
+        "wherever update {update} looked, or its second derivatives did there; x is the last finite iterate. The"
+        " objective may be unbounded below, or x0 far from where it is defined"
+    ),
+)

@@ -1,0 +1,59 @@
+"""The same graph within one that has more inputs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradopt._tape.graph.geometry import Geometry
+from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.operations import OPERATIONS
+from gradopt._tape.graph.reverse import needed
+
+
+def embedded(result: Node, values: Mapping[int, NDArray[Any]], more: int) -> tuple[Node, Node, Node]:
+    """A result, in a graph of its own whose x has `more` further elements.
+
+    values : the values of nodes that depend on arguments, if those of the trace are replaced
+
+    Returns (the result, the first elements of x, the further ones).
+    """
+    x = result.graph.x
+    graph = Graph(x.size + more, sys.maxsize)
+    graph.in_double = True
+    source = graph("copy", graph.view(graph.x, Geometry(0, (1,)), x.shape))
+    found = {x.index: source}
+    for node in needed(result):
+        if node.index not in found:
+            known = values.get(node.index, node.value)
+            found[node.index] = _made(graph, node, found) if known is None else _known(graph, node, known)
+    return found[result.index], source, graph.view(graph.x, Geometry(x.size, (1,)), (more,))
+
+
+def _known(graph: Graph, node: Node, value: NDArray[Any]) -> Node:
+    if node.literal is not None and not node.strong:
+        return graph.constant(node.literal)
+    return graph.constant(value if node.boolean else np.asarray(value, np.float64))
+
+
+def _made(graph: Graph, node: Node, found: dict[int, Node]) -> Node:
+    inputs = [found[i.index] for i in node.inputs]
+    if node.operation in OPERATIONS:
+        return graph.stretched(graph(node.operation, *inputs), node.shape)
+    if node.operation == "view":
+        return graph.view(inputs[0], node.extra, node.shape)
+    if node.operation == "accumulate":
+        how, geometries = node.extra
+        return graph.accumulated(list(zip(geometries, inputs, strict=True)), node.shape, how)
+    if node.operation == "matmul":
+        return graph.product(*inputs)
+    if node.operation == "taken":
+        return graph.taken(*inputs)
+    if node.operation == "put_back":
+        return graph.put_back(*inputs, node.extra)
+    return graph.along_lines(node.operation, inputs[0])
