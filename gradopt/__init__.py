@@ -30,6 +30,8 @@ from gradopt._api.fit_many import fit_many
 from gradopt._api.least_squares import least_squares
 from gradopt._api.optimize import optimize
 from gradopt._api.optimize_many import multistart, optimize_many
+from gradopt._api.profile import contour, profile
+from gradopt._api.uncertainty import uncertainty
 from gradopt._core.status import Status
 from gradopt._network import Dense, Network
 from gradopt._results.curve_fit_result import CurveFitResult, FitError
@@ -37,12 +39,15 @@ from gradopt._results.history import History
 from gradopt._results.least_squares_result import LeastSquaresResult
 from gradopt._results.many_fits import ManyFits
 from gradopt._results.many_results import ManyResults
+from gradopt._results.profile import Contour, Profile
 from gradopt._results.result import Interrupted, OptimizeResult, load
+from gradopt._results.uncertainty import Uncertainty
 from gradopt._run.callbacks import checkpoint, every
 from gradopt._run.recovery import RetryFromBest
 from gradopt._tape.record.errors import TraceError
 from gradopt.integrations import scipy as _scipy
 from gradopt.methods import (
+    BFGS,
     LBFGS,
     SGD,
     Adadelta,
@@ -61,6 +66,7 @@ from gradopt.methods import (
     TrustRegion,
 )
 from gradopt.plot import fits as _fits
+from gradopt.plot import profiles as _profiles
 from gradopt.problems.functions.tracing import trace
 from gradopt.schedules import (
     Constant,
@@ -82,11 +88,14 @@ from gradopt.schedules import (
 __version__ = "0.1.0"
 
 CurveFitResult.plotter = staticmethod(_fits.fitted_curve)
+Profile.plotter = staticmethod(_profiles.profile)
+Contour.plotter = staticmethod(_profiles.contour)
 
 # scipy.optimize.minimize calls a custom method object; the code that runs it is in a layer above the methods.
 Method.minimizer = staticmethod(_scipy.minimize)
 
 __all__ = [
+    "BFGS",
     "LBFGS",
     "SGD",
     "Adadelta",
@@ -95,6 +104,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Constant",
+    "Contour",
     "CosineDecay",
     "CosineWarmRestarts",
     "CurveFitResult",
@@ -119,6 +129,7 @@ __all__ = [
     "OptimizeResult",
     "PiecewiseConstant",
     "PolynomialDecay",
+    "Profile",
     "RAdam",
     "RMSprop",
     "ReduceOnPlateau",
@@ -128,10 +139,12 @@ __all__ = [
     "StepDecay",
     "TraceError",
     "TrustRegion",
+    "Uncertainty",
     "Warmup",
     "check_gradient",
     "checkpoint",
     "compiled",
+    "contour",
     "curve_fit",
     "descend",
     "every",
@@ -144,7 +157,9 @@ __all__ = [
     "per_epoch",
     "plot",
     "problems",
+    "profile",
     "trace",
+    "uncertainty",
 ]
 
 

@@ -57,6 +57,8 @@ def optimize(
     monitor: Literal["loss", "accuracy"] = "loss",
     restore_best: bool = True,
     jac: Callable[..., Any] | bool | str | None = None,
+    hess: Callable[..., Any] | None = None,
+    hessp: Callable[..., Any] | None = None,
     args: Any = (),
     max_nfev: int | None = None,
     bounds: Bounds | Sequence[tuple[float | None, float | None]] | None = None,
@@ -123,6 +125,9 @@ def optimize(
         compile unchanged for complex numbers and mean the same for them. This is checked at x0 only. Wherever they are
         used later, these give wrong gradients: abs, max, comparisons, and, in compiled code, a power other than a
         square of a negative number.
+    hess, hessp : callable, optional
+        For a callable and `TrustRegion`: hess(x, *args) -> array_like (n, n), symmetric, or hessp(x, v, *args) ->
+        array_like (n,), its product with v, in place of those of the trace, or of differences of the gradient.
     args : tuple
         For a callable: its other arguments. What else it takes from outside, such as a global array, is what it is at
         this call.
@@ -202,6 +207,7 @@ def optimize(
         problem,
         x0,
         jac,
+        (hess, hessp),
         args,
         method,
         state,
@@ -257,6 +263,7 @@ def finished(run: Run, status: Status, request: Request, compile_time: float) ->
     result.status, result.success = status, status.success
     result.message = message(status, run, max_nfev=request.max_nfev, max_time=request.max_time)
     result.compile_time = compile_time
-    if isinstance(run.problem.plain, Traced):
-        result.problem = run.problem.plain
+    problem = request.problem if isinstance(request.problem, Problem) else run.problem.plain
+    if isinstance(problem, Traced) or problem is request.problem:
+        result.problem = problem
     return result

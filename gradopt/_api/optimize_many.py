@@ -310,7 +310,7 @@ def _compiled_runs(
         return None
     # What is asked of each run is checked as for a single one, of another objective of as many parameters.
     request = checked_request(
-        trace(np.sum, starts[finite[0]]), starts[finite[0]], None, (), method, None, False,
+        trace(np.sum, starts[finite[0]]), starts[finite[0]], None, (None, None), (), method, None, False,
         max_iter=settings["max_iter"], max_nfev=settings["max_nfev"], max_time=None, target=settings["target"],
         clip_norm=None, clip_value=None, recover=None, callback=None, progress=False, record=None,
     )  # fmt: skip

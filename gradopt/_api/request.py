@@ -25,6 +25,7 @@ from gradopt._run.training_plan import MONITORS, plan_of, watch_of
 from gradopt.methods import LBFGS, Adam, LevenbergMarquardt, Method, as_method
 from gradopt.problems import Problem, RowProblem
 from gradopt.problems.functions.function import as_problem
+from gradopt.problems.functions.given_curvature import GivenCurvature
 
 _DEFAULT_METHOD: dict[bool, Method] = {False: LBFGS(), True: Adam()}  # by whether it is a training run
 _FOR_SUMS_OF_SQUARES = LevenbergMarquardt()
@@ -38,6 +39,7 @@ class Request(NamedTuple):
     problem: Any  # a Problem, or a callable with its jac and args
     x0: Any
     jac: Any
+    second: tuple[Any, Any]  # hess and hessp
     args: Any
     method: Method
     state: State | None
@@ -57,6 +59,7 @@ def checked_request(
     problem: Any,
     x0: Any,
     jac: Any,
+    second: tuple[Any, Any],
     args: Any,
     method: Method | str | None,
     state: Any,
@@ -98,6 +101,8 @@ def checked_request(
     callbacks.require_savable(method)
     if not method.loop.clips:
         forbid(type(method).__name__, clip_norm=clip_norm, clip_value=clip_value)
+    if method.loop.evaluates is not hessian:
+        forbid(f"{type(method).__name__}, which looks at no second derivatives", hess=second[0], hessp=second[1])
     if not method.loop.recovers:
         forbid(type(method).__name__, recover=recover)
     progress, clipping = validate.flag("progress", progress), _clipping(clip_norm, clip_value)
@@ -106,7 +111,7 @@ def checked_request(
     if isinstance(x0, (int, float, np.number)) and not isinstance(x0, bool):  # one parameter
         x0 = [x0]
     limits = max_iter, max_nfev, max_time, target, clipping, recover
-    return Request(problem, x0, jac, args, method, state, trains, *limits, callbacks, progress, record)
+    return Request(problem, x0, jac, second, args, method, state, trains, *limits, callbacks, progress, record)
 
 
 def training_run(
@@ -151,7 +156,9 @@ def deterministic_run(
     if loop.evaluates is gauss_newton:
         problem = _by_residuals(problem, method, x)
     elif loop.evaluates is hessian:
-        problem = problem.by_curvature(x, box, whole=method.takes_whole_hessians(x.size))
+        problem = _with_given_curvature(problem, request).by_curvature(
+            x, box, whole=method.takes_whole_hessians(x.size)
+        )
     ftol = loop.tolerance(loop.ftol, x.dtype) if ftol is None else ftol
     xtol = loop.tolerance(loop.xtol, x.dtype) if xtol is None else xtol
     tests = StopTests(
@@ -174,6 +181,19 @@ def _by_residuals(problem: Problem, method: Method, x: Any) -> Problem:
             f" {problem}"
         )
     return residuals
+
+
+def _with_given_curvature(problem: Problem, request: Request) -> Problem:
+    """The problem with the second derivatives that the user's functions give, if any."""
+    hess, hessp = request.second
+    if hess is None and hessp is None:
+        return problem
+    for name, value in (("hess", hess), ("hessp", hessp)):
+        if value is not None and not callable(value):
+            hint = "; exact second derivatives need no hess" if isinstance(value, str) else ""
+            raise TypeError(f"{name} must be a function, got {validate.shown(value)}{hint}")
+    args = request.args if isinstance(request.args, tuple) else (request.args,)
+    return GivenCurvature(problem, hess, hessp, args)
 
 
 def forbid(where: str, **settings: Any) -> None:
@@ -247,6 +267,8 @@ def _start(request: Request, problem: Problem, rng: Any) -> Any:
     """The start of a run of a problem, as a new array."""
     if request.jac is not None or request.args != ():
         raise ValueError(f"jac and args belong to a callable; {problem} has its own gradient and data")
+    if request.second != (None, None):
+        raise ValueError(f"hess and hessp belong to a callable; {problem} has second derivatives of its own")
     if request.state is not None:
         return problem.checked("state.x", request.state.x)
     start = problem.start(rng) if request.x0 is None else request.x0

@@ -29,7 +29,7 @@ from gradopt._loops.least_squares import (
     within_range,
 )
 from gradopt._loops.types import RUNNING
-from gradopt._numerics.bounds import Box
+from gradopt._numerics.bounds import Box, inside
 from gradopt._numerics.cholesky import factor_in_lanes, row_of, solve_lower_in_lanes, solve_upper_in_lanes
 
 _GTOL, _FTOL, _XTOL = int(Status.GTOL), int(Status.FTOL), int(Status.XTOL)

@@ -59,7 +59,7 @@ def follow(problem, method, steering, arrays, progress, tests, record, iterates)
     box, x, grad, best_x = borrowed(steering.box), arrays.x, arrays.grad, arrays.best_x
     new_x, new_grad = arrays.new_x, arrays.new_grad
     slots = borrowed(arrays.slots)
-    step, scale, memory, matrix, basis, vectors, pair = slots
+    step, scale, memory, matrix, _, vectors, _ = slots
     nit, memory_starts_at, nfev, fun, best_fun, radius = progress
     best_is_x, status, n = False, RUNNING, x.size
     dense = matrix.size > 0
@@ -113,7 +113,8 @@ def follow(problem, method, steering, arrays, progress, tests, record, iterates)
         memory[DECOMPOSED] = memory[ESCAPES] = 0.0
         if dense and sound:
             hessian(problem, matrix, work, x)
-            sound = _all_finite(matrix)
+            _mark_free(box, x, grad, vectors[FREE])
+            sound = _all_finite(matrix, vectors[FREE])
         if not moved and nit == 0:
             _set_scale(scale, matrix, 0.0)
             length = _scaled_length(scale, x)
@@ -123,10 +124,11 @@ def follow(problem, method, steering, arrays, progress, tests, record, iterates)
         memory[RADIUS], memory[STEEPEST] = radius, max(memory[STEEPEST], grad_norm)
         status = value_verdict(tests, fun, sound, stationary(None, box, x, grad, grad_norm, tests.gtol))
         if status == _GTOL:
-            if dense and _lowest_curvature(box, x, grad, slots) < _SADDLE:
-                status = RUNNING
-            elif not dense and _points_away(problem, work, box, x, grad, slots):
-                status = RUNNING
+            if dense:
+                saddle = _lowest_curvature(box, x, grad, slots) < _SADDLE
+            else:
+                saddle = _points_away(problem, work, box, x, grad, slots)
+            status = RUNNING if saddle else status
         elif status == RUNNING and moved:
             if negligible(tests, 0.5 * max(abs(gained), promised), fun, fun):
                 status = _FTOL if _settled(box, x, grad, slots, tests, fun, limited) else RUNNING
@@ -154,19 +156,21 @@ def _after_rejection(tests, fun, new_fun, gained, promised, length, sound, tries
     """The status after trial number `tries` of an update was rejected."""
     if new_fun == -np.inf:
         return _NON_FINITE
-    if sound and negligible(tests, 0.5 * max(abs(gained), promised), fun, fun):
-        return _FTOL
     if not length > 0.0 or tries >= _TRIES:
         return _LINE_SEARCH if sound else _NON_FINITE
+    if sound and negligible(tests, 0.5 * max(abs(gained), promised), fun, fun):
+        return _FTOL
     return RUNNING
 
 
 @kernel(late_bound=True)
-def _all_finite(matrix):
+def _all_finite(matrix, free):
+    """Whether H is finite for the free parameters; at a bound it need not be."""
     total = 0.0
-    for i in range(matrix.shape[0]):
-        for j in range(matrix.shape[1]):
-            total += abs(np.float64(matrix[i, j]))
+    for i in range(free.size):
+        for j in range(free.size):
+            if free[i] != 0.0 and free[j] != 0.0:
+                total += abs(np.float64(matrix[i, j]))
     return total < np.inf
 
 
@@ -193,8 +197,9 @@ def _set_scale(scale, matrix, kept) -> None:
         if size == 0.0:
             for j in range(n):
                 size = max(size, abs(np.float64(matrix[i, j])))
-        size = max(math.sqrt(size), kept * scale[i])
-        scale[i] = size if size > 0.0 else 1.0
+        size = size if size < np.inf else np.float64(0.0)
+        root = max(math.sqrt(size), kept * scale[i])
+        scale[i] = root if root > 0.0 else 1.0
 
 
 @kernel(late_bound=True)
@@ -272,7 +277,8 @@ def exact_step(box, x, grad, slots, radius):
     for i in range(n):
         curved = 0.0
         for j in range(n):
-            curved += np.float64(matrix[i, j]) * step[j]
+            if step[i] != 0.0 and step[j] != 0.0:
+                curved += np.float64(matrix[i, j]) * step[j]
         gain -= (2.0 * grad[i] + curved) * step[i]
         length += (scale[i] * step[i]) ** 2
     return math.sqrt(length), gain, limited
@@ -292,7 +298,7 @@ def _solve(grad, step, scale, memory, matrix, basis, vectors, radius):
         else:
             slope = np.float64(grad[i])
             for j in range(n):
-                if free[j] == 0.0:
+                if free[j] == 0.0 and step[j] != 0.0:
                     slope += np.float64(matrix[i, j]) * step[j]
             right[i] = -slope / scale[i]
     for k in range(n):
@@ -375,7 +381,7 @@ def _length(values, parts, damping, least):
 @kernel(late_bound=True)
 def _settled(box, x, grad, slots, tests, fun, limited):
     """Whether the step without a radius would gain next to nothing, and no curvature is negative."""
-    _, scale, memory, matrix, basis, vectors, _ = slots
+    _, scale, _, matrix, basis, vectors, _ = slots
     if matrix.size == 0:
         return not limited
     if _lowest_curvature(box, x, grad, slots) < _SADDLE:
@@ -434,8 +440,9 @@ def _step_by_products(problem, work, box, x, grad, slots, radius):
     gain, length = 0.0, 0.0
     for j in range(x.size):
         step[j] = inside(box, j, x[j] + step[j]) - x[j]
-        gain -= (2.0 * grad[j] + curved[j]) * step[j]
-        length += step[j] * step[j]
+        if step[j] != 0.0:
+            gain -= (2.0 * grad[j] + curved[j]) * step[j]
+            length += step[j] * step[j]
     return math.sqrt(length), gain, limited
 
 
@@ -447,7 +454,7 @@ def _conjugate_gradients(problem, work, x, grad, slots, radius):
     residual, direction, image = vectors[RIGHT], vectors[TRIAL], vectors[PARTS]
     squares = 0.0
     for j in range(n):
-        residual[j] = -(np.float64(grad[j]) + curved[j]) * free[j]
+        residual[j] = -(np.float64(grad[j]) + curved[j]) if free[j] != 0.0 else 0.0
         direction[j] = residual[j]
         squares += residual[j] * residual[j]
     first = math.sqrt(squares)
@@ -458,7 +465,8 @@ def _conjugate_gradients(problem, work, x, grad, slots, radius):
         _multiplied(problem, work, x, pair, direction, image)
         bend = 0.0
         for j in range(n):
-            bend += direction[j] * image[j]
+            if direction[j] != 0.0:
+                bend += direction[j] * image[j]
         if not abs(bend) < np.inf:
             return False
         along, ahead, size = 0.0, 0.0, 0.0
@@ -479,7 +487,8 @@ def _conjugate_gradients(problem, work, x, grad, slots, radius):
             return True
         before, squares = squares, 0.0
         for j in range(n):
-            residual[j] -= rate * image[j] * free[j]
+            if free[j] != 0.0:
+                residual[j] -= rate * image[j]
             squares += residual[j] * residual[j]
         for j in range(n):
             direction[j] = residual[j] + squares / before * direction[j]
@@ -504,8 +513,9 @@ def _points_away(problem, work, box, x, grad, slots):
         _multiplied(problem, work, x, pair, direction, image)
         bend, size = 0.0, 0.0
         for j in range(n):
-            bend += direction[j] * image[j]
-            size += direction[j] * direction[j]
+            if direction[j] != 0.0:
+                bend += direction[j] * image[j]
+                size += direction[j] * direction[j]
         largest = max(largest, abs(bend) / size)
         if not abs(bend) < np.inf:
             break
@@ -516,7 +526,8 @@ def _points_away(problem, work, box, x, grad, slots):
             break
         rate, before, squares = squares / bend, squares, 0.0
         for j in range(n):
-            residual[j] -= rate * image[j] * free[j]
+            if free[j] != 0.0:
+                residual[j] -= rate * image[j]
             squares += residual[j] * residual[j]
         for j in range(n):
             direction[j] = residual[j] + squares / before * direction[j]

@@ -140,6 +140,7 @@ class CurveFitResult(tuple[Any, ...]):
     nfev: int
     reason: Status
     message: str
+    problem: Any  # the residuals, as a function of the free parameters; None if loaded
     _data: Observations
     _refit: Callable[..., Any]
     _loss: Any
@@ -194,6 +195,7 @@ class CurveFitResult(tuple[Any, ...]):
         self.nfev, self.reason, self.message = run.nfev, status, message
         self._data, self._refit, self._loss, self._absolute = data, refit, loss, absolute
         self.cost, self.nit, self._variance = float(table.fun), int(run.nit), variance
+        self.problem = problem
         infinite = np.full(len(free), np.inf)
         self._ends = np.stack([-infinite, infinite] if box is None else [box.low, box.high], axis=1).tolist()
         return self
@@ -421,6 +423,16 @@ class CurveFitResult(tuple[Any, ...]):
         return tuple(i not in self._data.free for i in range(len(self.names)))
 
     @property
+    def ends(self) -> NDArray[np.float64]:
+        """The bounds on the parameters that were not fixed, (k, 2)."""
+        return np.asarray(self._ends, np.float64).reshape(-1, 2)
+
+    @property
+    def absolute_sigma(self) -> bool:
+        """Whether the size of the errors was known."""
+        return self._absolute or self._loss == "poisson"
+
+    @property
     def model_name(self) -> str:
         """The name of the fitted function."""
         return str(getattr(self._data.f, "__name__", "f"))
@@ -513,6 +525,7 @@ class CurveFitResult(tuple[Any, ...]):
         self._data = Observations(lost, x, arrays["ydata"], sigma, None, (), form, self.names, tuple(facts["free"]))
         self._refit, self._loss, self._absolute = lost, facts["loss"], facts["absolute"]
         self.cost = self._variance = math.nan
+        self.problem = None
         self._ends = [[-math.inf, math.inf] for _ in self.names]
         return self
 

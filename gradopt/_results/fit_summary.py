@@ -15,7 +15,7 @@ def text(fit: Any) -> str:
     """The fit as a text: each parameter with its error, how well the model fits, and what to beware of."""
     rows = list(_rows(fit))
     width = max(len(name) for name, *_ in rows)
-    shown = [_number(value, error) for _, value, error, _ in rows]
+    shown = [number(value, error) for _, value, error, _ in rows]
     broad = max(map(len, shown))
     lines = [
         f"  {name:<{width}}  {value:<{broad}}  {remark}".rstrip()
@@ -32,7 +32,7 @@ def text(fit: Any) -> str:
 def table(fit: Any) -> str:
     """A table, for notebooks."""
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{_number(value, error)}</td><td>{html.escape(remark)}</td></tr>"
+        f"<tr><th>{html.escape(name)}</th><td>{number(value, error)}</td><td>{html.escape(remark)}</td></tr>"
         for name, value, error, remark in _rows(fit)
     )
     caption = html.escape(_measures(fit))
@@ -85,7 +85,7 @@ def _correlated(fit: Any) -> list[tuple[str, str, float]]:
     return found
 
 
-def _number(value: float, error: float) -> str:
+def number(value: float, error: float) -> str:
     """A value with its error, to two digits of the error."""
     if not (math.isfinite(error) and error > 0.0 and math.isfinite(value)):
         suffix = "" if math.isnan(error) or error == 0.0 else f" +/- {error:g}"

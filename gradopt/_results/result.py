@@ -63,8 +63,13 @@ class OptimizeResult(_Base):
         Only with bounds: -1 for a parameter at its lower bound, 1 for one at its upper bound, else 0.
     at_bound : bool array (n,)
         Only with bounds: whether a parameter is at one.
-    problem : Traced
-        Only for a traced function: the problem, which `save` keeps with the result.
+    bounds : ndarray (n, 2)
+        Only with bounds: those that were given.
+    nhev, nhpv : int
+        Only with `TrustRegion`: the number of Hessians evaluated, and of their products with vectors.
+    problem : Problem
+        What was minimised: a problem, or the trace of a function, which `save` keeps with the result; a copy by pickle
+        holds nothing else, either.
 
     Examples
     --------
@@ -90,10 +95,17 @@ class OptimizeResult(_Base):
     compile_time: float
     active_mask: NDArray[np.int64]
     at_bound: NDArray[np.bool_]
-    problem: Traced
+    bounds: NDArray[Any]
+    nhev: int
+    nhpv: int
+    problem: Any
     epoch: int  # this and the two below: only in the result that a callback gets on a training run
     val_fun: float
     val_accuracy: float
+
+    def __reduce__(self) -> Any:
+        kept = {key: value for key, value in self.items() if key != "problem" or isinstance(value, Traced)}
+        return type(self), (kept,)
 
     def _repr_html_(self) -> str:
         """A small table, for notebooks."""
@@ -217,6 +229,8 @@ def _described(result: OptimizeResult) -> tuple[dict[str, Any], dict[str, NDArra
             facts |= {f"state.{name}": fact for name, fact in state.items()}
             arrays |= {f"state.{name}": part for name, part in parts.items()}
         elif key == "problem":
+            if not isinstance(value, Traced):
+                continue  # others have data and functions of their own
             facts["problem"], parts = value.described()
             arrays |= {f"problem.{name}": part for name, part in parts.items()}
         elif key == "history":

@@ -282,10 +282,12 @@ class Descent(Run):
             njev=njev,
             history=self._recorder.history(self._recovers),
             state=self.state(),
+            **self.method.facts(arrays.slots),
         )
         if isinstance(self.problem, Curved):
             result.nhev, result.nhpv = self.problem.counts(arrays.work)
         if box is not None:
             result.active_mask = active_bounds(box, arrays.x)
             result.at_bound = result.active_mask != 0
+            result.bounds = np.stack([box.low, box.high], axis=1)
         return result

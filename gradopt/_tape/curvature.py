@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from gradopt._tape.graph.columns import TooLarge, along
 from gradopt._tape.graph.embedding import embedded
+from gradopt._tape.graph.geometry import Geometry
 from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.reverse import gradient
 from gradopt._tape.tape import Tape
 
-__all__ = ["TooLarge", "columns_at_once", "hessian_tape", "product_tape"]
+__all__ = ["TooLarge", "columns_at_once", "hessian_tape", "jacobian_tape", "product_tape"]
 
 # The most numbers in the tangents of one node.
 _LARGEST_TANGENT = 4_000_000
@@ -41,6 +42,15 @@ def product_tape(result: Node, values: Mapping[int, NDArray[Any]], count: int) -
     graph: Graph = objective.graph  # type: ignore[assignment]
     columns = along(gradient(graph, objective, n), source, graph.reshaped(vectors, (n, count)))
     return Tape(graph.constant(0.0), graph.reshaped(columns, (n * count,)))
+
+
+def jacobian_tape(vector: Node) -> Tape:
+    """A tape that writes a vector (m,) and then its derivatives (m, n), in C order; its result is 0."""
+    graph: Graph = vector.graph  # type: ignore[assignment]
+    m, n = vector.size, graph.x.size
+    rows = along(vector, graph.x, graph.constant(np.eye(n)))
+    parts = [(Geometry(0, (1,)), vector), (Geometry(m, (n, 1)), rows)]
+    return Tape(graph.constant(0.0), graph.accumulated(parts, (m + m * n,)))
 
 
 def columns_at_once(result: Node) -> int:

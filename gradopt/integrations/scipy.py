@@ -36,10 +36,10 @@ def minimize(
     ----------
     method : Method
         A method of gradopt.
-    fun, x0, args, jac, bounds, callback
+    fun, x0, args, jac, hess, hessp, bounds, callback
         As for `scipy.optimize.minimize`. jac=True works as in scipy, and is compiled like fun. A string as jac does not
         arrive here, because scipy replaces it by None; use the option `differences`.
-    hess, hessp, constraints
+    constraints
         Must not be given.
     **options
         `maxiter`, `disp`, `differences` (one of the strings for jac), and those of `optimize`: gtol, ftol, xtol,
@@ -64,9 +64,8 @@ def minimize(
     >>> print(result.x.round(6))
     [ 1. -2.]
     """
-    for name, value in {"hess": hess, "hessp": hessp, "constraints": constraints}.items():
-        if value is not None and np.size(value) > 0:
-            raise ValueError(f"{name} has no meaning for {type(method).__name__}, got {validate.shown(value)}")
+    if np.size(constraints) > 0:
+        raise ValueError(f"constraints has no meaning for {type(method).__name__}, got {validate.shown(constraints)}")
     jac_function = getattr(jac, "__self__", None)
     if jac_function is not None and jac_function is fun and hasattr(fun, "fun"):
         # With jac=True, scipy passes an object that caches (value, gradient) of the user's function, and its method.
@@ -80,7 +79,8 @@ def minimize(
         known = ", ".join(("maxiter", "disp", "differences", *_OPTIONS[1:]))
         raise ValueError(f"options must be among {known}, got {', '.join(unknown)}")
     x = np.asarray(x0)
-    result = optimize(fun, x, method=method, args=args, jac=jac or None, bounds=bounds, callback=callback, **settings)
+    derivatives = {"jac": jac or None, "hess": hess, "hessp": hessp}
+    result = optimize(fun, x, method=method, args=args, **derivatives, bounds=bounds, callback=callback, **settings)
     if show:
         print(result.message, f"f = {result.fun}, {result.nit} updates, {result.nfev} evaluations", sep="\n")
     return result

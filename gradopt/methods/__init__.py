@@ -4,6 +4,7 @@ from gradopt.methods.adadelta import Adadelta
 from gradopt.methods.adagrad import Adagrad
 from gradopt.methods.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from gradopt.methods.base import FirstOrderMethod, LineSearchMethod, Method, MethodState, as_method
+from gradopt.methods.bfgs import BFGS
 from gradopt.methods.conjugate_gradient import NonlinearCG
 from gradopt.methods.lbfgs import LBFGS
 from gradopt.methods.levenberg_marquardt import LevenbergMarquardt
@@ -14,6 +15,7 @@ from gradopt.methods.sgd import SGD
 from gradopt.methods.trust_region import TrustRegion
 
 __all__ = [
+    "BFGS",
     "LBFGS",
     "SGD",
     "Adadelta",

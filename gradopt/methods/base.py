@@ -95,6 +95,10 @@ class Method(Config):
         """Copies of the slots of a method of this class, converted to the settings of this one if they differ."""
         return tuple(map(aligned_copy, slots))
 
+    def facts(self, slots: tuple[NDArray[Any], ...]) -> dict[str, Any]:
+        """What the result of a run says of the method's memory, by name."""
+        return {}
+
     def require_kernels(self) -> None:
         """Raise a TypeError if a kernel that the loop needs is not registered for this class."""
         for generic in self.loop.requires:
@@ -269,8 +273,14 @@ def _kinds(base: type[Method]) -> list[type[Method]]:
 
 
 # The methods of scipy.optimize.minimize, and the nearest ones here.
-_SCIPYS = {"l-bfgs-b": "'lbfgs', with or without bounds", "bfgs": "'lbfgs'", "cg": "'nonlinearcg'"}
-_SCIPYS |= {"tnc": "'lbfgs'", "newton-cg": "'lbfgs'", "slsqp": "'lbfgs', which knows bounds only"}
+_SCIPYS = {"l-bfgs-b": "'lbfgs', with or without bounds", "trust-exact": "'trustregion'", "cg": "'nonlinearcg'"}
+_SCIPYS |= {
+    "tnc": "'lbfgs'",
+    "newton-cg": "'trustregion'",
+    "trust-ncg": "'trustregion'",
+    "trust-krylov": "'trustregion'",
+    "slsqp": "'lbfgs', which knows bounds only",
+}
 
 
 def as_method(method: Any) -> Method:

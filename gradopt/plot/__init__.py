@@ -6,10 +6,14 @@ landscape  the objective along two directions, for any number of parameters
 fit        data and model, at several moments of a run
 schedule   the rates of a schedule
 maps       parameters, errors and statuses of many fits over an image
+profile    the profile of a parameter beside the parabola of the curvature
+contour    a confidence region of two parameters beside its ellipse
+corner     all pairs of parameters
 """
 
 from gradopt.plot.curves import fit, history, schedule
 from gradopt.plot.maps import maps
 from gradopt.plot.planes import landscape, path
+from gradopt.plot.profiles import contour, corner, profile
 
-__all__ = ["fit", "history", "landscape", "maps", "path", "schedule"]
+__all__ = ["contour", "corner", "fit", "history", "landscape", "maps", "path", "profile", "schedule"]

@@ -8,6 +8,7 @@ from gradopt.problems.classics.rosenbrock import Rosenbrock
 from gradopt.problems.fits.curve_fit import CurveFit
 from gradopt.problems.fits.least_squares import LeastSquares
 from gradopt.problems.fits.polynomial_fit import PolynomialFit
+from gradopt.problems.fits.sum_of_terms import SumOfTerms
 from gradopt.problems.functions.traced import Traced
 from gradopt.problems.networks.classifier import Classifier
 from gradopt.problems.networks.regressor import Regressor
@@ -26,6 +27,7 @@ __all__ = [
     "Regressor",
     "Rosenbrock",
     "RowProblem",
+    "SumOfTerms",
     "Traced",
     "shape_classifier",
 ]

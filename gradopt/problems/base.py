@@ -116,6 +116,19 @@ class Problem(Config):
         exact = self._lowered_class in hessian.registry
         return WithKernels(self) if exact else WithDifferences(self, x, box)
 
+    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+        """What the inverse of the Hessian at x is multiplied by to be a covariance, and degrees of freedom.
+
+        By default, the objective is minus a log-likelihood. None if it is no likelihood.
+
+        free : how many parameters were free to move
+        """
+        return 1.0, np.inf
+
+    def scores(self, x: Any) -> NDArray[np.float64] | None:
+        """The gradient of the term of each observation, (m, n), whose sum is the gradient; None if there are none."""
+        return None
+
     def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
         """The numbers of value and gradient evaluations in a run that evaluated both together this many times.
 
@@ -224,14 +237,18 @@ class Problem(Config):
         curved, matrix = self.by_curvature(x), np.empty((x.size, x.size), x.dtype)
         with curved._spare_workspace(x) as work:
             hessian(curved.lower(x.dtype), matrix, work, x)
-        return 0.5 * matrix + 0.5 * matrix.T  # type: ignore[no-any-return]
+        symmetric: NDArray[Any] = 0.5 * matrix + 0.5 * matrix.T
+        return symmetric
 
     def hessp(self, x: Any, v: Any) -> NDArray[Any]:
         """The product of the second derivatives at x with a vector; see `hessian`.
 
         Parameters
         ----------
-        x, v : array_like (n,)
+        x : array_like (n,)
+            Parameters.
+        v : array_like (n,)
+            The vector.
 
         Returns
         -------
@@ -252,7 +269,8 @@ class Problem(Config):
         v = validate.array("v", v, 1, x.dtype, finite=False)
         if v.size != x.size:
             raise ValueError(f"v must have {x.size} elements, as x, got {v.size}")
-        curved, out = self.by_curvature(x, whole=False), np.empty_like(x)
+        curved = self.by_curvature(x, whole=False)
+        out: NDArray[Any] = np.empty_like(x)
         with curved._spare_workspace(x) as work:
             hessian_product(curved.lower(x.dtype), out, work, x, v)
         return out

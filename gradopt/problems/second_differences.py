@@ -1,7 +1,7 @@
 """Second derivatives as differences of gradients.
 
-    work : the plain problem's workspace; the numbers of Hessians and of products, int64 (2,), written; and a pair: float
-        array (4, n), written, and the number of gradients evaluated, int64 (1,), written
+The workspace is that of `WithDifferences`: the plain problem's; the numbers of Hessians and of products, int64 (2,),
+written; and a pair of a float array (4, n), written, and the number of gradients evaluated, int64 (1,), written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import numpy as np
 from gradopt._compiler import portable
 from gradopt._core.protocol import value_and_grad
 from gradopt._numerics.vectors import copy, epsilon, fill
-
 
 # A parameter that is smaller than this share of the largest one has its scale.
 _NEGLIGIBLE = 1e-6

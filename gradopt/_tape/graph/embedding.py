@@ -55,5 +55,5 @@ def _made(graph: Graph, node: Node, found: dict[int, Node]) -> Node:
     if node.operation == "taken":
         return graph.taken(*inputs)
     if node.operation == "put_back":
-        return graph.put_back(*inputs, node.extra)
+        return graph.put_back(inputs[0], inputs[1], node.extra)
     return graph.along_lines(node.operation, inputs[0])

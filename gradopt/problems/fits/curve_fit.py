@@ -19,8 +19,8 @@ from gradopt._core.config import config
 from gradopt._core.protocol import batch_value_and_grad
 from gradopt._core.warnings import warn
 from gradopt._losses.residual import from_mean, loss_named, pointwise
-from gradopt._tape.record.errors import TraceError
 from gradopt._numerics.bounds import Box
+from gradopt._tape.record.errors import TraceError
 from gradopt.problems.base import Curved, Problem
 from gradopt.problems.fits.curve_form import SQUARED, PointForm, sample, weight_of
 from gradopt.problems.functions import differences
@@ -129,6 +129,15 @@ class CurveFit(RowProblem):
         if x.size not in known:
             known[x.size] = self._residuals_of(x.astype(np.float64))
         return known[x.size]
+
+    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+        residuals = self.by_residuals(x)
+        return None if residuals is None else residuals.error_scale(x, free)
+
+    def scores(self, x: Any) -> NDArray[np.float64] | None:
+        """The gradient of the term of each point, float64 (m, n), whose sum is that of f; None for "mae" and "rmse"."""
+        residuals = self.by_residuals(self.checked("x", x))
+        return None if residuals is None else residuals.scores(x)
 
     @property
     def differentiates(self) -> bool:

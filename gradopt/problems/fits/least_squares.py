@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._losses.robust import checked_loss
+from gradopt._losses.robust import checked_loss, spread_of
 from gradopt._numerics.bounds import Box
 from gradopt._tape.record.errors import TraceError
 from gradopt.problems.base import Curved, Problem
-from gradopt.problems.functions.by_address import ProblemByAddress
+from gradopt.problems.fits.by_objective import ByObjective
 from gradopt.problems.functions.python_residuals import PythonResiduals, central
 from gradopt.problems.functions.residuals import ResidualProblem
 from gradopt.problems.functions.traced_residuals import ResidualForm
@@ -22,7 +22,7 @@ from gradopt.problems.functions.tracing import traced
 
 
 @config
-class LeastSquares(Problem):
+class LeastSquares(ByObjective):
     """f(x) = 1/2 sum over i of scale**2 rho((r[i](x) / scale)**2), with rho(z) = z by default.
 
     Parameters
@@ -60,7 +60,7 @@ class LeastSquares(Problem):
     [2.991 0.497]
     """
 
-    Lowered = ProblemByAddress.Lowered
+    Lowered = ByObjective.Lowered
 
     residuals: Callable[..., Any]
     x0: Any = None  # type: ignore[assignment]
@@ -92,6 +92,18 @@ class LeastSquares(Problem):
     def by_residuals(self, x: NDArray[Any]) -> ResidualProblem:
         return self._latest(x)
 
+    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+        residuals = self._latest(x)
+        if self.loss == "linear" or residuals.m <= free:
+            return residuals.error_scale(x, free)
+        table, dof = residuals.table(np.asarray(x, np.float64)), residuals.m - free
+        mean = spread_of(self.loss, table.residual, self.f_scale)  # P. Huber, Robust Statistics, 1981, section 7.6
+        return (float(table.slopes @ table.slopes) / dof / mean, float(dof)) if mean > 0.0 else None
+
+    def scores(self, x: Any) -> NDArray[np.float64] | None:
+        """The gradient of the term of each residual, float64 (m, n); its sum over the terms is the gradient of f."""
+        return self._latest(self.checked("x", x)).scores(x)
+
     def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
         return self._latest(x).objective.by_curvature(x, box, whole=whole)
 
@@ -105,8 +117,7 @@ class LeastSquares(Problem):
             )
         return latest
 
-    @property
-    def _as_objective(self) -> Problem:
+    def as_objective(self) -> Problem:
         return self._latest(None).objective
 
     def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
@@ -116,43 +127,6 @@ class LeastSquares(Problem):
         self.__dict__.pop("_made", None)  # what the function takes from outside is that of now
         self._latest(result)
         return result
-
-    # What other methods see.
-
-    @property
-    def gradient_source(self) -> str | None:
-        return self._as_objective.gradient_source
-
-    @property
-    def interpreted(self) -> bool:
-        return self._as_objective.interpreted
-
-    @property
-    def inlined(self) -> bool:
-        return False
-
-    @property
-    def seconds(self) -> float:
-        return self._as_objective.seconds
-
-    @property
-    def remark(self) -> str | None:
-        return self._as_objective.remark
-
-    def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
-        return self._as_objective.calls(evaluations, work)
-
-    def workspace(self, dtype: Any) -> Any:
-        return self._as_objective.workspace(dtype)
-
-    def memory(self, work: Any) -> NDArray[Any]:
-        return self._as_objective.memory(work)
-
-    def remember(self, work: Any, memory: NDArray[Any]) -> None:
-        self._as_objective.remember(work, memory)
-
-    def lower(self, dtype: Any = np.float64) -> Any:
-        return self._as_objective.lower(dtype)
 
 
 def residual_problem(

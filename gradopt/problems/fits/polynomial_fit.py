@@ -15,7 +15,8 @@ from gradopt._core.aligned import as_dtype
 from gradopt._core.config import config
 from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 from gradopt._losses.residual import from_mean, loss_named, pointwise
-from gradopt.problems.base import Problem
+from gradopt._numerics.bounds import Box
+from gradopt.problems.base import Curved, Problem
 from gradopt.problems.fits.curve_form import SQUARED, weight_of
 from gradopt.problems.fits.least_squares import residual_problem
 from gradopt.problems.rows import RowProblem
@@ -103,6 +104,21 @@ class PolynomialFit(RowProblem):
             return None
         data = self.t.astype(np.float64), self.y.astype(np.float64), weight_of(self.loss, self.rows)
         return residual_problem(_residuals, np.zeros(self.n), data, "linear", 1.0)
+
+    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+        residuals = self.by_residuals(x)
+        return None if residuals is None else residuals.error_scale(x, free)
+
+    def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
+        residuals = self.by_residuals(x)
+        if residuals is None:
+            return super().by_curvature(x, box, whole=whole)
+        return residuals.by_curvature(x, box, whole=whole)
+
+    def scores(self, x: Any) -> NDArray[np.float64] | None:
+        """The gradient of the term of each point, float64 (m, n), whose sum is that of f; None for other losses."""
+        residuals = self.by_residuals(self.checked("x", x))
+        return None if residuals is None else residuals.scores(x)
 
     def workspace(self, dtype: Any) -> Any:
         return _Work(np.zeros(self.n), np.zeros(0, dtype), np.zeros(0, dtype))

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._core import validate
-from gradopt.problems.base import Problem
+from gradopt._numerics.bounds import Box
+from gradopt.problems.base import Curved, Problem
 
 
 class Table(NamedTuple):
@@ -47,6 +48,26 @@ class ResidualProblem(Problem):
     def objective(self) -> Problem:
         """The same as an ordinary objective."""
         raise NotImplementedError
+
+    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+        """The variance of a residual, from the sum of squares; see `Problem.error_scale`."""
+        table = self.table(np.asarray(x, np.float64))
+        dof = self.m - free
+        if dof <= 0:
+            return np.inf, np.inf
+        positive = table.weights > 0.0
+        squares = float(np.sum(table.slopes[positive] ** 2 / table.weights[positive]))
+        return squares / dof, float(dof)
+
+    def scores(self, x: Any) -> NDArray[np.float64] | None:
+        table = self.table(np.asarray(x, np.float64))
+        return table.slopes[:, None] * table.jacobian
+
+    def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
+        return self.objective.by_curvature(x, box, whole=whole)
+
+    def value_and_grad(self, x: Any) -> tuple[float, NDArray[Any]]:
+        return self.objective.value_and_grad(x)
 
     def table(self, x: NDArray[np.float64]) -> Table:
         """The sum at x, point by point."""
