@@ -9,21 +9,34 @@ from numba import types
 from numba.core.errors import TypingError
 from numba.extending import overload, typeof_impl
 
-from gradopt._compiler import COMPILING, CompiledHandle, contents, copied, flushing, kernel
+from gradopt._api.bounds import box_of
+from gradopt._api.request import forbid
+from gradopt._compiler import COMPILING, CompiledHandle, contents, flushing, kernel
 from gradopt._core import validate
 from gradopt._core.config import Config
 from gradopt._core.protocol import value_and_grad
 from gradopt._core.status import Status
-from gradopt._loops.embedded import EmbeddedProblem, Searching, Updating, descended
+from gradopt._loops.embedded import EMBEDDED, EmbeddedProblem, Fitting, Following, Form, descended
 from gradopt._loops.types import RUNNING
+from gradopt._numerics.bounds import inside
 from gradopt._run.descent import IN_REGISTERS
-from gradopt.methods import Method
+from gradopt.methods import Method, TrustRegion
 from gradopt.problems import Problem
+from gradopt.problems.functions.python_residuals import PythonResiduals
+
+_DENSE = TrustRegion().dense  # up to this number of parameters, whole Hessians are prepared
 
 _MAX_ITER = int(Status.MAX_ITER)
 
 
-def compiled(config: Problem | Method, dtype: Any = np.float64) -> CompiledHandle:
+def compiled(
+    config: Problem | Method,
+    dtype: Any = np.float64,
+    *,
+    bounds: Any = None,
+    ftol: float | None = None,
+    xtol: float | None = None,
+) -> CompiledHandle:
     """Prepare a problem or a method for `descend` inside your own `@njit` code.
 
     Parameters
@@ -32,6 +45,10 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> CompiledHandl
         A schedule in a method must be a pure function of the update count.
     dtype : dtype
         The dtype of the parameters x that `descend` will receive: float64 or float32.
+    bounds : sequence of (low, high), or scipy.optimize.Bounds
+        For a problem: a pair for each parameter, as for `optimize`. A start outside is moved inside.
+    ftol, xtol : float, optional
+        For a method: tolerances, as for `optimize` and with its defaults.
 
     Returns
     -------
@@ -41,7 +58,8 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> CompiledHandl
     Raises
     ------
     TypeError, ValueError
-        config is neither a problem nor a method, or is a problem that is a Python function; or dtype is another one.
+        config is neither a problem nor a method, or is a problem that is a Python function; dtype is another one;
+        bounds are given for a method, or tolerances for a problem.
 
     Examples
     --------
@@ -58,21 +76,44 @@ def compiled(config: Problem | Method, dtype: Any = np.float64) -> CompiledHandl
         known = False
     if not known:
         raise ValueError(f"dtype must be float32 or float64, got {validate.shown(dtype)}")
+    real = np.dtype(dtype).type
     if isinstance(config, Method):
+        forbid("a method; it belongs to the problem", bounds=bounds)
         config.require_kernels()
-        return CompiledHandle(config.for_descend(), f"compiled({config})")
+        tolerances = []
+        for name, value in (("ftol", ftol), ("xtol", xtol)):
+            default = config.loop.tolerance(getattr(config.loop, name), real) if value is None else value
+            tolerances.append(-1.0 if default is None else validate.number(name, default, 0))
+        return CompiledHandle(config.for_descend(*tolerances), f"compiled({config})")
     if not isinstance(config, Problem):
         raise TypeError(f"config must be a problem of gradopt.problems or a method, got {validate.shown(config)}")
+    forbid("a problem; it belongs to the method", ftol=ftol, xtol=xtol)
     config.require(value_and_grad)
-    real, n = np.dtype(dtype).type, config.known_n
+    n = config.known_n
     static_length = (0,) * n if COMPILING and config.inlined and 0 <= n <= IN_REGISTERS else None
-    embedded = EmbeddedProblem(config.lower(real), static_length, config.workspace(real), n, np.empty(0, real))
-    return CompiledHandle(embedded, f"compiled({config})", keep=config)
+    if bounds is not None and n < 0:
+        raise ValueError(f"bounds need a problem that knows its number of parameters, got {config}")
+    box = None if bounds is None else box_of(bounds, n, np.dtype(real))
+    plain = Form(config.lower(real), config.workspace(real))
+    like = np.empty(0, real)
+    curved, residuals = None, None
+    keep: tuple[Any, ...] = (config,)
+    if n >= 0:
+        x = np.zeros(n, real) if config.x0 is None else config.x0.astype(real)
+        by_curvature, by_residuals = config.by_curvature(x, box, whole=n <= _DENSE), config.by_residuals(x)
+        curved = Form(by_curvature.lower(real), by_curvature.workspace_for(x))
+        if by_residuals is not None and not (COMPILING and isinstance(by_residuals, PythonResiduals)):
+            residuals = Form(by_residuals.lower(real), by_residuals.workspace_for(x))
+        keep = config, by_curvature, by_residuals
+    embedded = EmbeddedProblem(plain, curved, residuals, static_length, box, n, like)
+    return CompiledHandle(embedded, f"compiled({config})", keep=keep)
 
 
 _WANTED = {
     "problem": "problem, the first argument of descend, must be gradopt.compiled(a problem)",
     "method": "method, the second argument of descend, must be gradopt.compiled(a method)",
+    "curved": "TrustRegion needs a problem that knows its number of parameters",
+    "residuals": "LevenbergMarquardt needs a sum of squares that can be traced, such as problems.LeastSquares",
     "x": "x, the third argument of descend, must be a one-dimensional {} array in C order, as compiled was told",
 }
 
@@ -83,13 +124,20 @@ def require_descendable(problem, method, x):
         raise TypeError(f"{_WANTED['problem']}, got {validate.shown(problem)}")
     if not _is_embedded_method(type(getattr(method, "value", None))):
         raise TypeError(f"{_WANTED['method']}, got {validate.shown(method)}")
+    for kind, form in _NEEDS.items():
+        if isinstance(method.value, kind) and getattr(problem.value, form) is None:
+            raise TypeError(f"{_WANTED[form]}, got {problem}")
     dtype = problem.value.like.dtype
     if not (isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype == dtype and x.flags.c_contiguous):
         raise TypeError(f"{_WANTED['x'].format(dtype)}, got {validate.shown(x)}")
 
 
+# What a method needs besides the plain form of a problem.
+_NEEDS = {Following.Lowered: "curved", Fitting.Lowered: "residuals"}
+
+
 def _is_embedded_method(kind: Any) -> bool:
-    return kind in (Updating.Lowered, Searching.Lowered)
+    return kind in EMBEDDED
 
 
 @overload(require_descendable)
@@ -100,6 +148,9 @@ def _require_descendable(problem, method, x):
         raise TypingError(f"{_WANTED['problem']}, got {problem}")
     if not _is_embedded_method(kinds[1]):
         raise TypingError(f"{_WANTED['method']}, got {method}")
+    form = _NEEDS.get(kinds[1])
+    if form is not None and isinstance(inner[0].types[EmbeddedProblem._fields.index(form)], types.NoneType):
+        raise TypingError(f"{_WANTED[form]}, got {problem}")
     dtype = inner[0].types[-1].dtype
     if not (isinstance(x, types.Array) and (x.ndim, x.dtype, x.layout, x.mutable) == (1, dtype, "C", True)):
         raise TypingError(f"{_WANTED['x'].format(dtype)}, got {x}")
@@ -136,8 +187,8 @@ def descend(problem, method, x, max_iter, gtol):
     nit : int
         The number of updates made.
     status : int
-        A `Status`: 0 (GTOL), 10 (MAX_ITER) or 30 (NON_FINITE); line-search methods test ftol as `optimize` does and can
-        also return 1 (FTOL) or 20 (LINE_SEARCH).
+        A `Status`: 0 (GTOL), 10 (MAX_ITER) or 30 (NON_FINITE); methods other than first-order ones test ftol and xtol
+        as `optimize` does and can also return 1 (FTOL), 2 (XTOL) or 20 (LINE_SEARCH).
 
     Raises
     ------
@@ -172,10 +223,13 @@ def descend(problem, method, x, max_iter, gtol):
         for i in range(x.size):  # assigning a slice takes seconds to compile
             x[i] = np.nan
         raise ValueError("x must have as many elements as the problem has parameters")
-    fun, nit, status = flushing(_descend, (contents(problem), contents(method), x, max_iter, gtol))
+    fun, nit, _, status = flushing(_descend, (contents(problem), contents(method), x, max_iter, gtol))
     return fun, nit, _MAX_ITER if status == RUNNING else status
 
 
 @kernel
 def _descend(problem, method, x, max_iter, gtol):
-    return descended(method, problem, copied(problem.work), x, max_iter, gtol)
+    if problem.box is not None:
+        for j in range(x.size):
+            x[j] = inside(problem.box, j, x[j])
+    return descended(method, problem, x, max_iter, gtol)

@@ -161,8 +161,12 @@ def deterministic_run(
         )
     ftol = loop.tolerance(loop.ftol, x.dtype) if ftol is None else ftol
     xtol = loop.tolerance(loop.xtol, x.dtype) if xtol is None else xtol
+    if loop.by_values:
+        forbid(f"{type(method).__name__}, which looks at no gradient", gtol=gtol)
+        problem = problem.by_values()
+    gtol = loop.tolerance(loop.gtol, x.dtype) if gtol is None else gtol
     tests = StopTests(
-        gtol=validate.number("gtol", loop.tolerance(loop.gtol, x.dtype) if gtol is None else gtol, 0),
+        gtol=-1.0 if gtol is None else validate.number("gtol", gtol, 0),
         ftol=-1.0 if ftol is None else validate.number("ftol", ftol, 0),
         xtol=-1.0 if xtol is None else validate.number("xtol", xtol, 0),
         target=request.target,
@@ -289,7 +293,10 @@ def _problem_within(request: Request, rng: Any, bounds: Any) -> tuple[Problem, A
         raise ValueError("x0 must be given: a callable has no start of its own")
     x = validate.array("x0", request.x0, 1) if state is None else state.x.copy()
     box = _box(request.method, bounds, x)
-    return as_problem(fun, request.jac, request.args, x.copy(), box), x, box
+    jac = request.jac
+    if request.method.loop.by_values:
+        forbid(f"{type(request.method).__name__}, which looks at no gradient", jac=jac)
+    return as_problem(fun, jac, request.args, x.copy(), box, request.method.loop.by_values), x, box
 
 
 def _box(method: Method, bounds: Any, x: Any) -> Box | None:

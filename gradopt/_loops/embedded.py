@@ -6,26 +6,36 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradopt._compiler import generic, kernel, zeros_for
+from gradopt._compiler import copied, generic, kernel, zeros_for
 from gradopt._core.config import Config
 from gradopt._core.protocol import new_slots
 from gradopt._loops.clipping import NoClipping
 from gradopt._loops.first_order import iterate
-from gradopt._loops.line_search import LINE_SEARCH, search
+from gradopt._loops.least_squares import fit
+from gradopt._loops.line_search import search
+from gradopt._loops.simplex import explore
+from gradopt._loops.trust_region import follow
 from gradopt._loops.types import NO_LIMIT, Progress, Record, RunArrays, Steering, StopTests
-from gradopt._numerics.vectors import epsilon
 
 _START = Progress(0, 0, 0, np.inf, np.inf, 0.0)
-_SEARCH_FTOL = LINE_SEARCH.noise
 _NothingClipped = NoClipping.Lowered
+
+
+class Form(NamedTuple):
+    """A problem as a family of methods sees it."""
+
+    lowered: Any
+    work: Any  # each descent copies it
 
 
 class EmbeddedProblem(NamedTuple):
     """A problem as compiled code receives it."""
 
-    lowered: Any
-    static_length: Any  # as in `RunArrays`
-    work: Any  # each descent copies it
+    plain: Form
+    curved: Any  # a `Form` with second derivatives, or None
+    residuals: Any  # a `Form` of residuals, or None
+    static_length: Any  # as in `RunArrays`, for the plain form
+    box: Any  # Box or None; each descent copies it
     n: int  # the number of parameters; -1 if the problem does not know it
     like: Any  # an empty array of the dtype of the parameters
 
@@ -36,6 +46,8 @@ class Updating(Config):
     class Lowered(NamedTuple):
         lowered: Any
         slots: tuple[int, ...]  # one number per slot
+        ftol: float
+        xtol: float
 
 
 class Searching(Config):
@@ -43,42 +55,88 @@ class Searching(Config):
 
     class Lowered(NamedTuple):
         lowered: Any
+        ftol: float
+        xtol: float
+
+
+class Following(Config):
+    """A method that follows quadratic models, as `descend` receives it."""
+
+    class Lowered(NamedTuple):
+        lowered: Any
+        dense: int  # up to how many parameters it takes whole Hessians
+        ftol: float
+        xtol: float
+
+
+class Fitting(Config):
+    """A method for sums of squares, as `descend` receives it."""
+
+    class Lowered(NamedTuple):
+        lowered: Any
+        ftol: float
+        xtol: float
+
+
+class Exploring(Config):
+    """A method that uses values alone, as `descend` receives it."""
+
+    class Lowered(NamedTuple):
+        lowered: Any
+        ftol: float
+        xtol: float
+
+
+EMBEDDED = (Updating.Lowered, Searching.Lowered, Following.Lowered, Fitting.Lowered, Exploring.Lowered)
 
 
 @generic
-def descended(method: Any, problem: Any, work: Any, x: Any, max_iter: int, gtol: float) -> Any:
-    """Run the loop of a family of methods from x, which is overwritten; returns (fun, nit, status).
+def descended(method: Any, problem: Any, x: Any, max_iter: int, gtol: float) -> Any:
+    """Run the loop of a family of methods from x, which is overwritten; returns (fun, nit, nfev, status).
 
     method : what `Method.for_descend` returned
     problem : EmbeddedProblem
-    work : the problem's workspace, written
     x : float array (n,), C order, written
     """
     raise NotImplementedError
 
 
 @descended.on(Updating)
-def _(method, problem, work, x, max_iter, gtol):
-    arrays = _arrays(problem.static_length, x, zeros_for(method.slots, x), work)
-    tests = StopTests(gtol, -1.0, -1.0, -np.inf, NO_LIMIT, NO_LIMIT)
-    status, nit, _, _, fun, _, _ = iterate(
-        problem.lowered, method.lowered, _unlimited(), arrays, _START, tests, _record(x), max_iter + 1
-    )
-    return fun, nit, status
+def _(method, problem, x, max_iter, gtol):
+    return _descended(method, problem.plain, problem.static_length, problem.box, x, max_iter, gtol)
 
 
 @descended.on(Searching)
-def _(method, problem, work, x, max_iter, gtol):
-    arrays = _arrays(problem.static_length, x, new_slots(method.lowered, x), work)
-    tests = StopTests(gtol, _SEARCH_FTOL * epsilon(x), -1.0, -np.inf, NO_LIMIT, NO_LIMIT)
-    status, nit, _, _, fun, _, _ = search(
-        problem.lowered, method.lowered, _unlimited(), arrays, _START, tests, _record(x), max_iter + 1
-    )
-    return fun, nit, status
+def _(method, problem, x, max_iter, gtol):
+    return _descended(method, problem.plain, problem.static_length, problem.box, x, max_iter, gtol)
+
+
+@descended.on(Following)
+def _(method, problem, x, max_iter, gtol):
+    return _descended(method, problem.curved, None, problem.box, x, max_iter, gtol)
+
+
+@descended.on(Fitting)
+def _(method, problem, x, max_iter, gtol):
+    return _descended(method, problem.residuals, None, problem.box, x, max_iter, gtol)
+
+
+@descended.on(Exploring)
+def _(method, problem, x, max_iter, gtol):
+    return _descended(method, problem.plain, None, problem.box, x, max_iter, -1.0)
+
+
+@kernel(inline=True)
+def _descended(method, form, static_length, box, x, max_iter, gtol):
+    tests = StopTests(gtol, method.ftol, method.xtol, -np.inf, NO_LIMIT, NO_LIMIT)
+    work, own = copied(form.work), copied(box)
+    return descended_within(method, form.lowered, work, x, max_iter, tests, own, static_length)
 
 
 @generic
-def descended_within(method: Any, problem: Any, work: Any, x: Any, max_iter: int, tests: Any, box: Any) -> Any:
+def descended_within(
+    method: Any, problem: Any, work: Any, x: Any, max_iter: int, tests: Any, box: Any, static_length: Any
+) -> Any:
     """Run the loop of a family of methods from x, which is overwritten; returns (fun, nit, nfev, status).
 
     method : what `Method.for_descend` returned
@@ -87,13 +145,14 @@ def descended_within(method: Any, problem: Any, work: Any, x: Any, max_iter: int
     x : float array (n,), C order, written
     tests : StopTests
     box : Box or None
+    static_length : as in `RunArrays`
     """
     raise NotImplementedError
 
 
 @descended_within.on(Updating)
-def _(method, problem, work, x, max_iter, tests, box):
-    arrays = _arrays(None, x, zeros_for(method.slots, x), work)
+def _(method, problem, work, x, max_iter, tests, box, static_length):
+    arrays = _arrays(static_length, x, zeros_for(method.slots, x), work)
     status, nit, _, nfev, fun, _, _ = iterate(
         problem, method.lowered, _steering(box), arrays, _START, tests, _record(x), max_iter + 1
     )
@@ -101,9 +160,46 @@ def _(method, problem, work, x, max_iter, tests, box):
 
 
 @descended_within.on(Searching)
-def _(method, problem, work, x, max_iter, tests, box):
-    arrays = _arrays(None, x, new_slots(method.lowered, x), work)
+def _(method, problem, work, x, max_iter, tests, box, static_length):
+    arrays = _arrays(static_length, x, new_slots(method.lowered, x), work)
     status, nit, _, nfev, fun, _, _ = search(
+        problem, method.lowered, _steering(box), arrays, _START, tests, _record(x), max_iter + 1
+    )
+    return fun, nit, nfev, status
+
+
+@descended_within.on(Following)
+def _(method, problem, work, x, max_iter, tests, box, static_length):
+    n = x.size
+    rows = n if n <= method.dense else 0
+    whole, vectors, pair = np.zeros((rows, rows), x.dtype), np.zeros((8, n)), np.zeros((2, n), x.dtype)
+    slots = np.zeros(n), np.ones(n), np.zeros(4), whole, np.zeros((rows, rows)), vectors, pair
+    arrays = _arrays(static_length, x, slots, work)
+    status, nit, _, nfev, fun, _, _ = follow(
+        problem, method.lowered, _steering(box), arrays, _START, tests, _record(x), max_iter + 1
+    )
+    return fun, nit, nfev, status
+
+
+@descended_within.on(Fitting)
+def _(method, problem, work, x, max_iter, tests, box, static_length):
+    n = x.size
+    moments = np.zeros(n + n * (n + 1) // 2 + 1, x.dtype)
+    matrix, vectors = np.zeros((n, n), x.dtype), np.zeros((5, n), x.dtype)
+    slots = np.zeros_like(x), np.zeros(1), moments, moments.copy(), matrix, vectors
+    arrays = _arrays(static_length, x, slots, work)
+    status, nit, _, nfev, fun, _, _ = fit(
+        problem, method.lowered, _steering(box), arrays, _START, tests, _record(x), max_iter + 1
+    )
+    return fun, nit, nfev, status
+
+
+@descended_within.on(Exploring)
+def _(method, problem, work, x, max_iter, tests, box, static_length):
+    n = x.size
+    slots = np.zeros((n + 1, n), x.dtype), np.zeros(n + 1), np.zeros((3, n), x.dtype), np.zeros(3)
+    arrays = _arrays(static_length, x, slots, work)
+    status, nit, _, nfev, fun, _, _ = explore(
         problem, method.lowered, _steering(box), arrays, _START, tests, _record(x), max_iter + 1
     )
     return fun, nit, nfev, status
@@ -112,11 +208,6 @@ def _(method, problem, work, x, max_iter, tests, box):
 @kernel(inline=True)
 def _arrays(static_length, x, slots, work):
     return RunArrays(static_length, x, np.empty_like(x), x.copy(), np.empty_like(x), x.copy(), slots, np.zeros(5), work)
-
-
-@kernel(inline=True)
-def _unlimited():
-    return _steering(None)
 
 
 @kernel(inline=True)

@@ -63,6 +63,6 @@ def run_many(problem, method, tests, max_iter, box, runs, work, whole):
             for i in range(runs.data.shape[1]):
                 whole[n + i] = runs.data[run, i]
             x = slice_of(runs.x, run * n, n)
-            fun, nit, nfev, status = descended_within(method, problem, (work, whole), x, max_iter, tests, box)
+            fun, nit, nfev, status = descended_within(method, problem, (work, whole), x, max_iter, tests, box, None)
             runs.fun[run], runs.nit[run], runs.nfev[run] = fun, nit, nfev
             runs.status[run] = _MAX_ITER if status == RUNNING else status

@@ -91,14 +91,16 @@ class Loop:
         The loop of training runs, `batches.iterate_batches`, for methods that can be trained in batches.
     max_iter : int
         The default of `optimize`.
-    gtol : float
-        The default of `optimize`.
+    gtol : float or None
+        The default of `optimize`; None if the methods look at no gradient.
     ftol, xtol : float or None
         The defaults of `optimize`; None for off. Each default is at least `noise` units of the last place of 1.
     noise : float
         The error of a relative change, in units of the last place.
     evaluates : generic
         What the loop calls to evaluate a problem: `value_and_grad`, or `gauss_newton` for sums of squares alone.
+    by_values : bool
+        Whether the loop uses no gradients, so that none need be computed.
     takes_bounds, clips, recovers : bool
         Whether the methods support `bounds`, `clip_norm` and `clip_value`, and `recover`.
     non_finite : str
@@ -109,11 +111,12 @@ class Loop:
     requires: tuple[Any, ...]
     batches: Any = None
     max_iter: int = 10_000
-    gtol: float = 1e-5
+    gtol: float | None = 1e-5
     ftol: float | None = None
     xtol: float | None = None
     noise: float = 10.0
     evaluates: Any = value_and_grad
+    by_values: bool = False
     takes_bounds: bool = False
     clips: bool = False
     recovers: bool = False

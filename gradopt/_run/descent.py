@@ -282,8 +282,8 @@ class Descent(Run):
             njev=njev,
             history=self._recorder.history(self._recovers),
             state=self.state(),
-            **self.method.facts(arrays.slots),
         )
+        result.update(self.method.facts(arrays.slots))
         if isinstance(self.problem, Curved):
             result.nhev, result.nhpv = self.problem.counts(arrays.work)
         if box is not None:

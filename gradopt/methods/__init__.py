@@ -9,6 +9,7 @@ from gradopt.methods.conjugate_gradient import NonlinearCG
 from gradopt.methods.lbfgs import LBFGS
 from gradopt.methods.levenberg_marquardt import LevenbergMarquardt
 from gradopt.methods.lion import Lion
+from gradopt.methods.nelder_mead import NelderMead
 from gradopt.methods.rmsprop import RMSprop
 from gradopt.methods.rprop import Rprop
 from gradopt.methods.sgd import SGD
@@ -30,6 +31,7 @@ __all__ = [
     "Method",
     "MethodState",
     "NAdam",
+    "NelderMead",
     "NonlinearCG",
     "RAdam",
     "RMSprop",

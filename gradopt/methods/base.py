@@ -108,7 +108,7 @@ class Method(Config):
         """Calls that test the kernels of a user's method, once per class."""
         return iter(())
 
-    def for_descend(self) -> Any:
+    def for_descend(self, ftol: float = -1.0, xtol: float = -1.0) -> Any:
         """The method for `descend`: a NamedTuple whose class tells `embedded.descended` which loop to run."""
         raise TypeError(f"{type(self).__name__} can't be used inside compiled code: it has no `for_descend`")
 
@@ -140,10 +140,10 @@ class FirstOrderMethod(Method):
             yield DryRunCall(self.learning_rate, rate, lambda: (0,))
         yield DryRunCall(self, update, lambda: (self.new_slots(x), x.copy(), np.ones_like(x), 0.001, 0))
 
-    def for_descend(self) -> Any:
+    def for_descend(self, ftol: float = -1.0, xtol: float = -1.0) -> Any:
         if not getattr(self.learning_rate, "pure", True):
             raise ValueError(f"learning_rate must be a pure function of the update count, got {self.learning_rate}")
-        return Updating.Lowered(self.lower(), (0,) * len(self.slots))
+        return Updating.Lowered(self.lower(), (0,) * len(self.slots), ftol, xtol)
 
     def _lower(self, dtype: Any) -> Any:
         schedule = self.__dict__.get("_function") or as_schedule("learning_rate", self.learning_rate)
@@ -245,8 +245,8 @@ class LineSearchMethod(Method):
 
     loop: ClassVar[Loop] = LINE_SEARCH
 
-    def for_descend(self) -> Any:
-        return Searching.Lowered(self.lower())
+    def for_descend(self, ftol: float = -1.0, xtol: float = -1.0) -> Any:
+        return Searching.Lowered(self.lower(), ftol, xtol)
 
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         # In Python: compiling it for a single call does not pay off.

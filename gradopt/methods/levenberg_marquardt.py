@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import config
+from gradopt._loops.embedded import Fitting
 from gradopt._loops.least_squares import LEAST_SQUARES
 from gradopt._loops.types import Loop
 from gradopt.methods.base import Method
@@ -68,6 +69,9 @@ class LevenbergMarquardt(Method):
     def __post_init__(self) -> None:
         self._check("radius", validate.number, 0, above=True)
         self._check("polish", validate.integer, 0)
+
+    def for_descend(self, ftol: float = -1.0, xtol: float = -1.0) -> Any:
+        return Fitting.Lowered(self.lower(), ftol, xtol)
 
     def with_scale(self, x_scale: NDArray[np.float64]) -> LevenbergMarquardt:
         """The same method with the constant D = 1 / x_scale.

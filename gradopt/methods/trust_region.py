@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import config
+from gradopt._loops.embedded import Following
 from gradopt._loops.trust_region import TRUST_REGION
 from gradopt._loops.types import Loop
 from gradopt.methods.base import Method
@@ -61,6 +62,9 @@ class TrustRegion(Method):
     def __post_init__(self) -> None:
         self._check("radius", validate.number, 0, above=True)
         self._check("dense", validate.integer, 0)
+
+    def for_descend(self, ftol: float = -1.0, xtol: float = -1.0) -> Any:
+        return Following.Lowered(self.lower(), self.dense, ftol, xtol)
 
     def takes_whole_hessians(self, n: int) -> bool:
         return n <= self.dense

@@ -106,6 +106,10 @@ class Problem(Config):
         """Whether the gradient is found by differences."""
         return False
 
+    def by_values(self) -> Problem:
+        """The same problem for methods that look at values alone; its gradient need not be right."""
+        return self
+
     def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
         """The same problem for methods that look at second derivatives, with `hessian` and `hessian_product` kernels.
 

@@ -186,3 +186,53 @@ def test_wrong_arguments(problem, method, x, message):
     for function in (gradopt.descend, njit(lambda problem, method, x, n, g: gradopt.descend(problem, method, x, n, g))):
         with pytest.raises((TypeError, ValueError, TypingError), match=message):
             function(problem, method, x, 10, 1e-8)
+
+
+def valley(x):
+    return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+
+DECAY = problems.LeastSquares(lambda x: x[0] * np.exp(-x[1] * T) - 2.5 * np.exp(-1.3 * T), [1.0, 1.0])
+FAMILIES = [
+    (gradopt.trace(valley, np.zeros(3)), gradopt.BFGS()),
+    (gradopt.trace(valley, np.zeros(3)), gradopt.TrustRegion()),
+    (gradopt.trace(valley, np.zeros(3)), gradopt.NelderMead()),
+    (DECAY, gradopt.LevenbergMarquardt(polish=0)),
+]
+
+
+@pytest.mark.parametrize(("problem", "method"), FAMILIES, ids=lambda case: type(case).__name__)
+def test_other_families_give_what_optimize_does(problem, method):
+    handles = gradopt.compiled(problem), gradopt.compiled(method)
+    for _ in range(2):  # a descent leaves nothing behind
+        x = problem.x0 + 0.3
+        fun, nit, status = gradopt.descend(*handles, x, 500, 1e-8)
+        gtol = {} if isinstance(method, gradopt.NelderMead) else {"gtol": 1e-8}
+        result = optimize(problem, problem.x0 + 0.3, method=method, max_iter=500, **gtol)
+        np.testing.assert_allclose(x, result.x, rtol=1e-12)
+        assert (nit, status) == (result.nit, result.status)
+
+
+def test_bounds_and_tolerances():
+    bounds = [(-2.0, 0.5)] * 3
+    handle = gradopt.compiled(gradopt.trace(valley, np.zeros(3)), bounds=bounds)
+    wanted = optimize(valley, np.full(3, 0.2), bounds=bounds, gtol=1e-8)
+    for method in (gradopt.LBFGS(), gradopt.TrustRegion()):
+        x = np.array([0.2, 0.2, 5.0])
+        gradopt.descend(handle, gradopt.compiled(method), x, 500, 1e-8)
+        np.testing.assert_allclose(x, wanted.x, atol=1e-6)
+    plain = gradopt.compiled(gradopt.trace(valley, np.zeros(3)))
+    coarse = gradopt.compiled(gradopt.TrustRegion(), xtol=0.1)
+    assert gradopt.descend(plain, coarse, np.array([-1.2, 1.0, 1.0]), 500, -1.0)[2] == Status.XTOL
+
+
+def test_what_does_not_fit_is_refused():
+    rosenbrock = gradopt.compiled(problems.Rosenbrock())
+    with pytest.raises(TypeError, match="LevenbergMarquardt needs a sum of squares that can be traced"):
+        gradopt.descend(rosenbrock, gradopt.compiled(gradopt.LevenbergMarquardt()), np.zeros(2), 10, 1e-8)
+    with pytest.raises(ValueError, match="bounds has no meaning for a method"):
+        gradopt.compiled(SGD(), bounds=[(0.0, 1.0)])
+    with pytest.raises(ValueError, match="ftol has no meaning for a problem"):
+        gradopt.compiled(problems.Rosenbrock(), ftol=1e-3)
+    with pytest.raises(ValueError, match="ftol must be"):
+        gradopt.compiled(SGD(), ftol=-1.0)

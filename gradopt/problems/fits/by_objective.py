@@ -44,6 +44,9 @@ class ByObjective(Problem):
     def remark(self) -> str | None:
         return self.as_objective().remark
 
+    def by_values(self) -> Problem:
+        return self.as_objective().by_values()
+
     def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
         return self.as_objective().calls(evaluations, work)
 

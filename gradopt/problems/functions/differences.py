@@ -53,6 +53,20 @@ def given(fun: Any, jac: Any, unpack: Any) -> Callable[..., Any]:
     return evaluate
 
 
+def alone(fun: Any, unpack: Any) -> Callable[..., Any]:
+    """The value, and zeros in place of the gradient; unpack(data) = ((data of fun,), args, low, high)."""
+
+    def evaluate(data, grad, work, x):
+        (outside,), args, _, _ = unpack(data)
+        at = work[: x.size]
+        work[2 * x.size] += 1
+        copy(at, x)
+        grad[:] = 0.0
+        return np.float64(fun(outside, at, *args))
+
+    return evaluate
+
+
 def together(fun: Any, unpack: Any) -> Callable[..., Any]:
     """The gradient from a function that returns (value, gradient); unpack(data) = ((data of fun,), args)."""
 

@@ -28,6 +28,7 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "2-point": differences.two_point,
     "3-point": differences.three_point,
     "cs": differences.complex_step,
+    "none": differences.alone,
 }
 _DEFAULT = "3-point"
 
@@ -43,10 +44,14 @@ _DISAGREEMENT = 1e-3
 _untraceable: WeakKeyDictionary[Any, dict[Any, str]] = WeakKeyDictionary()
 
 
-def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None) -> Problem:
+def as_problem(
+    fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], box: Box | None = None, by_values: bool = False
+) -> Problem:
     """A callable as a problem: its trace, if it can be traced and no other gradient is requested, else a `Function`.
 
     The parameters are those of `Function`; jac may also be "trace", which raises TraceError if tracing fails.
+
+    by_values : whether no gradient is needed
     """
     insists = isinstance(jac, str) and jac == "trace"
     jac, args = None if insists else jac, args if isinstance(args, tuple) else (args,)
@@ -57,7 +62,7 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
         if reason is None:
             try:
                 tracing = _trace_of(fun, args, x0, box, first, insists)
-                if insists or tracing.slope_at_start:
+                if insists or by_values or tracing.slope_at_start:
                     problem: Problem = tracing.problem
                     return problem
                 reason = "at x0 its gradient would be NaN or infinite"  # may be finite elsewhere
@@ -65,7 +70,7 @@ def as_problem(fun: Callable[..., Any], jac: Any, args: Any, x0: NDArray[Any], b
                 if insists:
                     raise
                 reason = reasons[case] = str(error)
-    return Function(fun, jac, args, x0, box, first, reason)
+    return Function(fun, "none" if by_values else jac, args, x0, box, first, reason)
 
 
 def _trace_of(fun: Any, args: Any, x0: NDArray[Any], box: Box | None, first: FirstCall, insists: bool) -> Tracing:
@@ -101,8 +106,8 @@ class Function(Problem):
     ----------
     fun : callable
         fun(x, *args) -> float, or (float, gradient) with jac=True. x is a copy each time.
-    jac : callable, True, "2-point", "3-point", "cs" or None
-        jac(x, *args) -> array (n,), or how to find the gradient.
+    jac : callable, True, "2-point", "3-point", "cs", "none" or None
+        jac(x, *args) -> array (n,), or how to find the gradient; "none" for no gradient.
     args : tuple
         The other arguments.
     x0 : float array (n,)
@@ -135,7 +140,7 @@ class Function(Problem):
             infinite = np.full_like(x0, np.inf)
             self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
         self._why_not_traced, self._seconds, self._calls_before = why_not_traced, first.seconds, 1
-        self._starts_compiled = isinstance(jac, str) and COMPILING
+        self._starts_compiled = isinstance(jac, str) and jac != "none" and COMPILING
         self._lowered: Any = None
         self._why_not_compiled: str | None = None if COMPILING else ""
 
@@ -153,11 +158,13 @@ class Function(Problem):
     @property
     def gradient_source(self) -> str | None:
         source = SOURCES.get(self.jac) if isinstance(self.jac, str) else None
+        if source is None:
+            return None
         return source if self._why_not_traced is None else f"{source}, since it can't be traced: {self._why_not_traced}"
 
     @property
     def differentiates(self) -> bool:
-        return isinstance(self.jac, str) and self.jac != "cs"
+        return isinstance(self.jac, str) and self.jac not in ("cs", "none")
 
     @property
     def remark(self) -> str | None:
@@ -176,6 +183,8 @@ class Function(Problem):
         return self._seconds * self._calls_each
 
     def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
+        if self.jac == "none":
+            return self._calls_before + evaluations, 0
         gradients = evaluations if isinstance(self.jac, str) else evaluations + 1  # one in the constructor
         return self._calls_before + evaluations * self._calls_each + int(work[-1]), gradients
 
@@ -184,7 +193,7 @@ class Function(Problem):
         if not isinstance(self.jac, str):
             return 1
         movable = int(np.count_nonzero(self._low < self._high))
-        return {"2-point": 1 + movable, "3-point": 1 + 2 * movable, "cs": 1 + self.n}[self.jac]
+        return {"2-point": 1 + movable, "3-point": 1 + 2 * movable, "cs": 1 + self.n, "none": 1}[self.jac]
 
     def workspace(self, dtype: Any) -> Any:
         return differences.workspace(self.n, dtype)

@@ -108,6 +108,13 @@ class Traced(Problem):
     def workspace(self, dtype: Any) -> Any:
         return self.tape.workspace(np.dtype(dtype), self._values)
 
+    def by_values(self) -> Problem:
+        with _making:
+            graph = self.tape.graph
+            tape = Tape(self.tape.result, graph.constant(np.zeros(self.n)))
+        arguments = self._x0, self._args, self._frozen, self._name, self._values, self._calls_before, self._outside
+        return _Values(tape, *arguments)
+
     def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
         made = self.__dict__.setdefault("_curvatures", {})
         if whole not in made:
@@ -216,6 +223,19 @@ class Traced(Problem):
         if x0.size != result.graph.x.size:
             raise ValueError("x0 is not that of the tape")
         return Traced(Tape(result), x0, args, frozenset(facts["frozen"]), str(facts["name"]))
+
+
+class _Values(Traced):
+    """A traced function without its gradient."""
+
+    Lowered = ProblemByAddress.Lowered
+
+    @property
+    def gradient_source(self) -> str | None:
+        return None
+
+    def calls(self, evaluations: int, work: Any) -> tuple[int, int]:
+        return self._calls_before + evaluations, 0
 
 
 @functools.cache
