@@ -13,6 +13,7 @@ from gradopt._core import validate
 from gradopt._core.protocol import value_and_grad
 from gradopt.problems import Problem
 from gradopt.problems.functions.function import as_problem
+from gradopt.problems.functions.given_curvature import GivenCurvature
 
 # By finite-difference method: exponent of the step, relative tolerance.
 _METHODS = {"2-point": (1 / 2, 1e-5), "3-point": (1 / 3, 1e-6)}
@@ -57,22 +58,24 @@ class GradientCheck:
     grad: NDArray[Any]
     differences: NDArray[np.float64]
     resolution: NDArray[np.float64]
-    _index: int
+    _index: int | tuple[int, int]
     _of: str
+    _what: str = "gradient"
 
     def __bool__(self) -> bool:
         return self.passed
 
     def __str__(self) -> str:
         i = self._index
+        where = f"parameter {self.worst} = {self.x[i]:.6g}" if isinstance(i, int) else f"element {self.worst}"
         return (
-            f"gradient of {self._of}: {'passed' if self.passed else 'FAILED'}\n"
+            f"{self._what} of {self._of}: {'passed' if self.passed else 'FAILED'}\n"
             f"  largest error   {self.max_abs_error:.1e} absolute, {self.max_rel_error:.1e} relative"
             f" (tolerance {self.tolerance:.0e})\n"
-            f"  worst parameter {self.worst} = {self.x[i]:.6g}: gradient {self.grad[i]:.9g},"
+            f"  worst {where}: {self._what} {self.grad[i]:.9g},"
             f" differences {self.differences[i]:.9g}"
-            + f"\n  rounding of the objective hides errors below {self.resolution[i]:.1e}"
-            * self._hidden
+            + f"\n  rounding of the {'objective' if isinstance(i, int) else 'gradient'} hides errors below"
+            f" {self.resolution[i]:.1e}" * self._hidden
         )
 
     @property
@@ -89,6 +92,8 @@ def check_gradient(
     *,
     jac: Callable[..., Any] | bool | str | None = None,
     args: Any = (),
+    hess: Callable[..., Any] | None = None,
+    hessian: bool = False,
     method: Literal["2-point", "3-point"] = "3-point",
     rng: int | np.random.Generator | None = None,
 ) -> GradientCheck:
@@ -105,6 +110,11 @@ def check_gradient(
         For a callable, as for `optimize`. By default the gradient of its trace is checked.
     args : tuple
         For a callable, as for `optimize`.
+    hess : callable, optional
+        For a callable, as for `optimize`: checked in place of the Hessian of its trace.
+    hessian : bool
+        Check the second derivatives, by the differences of the gradient. `grad`, `differences` and `resolution` of the
+        result are then (n, n).
     method : {"3-point", "2-point"}
         Central or forward differences.
     rng : None, int or numpy.random.Generator
@@ -139,13 +149,19 @@ def check_gradient(
         raise ValueError("x must be given for a callable")
     else:  # by trace, not by differences: comparing differences with differences would check nothing
         problem = as_problem(problem, "trace" if jac is None else jac, args, validate.array("x", x, 1))
-    problem.require(value_and_grad)
+    if hess is not None:
+        if not validate.flag("hessian", hessian):
+            raise ValueError("hess needs hessian=True")
+        problem = GivenCurvature(problem, hess, None, args if isinstance(args, tuple) else (args,))
+    problem.plain.require(value_and_grad)
     point = _random_point(problem, validate.generator("rng", rng)) if x is None else problem.checked("x", x)
     value, grad = problem.value_and_grad(point)
     if not (np.isfinite(value) and np.isfinite(grad).all()):
         raise ValueError(f"objective and gradient must be finite at x, got {value} and {validate.shown(grad)}")
 
     wide = point.astype(np.float64)
+    if validate.flag("hessian", hessian):
+        return _check_of_hessian(problem, point, wide, method)
     differences = approx_derivative(problem.value, wide, method=method)
     if not np.isfinite(differences).all():
         raise ValueError("the objective must be finite around x, where differences are taken; choose another x")
@@ -173,6 +189,42 @@ def check_gradient(
         resolution=noise,
         _index=index,
         _of=str(problem),
+    )
+
+
+def _check_of_hessian(problem: Problem, point: NDArray[Any], wide: NDArray[np.float64], method: str) -> GradientCheck:
+    """The check of second derivatives, each relative to its row."""
+    from scipy.optimize._numdiff import approx_derivative
+
+    matrix = problem.hessian(point)
+    differences = np.atleast_2d(approx_derivative(problem.plain.grad, wide, method=method))
+    if not (np.isfinite(matrix).all() and np.isfinite(differences).all()):
+        raise ValueError("the second derivatives, and the gradient around x, must be finite; choose another x")
+    exponent, tolerance = _METHODS[method]
+    epsilon, grad = np.finfo(np.float64).eps, problem.plain.grad(wide)
+    steps = epsilon**exponent * np.maximum(np.abs(wide), 1.0)
+    noise = 10 * epsilon * (np.abs(grad)[:, None] + np.abs(differences) @ np.abs(wide)[:, None]) / steps
+    if point.dtype == np.float32:
+        tolerance = _FLOAT32_TOLERANCE
+        noise += 10 * np.finfo(np.float32).eps * np.abs(matrix).max()
+    errors = np.abs(matrix - differences)
+    largest = np.max(np.maximum(np.abs(matrix), np.abs(differences)), axis=1, keepdims=True)
+    sizes = np.maximum(largest, noise / tolerance + np.finfo(np.float64).tiny)
+    relative = errors / sizes
+    i, j = map(int, np.unravel_index(np.argmax(relative), relative.shape))
+    return GradientCheck(
+        passed=bool(relative[i, j] <= tolerance),
+        max_abs_error=float(errors.max()),
+        max_rel_error=float(relative[i, j]),
+        worst=f"{problem.parameter_name(i)}, {problem.parameter_name(j)}",
+        tolerance=tolerance,
+        x=point,
+        grad=matrix,
+        differences=differences,
+        resolution=noise,
+        _index=(i, j),
+        _of=str(problem),
+        _what="Hessian",
     )
 
 

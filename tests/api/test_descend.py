@@ -206,7 +206,7 @@ def test_other_families_give_what_optimize_does(problem, method):
     handles = gradopt.compiled(problem), gradopt.compiled(method)
     for _ in range(2):  # a descent leaves nothing behind
         x = problem.x0 + 0.3
-        fun, nit, status = gradopt.descend(*handles, x, 500, 1e-8)
+        _, nit, status = gradopt.descend(*handles, x, 500, 1e-8)
         gtol = {} if isinstance(method, gradopt.NelderMead) else {"gtol": 1e-8}
         result = optimize(problem, problem.x0 + 0.3, method=method, max_iter=500, **gtol)
         np.testing.assert_allclose(x, result.x, rtol=1e-12)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 
-from gradopt import Network, problems, trace
+from gradopt import Network, check_gradient, problems, trace
 
 RNG = np.random.default_rng(2)
 T, Y = np.linspace(0.0, 2.0, 15), RNG.normal(size=15)
@@ -97,3 +98,26 @@ def test_what_is_refused():
         problem.hessian([1.0])
     with pytest.raises(ValueError, match="v must have 2 elements, as x, got 3"):
         problem.hessp([1.0, 1.0], [1.0, 2.0, 3.0])
+
+
+class TestTheCheck:
+    @pytest.mark.parametrize("name", ["Rosenbrock", "MGH", "LeastSquares", "Classifier"])
+    def test_right_ones_pass(self, name):
+        problem, x = PROBLEMS[name]
+        check = check_gradient(problem, x, hessian=True)
+        assert check.passed
+        assert check.grad.shape == (x.size, x.size)
+        assert str(check).startswith("Hessian of ")
+
+    def test_a_wrong_one_fails(self):
+        wrong = lambda x: scipy.optimize.rosen_hess(x) + np.diag([0.0, 0.1, 0.0])  # noqa: E731
+        check = check_gradient(scipy.optimize.rosen, [1.0, 2.0, 3.0], hess=wrong, hessian=True)
+        assert not check
+        assert check.worst == "x[1], x[1]"
+        assert check.max_abs_error == pytest.approx(0.1, rel=1e-3)
+        right = scipy.optimize.rosen_hess
+        assert check_gradient(scipy.optimize.rosen, [1.0, 2.0, 3.0], hess=right, hessian=True)
+
+    def test_hess_needs_hessian(self):
+        with pytest.raises(ValueError, match="hess needs hessian=True"):
+            check_gradient(scipy.optimize.rosen, [1.0, 2.0], hess=scipy.optimize.rosen_hess)
