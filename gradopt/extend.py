@@ -3,8 +3,9 @@
 config            decorator for a configuration class: a frozen dataclass whose fields its kernels see
 Problem, RowProblem, FirstOrderMethod, LineSearchMethod, Method, Schedule
                   the base classes
-value_and_grad, batch_value_and_grad, update, rate, current_rate, observe, direction, new_slots, first_step,
-update_memory     the generics: `@value_and_grad.on(MyProblem)` registers the kernel of a class
+value_and_grad, batch_value_and_grad, hessian, hessian_product, update, rate, current_rate, observe, direction,
+new_slots, first_step, update_memory
+                  the generics: `@value_and_grad.on(MyProblem)` registers the kernel of a class
 Loop, RUNNING     the description of a family of methods with its own loop, and the status of a run that goes on
 kernel            compiles a function of such a loop
 validate          argument checks with messages that name the argument, its value and what is expected
@@ -20,6 +21,8 @@ from gradopt._core.protocol import (
     current_rate,
     direction,
     first_step,
+    hessian,
+    hessian_product,
     new_slots,
     observe,
     rate,
@@ -46,6 +49,8 @@ __all__ = [
     "current_rate",
     "direction",
     "first_step",
+    "hessian",
+    "hessian_product",
     "kernel",
     "new_slots",
     "observe",
