@@ -90,10 +90,10 @@ def optimize(
         as the epochs take. With 0 the start is evaluated and returned.
     gtol : float, optional
         Stop when the largest absolute element of the gradient is <= gtol. Default 1e-5. Training runs do not take gtol,
-        ftol or xtol.
+        ftol or xtol, and NelderMead takes no gtol.
     ftol : float, optional
         Stop when an update changes the objective f by at most ftol * max(abs(f), abs(new f), 1). Off by default, except
-        for line-search methods: 10 eps of the dtype.
+        for line-search methods and TrustRegion, 10 eps of the dtype, and NelderMead, 1e-8.
     xtol : float, optional
         Stop when norm(step) <= xtol * (xtol + norm(x)). Off by default.
     target : float, optional
@@ -135,8 +135,9 @@ def optimize(
         Maximum number of evaluations of the objective, >= 1, those for differences included. The start is always
         evaluated, with its gradient. Training runs do not take it.
     bounds : sequence of (low, high), or scipy.optimize.Bounds
-        For LBFGS: a pair for each parameter; None or infinity for no bound, low = high to fix a parameter. The
-        objective is evaluated only inside, also for differences; an x0 outside is moved inside, with a warning.
+        For LBFGS, BFGS, TrustRegion, LevenbergMarquardt and NelderMead: a pair for each parameter; None or infinity for
+        no bound, low = high to fix a parameter. The objective is evaluated only inside, also for differences; an x0
+        outside is moved inside, with a warning.
     clip_norm : float, optional
         Before an update, scale a gradient with a larger Euclidean norm down to this norm, > 0. Tests and history use
         the unclipped gradient. Line-search methods do not take clip_norm, clip_value or recover.
@@ -163,7 +164,7 @@ def optimize(
     -------
     OptimizeResult
         With `x`, `fun`, `jac`, `best_x`, `best_fun`, `nit`, `nfev`, `njev`, `status`, `success`, `message`, `history`,
-        `state` and `compile_time`.
+        `state`, `compile_time` and, but for functions that can't be traced, `problem`.
 
     Raises
     ------

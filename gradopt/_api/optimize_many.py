@@ -16,6 +16,7 @@ from gradopt._api.optimize import optimize
 from gradopt._api.request import checked_request, deterministic_run
 from gradopt._compiler import COMPILING, flushing
 from gradopt._core import validate
+from gradopt._core.protocol import value_and_grad
 from gradopt._core.status import Status
 from gradopt._core.warnings import warn
 from gradopt._core.words import explains_words
@@ -304,6 +305,8 @@ def _compiled_runs(
     if not tracing.slope_at_start:
         return None
     method = as_method(LBFGS() if settings["method"] is None else settings["method"])
+    if method.loop.evaluates is not value_and_grad:  # the compiled runs have nothing else
+        return None
     try:
         embedded = method.for_descend()
     except (TypeError, ValueError):

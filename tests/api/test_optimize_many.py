@@ -13,7 +13,9 @@ from gradopt import (
     Interrupted,
     LevenbergMarquardt,
     ManyResults,
+    NelderMead,
     Status,
+    TrustRegion,
     load,
     multistart,
     optimize,
@@ -52,6 +54,16 @@ def test_starts(fun, method):
         assert (runs.fun[i], runs.nit[i], runs.status[i]) == (one.fun, one.nit, one.status)
         assert 0 < runs.nfev[i] <= one.nfev  # which counts the calls before the trace
     assert runs[1, 2].nit == runs.nit[1, 2]
+
+
+@pytest.mark.parametrize("method", [TrustRegion(), NelderMead()], ids=str)
+def test_families_with_other_needs(method):
+    centers = np.array([[1.0, 2.0], [3.0, -1.0]])
+    runs = optimize_many(squares, np.zeros(2), args=(centers,), in_axes=(0,), method=method)
+    assert runs.success.all()
+    np.testing.assert_allclose(runs.x, centers, atol=1e-3)
+    for i in range(2):
+        np.testing.assert_array_equal(optimize(squares, np.zeros(2), args=(centers[i],), method=method).x, runs.x[i])
 
 
 @pytest.mark.parametrize("workers", [1, 2, "map"])
