@@ -193,7 +193,7 @@ def check_gradient(
 
 
 def _check_of_hessian(problem: Problem, point: NDArray[Any], wide: NDArray[np.float64], method: str) -> GradientCheck:
-    """The check of second derivatives, each relative to its row."""
+    """The check of second derivatives, each relative to itself, or to a thousandth of those by its two parameters."""
     from scipy.optimize._numdiff import approx_derivative
 
     matrix = problem.hessian(point)
@@ -208,7 +208,8 @@ def _check_of_hessian(problem: Problem, point: NDArray[Any], wide: NDArray[np.fl
         tolerance = _FLOAT32_TOLERANCE
         noise += 10 * np.finfo(np.float32).eps * np.abs(matrix).max()
     errors = np.abs(matrix - differences)
-    largest = np.max(np.maximum(np.abs(matrix), np.abs(differences)), axis=1, keepdims=True)
+    root = np.sqrt(np.abs(np.diag(differences)))
+    largest = np.maximum(np.maximum(np.abs(matrix), np.abs(differences)), 1e-3 * root[:, None] * root)
     sizes = np.maximum(largest, noise / tolerance + np.finfo(np.float64).tiny)
     relative = errors / sizes
     i, j = map(int, np.unravel_index(np.argmax(relative), relative.shape))

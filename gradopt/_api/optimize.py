@@ -266,5 +266,5 @@ def finished(run: Run, status: Status, request: Request, compile_time: float) ->
     result.compile_time = compile_time
     problem = request.problem if isinstance(request.problem, Problem) else run.problem.plain
     if isinstance(problem, Traced) or problem is request.problem:
-        result.problem = problem
+        result.problem = problem.as_it_is()
     return result

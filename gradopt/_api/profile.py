@@ -20,7 +20,10 @@ from gradopt.methods import TrustRegion
 _STEPS = 4  # points of the curve between the minimum and each end
 _FARTHEST = 1e4  # how far a profile is followed, in standard errors
 _EXACT = 1e-6  # how exactly its ends are found, in standard errors
-_ANGLES = 48  # points of a contour
+_ANGLES = 48  # points of an ellipse
+_STRIDE = 0.15  # along an edge, in units of the ellipse
+_STRAIGHT = 0.9  # the least cosine between neighbouring tangents
+_SHORTEST, _MOST = 1e-6, 4000  # the shortest step, and the most points
 _METHOD = TrustRegion()
 
 
@@ -85,7 +88,7 @@ def profile(result: Any, parameter: int | str, level: float = 0.95, *, scale: fl
         (left, right),
         np.array([p.value for p in points]),
         np.array([p.fun for p in points]),
-        np.array([p.x for p in points]),
+        np.array([around.with_fixed(p.x) for p in points]),
         around.fun,
         0.5 * around.factor * q**2,
         wald,
@@ -109,7 +112,8 @@ def contour(result: Any, a: int | str, b: int | str, level: float = 0.95, *, sca
     Returns
     -------
     Contour
-        The edge as `points`, the `ellipse` of the curvature at the minimum, and `plot`.
+        The edge as `points`, the `ellipse` of the curvature at the minimum, and `plot`. `closed` is False where a bound
+        cuts the region, or the objective does not rise enough.
 
     Raises
     ------
@@ -122,7 +126,7 @@ def contour(result: Any, a: int | str, b: int | str, level: float = 0.95, *, sca
     >>> t = np.array([1.0, 2.0, 3.0, 4.0])
     >>> fit = gradopt.curve_fit(lambda t, a, b: a * np.exp(b * t), t, [2.6, 7.5, 20.3, 54.1], p0=[1.0, 1.0])
     >>> gradopt.contour(fit, "a", "b")
-    Contour of a and b: 95 %, 48 points, closed=True
+    Contour of a and b: 95 %, 42 points, closed=True
     """
     around = _Around(result, level, scale)
     pair = [around.place_of(parameter) for parameter in (a, b)]
@@ -133,16 +137,12 @@ def contour(result: Any, a: int | str, b: int | str, level: float = 0.95, *, sca
         if not np.isfinite(around.errors[j]):
             raise ValueError(f"{around.names[j]} is undetermined or at a bound: there is no ellipse to begin with")
     q = around.quantile(2)
-    root = np.linalg.cholesky(around.covariance[np.ix_(pair, pair)])
+    root = np.asarray(np.linalg.cholesky(around.covariance[np.ix_(pair, pair)]), np.float64)
+    edge, closed = _Edge(around, pair, root, q).followed()
     angles = np.linspace(0.0, 2.0 * math.pi, _ANGLES, endpoint=False)
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ root.T
-    center, points, start = around.x[pair], np.empty((_ANGLES, 2)), None
-    for k, direction in enumerate(directions):
-        distance, start = _distance(around, pair, direction, q, start)
-        points[k] = center + distance * direction if np.isfinite(distance) else math.inf
-    closed = bool(np.isfinite(points).all())
-    names = around.names[pair[0]], around.names[pair[1]]
-    return Contour(names, around.level, points, closed, center + q * directions, center)
+    center = around.x[pair]
+    ellipse = center + q * np.stack([np.cos(angles), np.sin(angles)], axis=1) @ root.T
+    return Contour((around.names[pair[0]], around.names[pair[1]]), around.level, edge, closed, ellipse, center)
 
 
 class _Point:
@@ -173,7 +173,8 @@ class _Around:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # an open side says it
             found = uncertainty(result, scale=scale)
-        self.covariance, self.errors = found.cov, found.stderr
+        fitted = self._minimum.fitted
+        self.covariance, self.errors = found.cov[np.ix_(fitted, fitted)], found.stderr[fitted]
         self.x = self._minimum.x.astype(np.float64)
         self.names = self._minimum.names
         self._problem = self._minimum.problem.by_curvature(self.x).plain
@@ -184,14 +185,24 @@ class _Around:
 
     def place_of(self, parameter: int | str) -> int:
         """The place of a parameter among those that were fitted."""
+        names = self._minimum.all_names
         if isinstance(parameter, str):
-            if parameter not in self.names:
-                raise ValueError(f"parameter must be one of {', '.join(self.names)}, got {parameter!r}")
-            return self.names.index(parameter)
-        place = validate.integer("parameter", parameter, 0)
-        if place >= self.x.size:
-            raise ValueError(f"parameter must be below {self.x.size}, the number of parameters, got {place}")
-        return place
+            if parameter not in names:
+                raise ValueError(f"parameter must be one of {', '.join(names)}, got {parameter!r}")
+            place = names.index(parameter)
+        else:
+            place = validate.integer("parameter", parameter, 0)
+        if place >= len(names):
+            raise ValueError(f"parameter must be below {len(names)}, the number of parameters, got {place}")
+        if place not in self._minimum.fitted:
+            raise ValueError(f"{names[place]} is fixed: it has no profile")
+        return int(np.flatnonzero(self._minimum.fitted == place)[0])
+
+    def with_fixed(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The parameters with those that were fixed in their places."""
+        everything = self._minimum.everything.astype(np.float64)
+        everything[self._minimum.fitted] = x
+        return everything
 
     def require_rising(self, j: int) -> None:
         low, high = self._minimum.bounds[j]
@@ -228,16 +239,21 @@ class _Around:
         low[places] = high[places] = guess[places]
         if len(places) == self.x.size:
             value, grad = self._problem.value_and_grad(guess)
+            self._require_minimum(value, guess)
             return _Point(math.nan, value, guess), grad
         bounds = Bounds(low, high)
         found = optimize(self._problem, guess, method=_METHOD, bounds=bounds, gtol=self._gtol, record=None)
         fun = float(found.fun)
+        self._require_minimum(fun, found.x)
+        return _Point(math.nan, fun, found.x), np.asarray(found.jac)
+
+    def _require_minimum(self, fun: float, x: NDArray[Any]) -> None:
+        """Raise a ValueError if an objective is lower than that of the result."""
         if fun < self.fun - 1e-3 * self.factor:
             raise ValueError(
                 f"the fits found a lower objective, {fun:.10g} instead of {self.fun:.10g}, at"
-                f" {np.array2string(found.x, precision=6)}: the result is not the minimum; start again from there"
+                f" {np.array2string(x, precision=6)}: the result is not the minimum; start again from there"
             )
-        return _Point(math.nan, fun, found.x), np.asarray(found.jac)
 
     def _guess(self, places: list[int], values: Any) -> NDArray[np.float64]:
         """Where the others go, by the covariance, if some parameters have these values."""
@@ -311,26 +327,98 @@ def _ended(
     return points, value, True
 
 
-def _distance(
-    around: _Around, pair: list[int], direction: NDArray[np.float64], q: float, start: Any
-) -> tuple[float, Any]:
-    """How far along a direction the height is q, and the parameters there."""
-    inner, outer, t = 0.0, math.inf, q
-    center = around.x[pair]
-    for _ in range(60):
-        point, grad = around.held(pair, center + t * direction, start)
-        height = around.height(point.fun) if math.isfinite(point.fun) else math.inf
-        if math.isfinite(height):
-            start = point.x
-        inner, outer = (inner, t) if height >= q else (t, outer)
-        slope = float(grad[pair] @ direction) / (around.factor * height) if 0.0 < height < math.inf else 0.0
-        newton = t - (height - q) / slope if slope > 0.0 else math.nan
-        if abs(newton - t) <= 1e-5 * q:
-            return newton, start
-        if inner > _FARTHEST:
-            return math.inf, None
-        between = 2.0 * t if math.isinf(outer) else 0.5 * (inner + outer)
-        t = newton if inner < newton < min(outer, 4.0 * t) else between
-        if outer - inner <= 1e-6 * q:
-            break
-    return t, start
+class _Edge:
+    """The edge of a region of two parameters, followed in coordinates in which the ellipse is the unit circle.
+
+    Prediction along the edge and Newton's method across it (E. Allgower and K. Georg, Numerical Continuation Methods,
+    1990, chapter 3): so a region need be neither convex nor star-shaped.
+    """
+
+    def __init__(self, around: _Around, pair: list[int], root: NDArray[np.float64], q: float) -> None:
+        self._around, self._pair, self._q, self._scale = around, pair, q, q * root
+        self._center, self._start = around.x[pair], around.x
+        self._low, self._high = np.array([around.ends(j) for j in pair]).T
+
+    def followed(self) -> tuple[NDArray[np.float64], bool]:
+        """The points of the edge (k, 2), in order, and whether it is closed."""
+        first = self._first()
+        if first is None:
+            return np.empty((0, 2)), False
+        forth, closed = self._branch(first, 1.0)
+        if not closed:
+            back, _ = self._branch(first, -1.0)
+            forth = [*reversed(back[1:]), *forth]
+        return self._center + np.array(forth) @ self._scale.T, closed
+
+    def _first(self) -> NDArray[np.float64] | None:
+        """A point of the edge, on a ray from the minimum."""
+        for angle in np.arange(8) * (math.pi / 4.0):
+            direction, inner, outer = np.array([math.cos(angle), math.sin(angle)]), 0.0, 1.0
+            while outer < 1e3 and self._height(outer * direction)[0] < 1.0:
+                inner, outer = outer, 2.0 * outer
+            if outer >= 1e3 or not math.isfinite(self._height(outer * direction)[0]):
+                continue
+            for _ in range(60):
+                middle = 0.5 * (inner + outer)
+                if self._height(middle * direction)[0] < 1.0:
+                    inner = middle
+                else:
+                    outer = middle
+                if outer - inner < 0.1 * inner:
+                    break
+            point = self._onto(outer * direction)
+            if point is not None:
+                return point
+        return None
+
+    def _branch(self, first: NDArray[np.float64], side: float) -> tuple[list[NDArray[np.float64]], bool]:
+        """The edge from a point on, in one sense: its points, and whether it came back."""
+        points, step, travelled = [first], _STRIDE, 0.0
+        tangent = self._tangent(first, side)
+        while len(points) < _MOST and step > _SHORTEST and tangent is not None:
+            point = self._onto(points[-1] + step * tangent)
+            ahead = None if point is None else self._tangent(point, side)
+            if point is None or ahead is None or ahead @ tangent < _STRAIGHT:
+                step *= 0.5
+                continue
+            travelled += float(np.linalg.norm(point - points[-1]))
+            if travelled > 2.0 * _STRIDE and np.linalg.norm(point - first) < 0.75 * step:
+                return points, True
+            points.append(point)
+            tangent, step = ahead, min(1.5 * step, _STRIDE)
+        return points, False
+
+    def _leaves(self, u: NDArray[np.float64]) -> bool:
+        """Whether a point is outside of the bounds, or too far away."""
+        place = self._center + self._scale @ u
+        inside = bool((place >= self._low).all() and (place <= self._high).all())
+        return not inside or float(np.linalg.norm(u)) > 1e3
+
+    def _height(self, u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The height at a point, in units of q, and its gradient; infinite outside of the bounds."""
+        if self._leaves(u):
+            return math.inf, np.zeros(2)
+        point, grad = self._around.held(self._pair, self._center + self._scale @ u, None)
+        height = self._around.height(point.fun) / self._q if math.isfinite(point.fun) else math.inf
+        if not 0.0 < height < math.inf:
+            return height, np.zeros(2)
+        return height, self._scale.T @ grad[self._pair] / (self._around.factor * height * self._q**2)
+
+    def _onto(self, u: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """The point of the edge near u, or None."""
+        for _ in range(8):
+            height, slope = self._height(u)
+            square = float(slope @ slope)
+            if not (math.isfinite(height) and square > 0.0):
+                return None
+            if abs(height - 1.0) <= 1e-6:
+                return u
+            move = (1.0 - height) / square * slope
+            length = float(np.linalg.norm(move))
+            u = u + move * min(1.0, 0.5 / length if length > 0.0 else 1.0)
+        return None
+
+    def _tangent(self, u: NDArray[np.float64], side: float) -> NDArray[np.float64] | None:
+        _, slope = self._height(u)
+        length = float(np.linalg.norm(slope))
+        return None if length == 0.0 else side * np.array([-slope[1], slope[0]]) / length

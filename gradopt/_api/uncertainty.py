@@ -45,9 +45,9 @@ def uncertainty(
         Huber, 1967; H. White, Maximum likelihood estimation of misspecified models, Econometrica 50, 1982).
         The last two need the terms: LeastSquares, CurveFit, PolynomialFit, SumOfTerms, Classifier and Regressor.
     scale : float, optional
-        The covariance is scale H^-1, > 0. Default: 1 for callables and SumOfTerms, whose f is minus a log-likelihood;
-        1 / rows for a mean of such terms (Classifier); s^2, the variance of a residual, for sums of squares. A callable
-        that returns a mean over m observations needs scale=1/m.
+        The covariance is scale H^-1, > 0; not for the sandwich, in which it cancels. Default: 1 for callables and
+        SumOfTerms, whose f is minus a log-likelihood; 1 / rows for a mean of such terms (Classifier); s^2, the variance
+        of a residual, for sums of squares. A callable that returns a mean over m observations needs scale=1/m.
     groups : array_like (m,), optional
         Only with "sandwich": the cluster of each observation. Scores are summed in each before the outer product; there
         is no correction for few clusters.
@@ -93,7 +93,9 @@ def uncertainty(
         raise ValueError(f"groups need kind='sandwich', got kind={kind!r}")
     minimum = minimum_of(result)
     problem, x, free = minimum.problem, minimum.x, minimum.active == 0
-    factor, dof = scale_of(minimum, scale)
+    if kind == "sandwich" and scale is not None:
+        raise ValueError("scale has no meaning for kind='sandwich', in which it cancels")
+    factor, dof = (1.0, math.inf) if kind == "sandwich" else scale_of(minimum, scale)
     grad = problem.grad(x).astype(np.float64)
     hessian = problem.hessian(x).astype(np.float64)[np.ix_(free, free)]
     if not np.isfinite(hessian).all():
@@ -112,14 +114,19 @@ def uncertainty(
         else:
             inner = inverse @ products @ inverse
     inner[unknown, :] = inner[:, unknown] = np.inf
-    n = x.size
-    cov, stderr, undetermined = np.full((n, n), np.nan), np.full(n, np.nan), np.zeros(n, bool)
-    cov[np.ix_(free, free)], undetermined[free] = inner, unknown
-    stderr[free] = np.sqrt(np.diag(inner))
-    _warn_if_far(result, bread.matrix @ grad[free], factor * np.diag(bread.matrix))
+    everything, fitted = minimum.everything, minimum.fitted
+    n = everything.size
+    cov, stderr = np.zeros((n, n)), np.zeros(n)  # of fixed parameters
+    undetermined, active = np.zeros(n, bool), np.zeros(n, np.int64)
+    cov[np.ix_(fitted, fitted)], stderr[fitted], active[fitted] = np.nan, np.nan, minimum.active
+    places = fitted[free]
+    cov[np.ix_(places, places)], undetermined[places] = inner, unknown
+    stderr[places] = np.sqrt(np.diag(inner))
+    _warn_if_far(result, bread.matrix @ grad[free], np.diag(inner))
     if unknown.any():
         warn(f"the data do not determine {(bread if kind != 'opg' else meat).direction}: standard errors are infinite")
-    return Uncertainty(x.copy(), cov, stderr, condition, minimum.names, kind, factor, dof, minimum.active, undetermined)
+    names = minimum.all_names
+    return Uncertainty(everything.copy(), cov, stderr, condition, names, kind, factor, dof, active, undetermined)
 
 
 class Minimum(NamedTuple):
@@ -131,6 +138,9 @@ class Minimum(NamedTuple):
     active: NDArray[np.int64]  # (n,) which bounds hold
     absolute: bool  # whether the variance of a residual is 1
     bounds: NDArray[np.float64]  # (n, 2)
+    everything: NDArray[Any]  # (N,) the parameters with those that were fixed
+    all_names: tuple[str, ...]
+    fitted: NDArray[np.int64]  # (n,) the places of the others among them
 
     def names_of(self, which: NDArray[np.bool_]) -> list[str]:
         return [name for name, is_it in zip(self.names, which, strict=True) if is_it]
@@ -144,7 +154,8 @@ def minimum_of(result: Any) -> Minimum:
             raise ValueError(_LOST)
         free = [i for i, fixed in enumerate(result.fixed) if not fixed]
         names = tuple(result.names[i] for i in free)
-        return Minimum(problem, result.popt[free], names, result.active_mask[free], result.absolute_sigma, result.ends)
+        facts = names, result.active_mask[free], result.absolute_sigma, result.ends
+        return Minimum(problem, result.popt[free], *facts, result.popt, result.names, np.array(free))
     if not isinstance(result, dict) or "x" not in result:
         raise TypeError(f"result must be that of optimize, least_squares or curve_fit, got {validate.shown(result)}")
     problem = result.get("problem")
@@ -155,12 +166,13 @@ def minimum_of(result: Any) -> Minimum:
     active = np.asarray(result.get("active_mask", np.zeros(x.size, np.int64)))
     problem.checked("x", x)  # a problem that learns its size from the parameters
     everywhere = np.tile([-np.inf, np.inf], (x.size, 1))
-    return Minimum(problem, x, names, active, False, np.asarray(result.get("bounds", everywhere), np.float64))
+    bounds = np.asarray(result.get("bounds", everywhere), np.float64)
+    return Minimum(problem, x, names, active, False, bounds, x, names, np.arange(x.size))
 
 
 _LOST = (
-    "the result does not hold its problem: it was loaded from a file, or its function could not be traced; minimise"
-    " gradopt.problems.SumOfTerms(terms, x0), or pass a result of this session"
+    "the result does not hold its problem: it came from a file or another process, or is that of a function which was"
+    " not traced; minimise gradopt.problems.SumOfTerms(terms, x0), or pass a result of this process"
 )
 
 
@@ -177,8 +189,7 @@ def scale_of(minimum: Minimum, scale: float | None) -> tuple[float, float]:
         return validate.number("scale", scale, 0, above=True), math.inf
     if minimum.absolute:
         return 1.0, math.inf
-    free = int(np.count_nonzero(minimum.active == 0))
-    found = minimum.problem.error_scale(minimum.x, free)
+    found = minimum.problem.error_scale(minimum.x, minimum.x.size)
     if found is None:
         raise ValueError(f"scale must be given: {minimum.problem} is no likelihood")
     if not np.isfinite(found[0]):
@@ -194,12 +205,19 @@ def _scores(problem: Problem, x: NDArray[Any], groups: ArrayLike | None) -> NDAr
             f"opg and sandwich need the terms of the objective, one an observation, and {problem} has none; make it a"
             " gradopt.problems.SumOfTerms"
         )
+    if not np.isfinite(scores).all():
+        raise ValueError("the gradients of the terms are NaN or infinite at the result")
     if groups is None:
         return scores
     labels = np.asarray(groups)
     if labels.shape != (len(scores),):
         raise ValueError(f"groups must have {len(scores)} elements, one for each term, got the shape {labels.shape}")
-    kinds, number = np.unique(labels, return_inverse=True)
+    try:
+        kinds, number = np.unique(labels, return_inverse=True)
+    except TypeError:
+        raise ValueError("groups must be labels of one kind that can be sorted, such as numbers or strings") from None
+    if kinds.size < 2:
+        raise ValueError(f"groups must be at least two, got {kinds.size}: {validate.shown(groups)}")
     sums = np.zeros((kinds.size, scores.shape[1]))
     np.add.at(sums, number.reshape(-1), scores)
     return sums

@@ -197,7 +197,7 @@ def _(method, problem, work, x, max_iter, tests, box, static_length):
 @descended_within.on(Exploring)
 def _(method, problem, work, x, max_iter, tests, box, static_length):
     n = x.size
-    slots = np.zeros((n + 1, n), x.dtype), np.zeros(n + 1), np.zeros((3, n), x.dtype), np.zeros(3)
+    slots = np.zeros((n + 1, n), x.dtype), np.zeros(n + 1), np.zeros((3, n), x.dtype), np.zeros(4)
     arrays = _arrays(static_length, x, slots, work)
     status, nit, _, nfev, fun, _, _ = explore(
         problem, method.lowered, _steering(box), arrays, _START, tests, _record(x), max_iter + 1

@@ -31,7 +31,7 @@ _GAIN = 10.0  # how many ftol a new simplex must gain, so that there is another 
 _RESTARTS = 100
 
 # What `slots` holds of a run besides arrays.
-MADE, LOWEST, RESTARTS = 0, 1, 2
+MADE, LOWEST, RESTARTS, WALLED = 0, 1, 2, 3
 
 # Rows of `points`.
 CENTROID, TRIAL, FARTHER = 0, 1, 2
@@ -60,7 +60,9 @@ def explore(problem, method, steering, arrays, progress, tests, record, iterates
         if row == 0 and starts:
             if not abs(fun) < np.inf:
                 status = _NON_FINITE
-            elif memory[MADE] == 0.0:
+            elif memory[MADE] != 0.0:
+                nfev = _move_inside(problem, work, box, new_grad, simplex, values, nfev)
+            else:
                 if nfev + n > tests.max_nfev:
                     status = _MAX_NFEV
                 else:
@@ -74,7 +76,7 @@ def explore(problem, method, steering, arrays, progress, tests, record, iterates
             nit += 1
         if status == RUNNING and values[0] == -np.inf:
             status = _NON_FINITE
-        if status == RUNNING:
+        if status == RUNNING and not (row == 0 and starts):
             for j in range(n):
                 x[j] = simplex[0, j]
             fun = values[0]
@@ -96,6 +98,8 @@ def explore(problem, method, steering, arrays, progress, tests, record, iterates
                     fun = values[0]
                     for j in range(n):
                         x[j] = simplex[0, j]
+            if status in (_FTOL, _XTOL) and memory[WALLED] != 0.0:
+                status = _LINE_SEARCH
         write_row(record, row, fun, size, np.nan, x)
         if status != RUNNING or nfev >= tests.pause_at:
             break
@@ -117,7 +121,7 @@ def _make_simplex(problem, work, box, x, fun, grad, simplex, values, memory, sha
         for j in range(n):
             simplex[i, j] = x[j]
     values[0] = fun
-    memory[MADE] = 1.0
+    memory[MADE], memory[WALLED] = 1.0, 0.0
     for j in range(n):
         edge = share * (_FIRST * x[j] if x[j] != 0.0 else _FIRST_AT_ZERO)
         vertex = simplex[j + 1]
@@ -125,8 +129,26 @@ def _make_simplex(problem, work, box, x, fun, grad, simplex, values, memory, sha
             edge = -edge
         vertex[j] = inside(box, j, x[j] + edge)
         values[j + 1] = _value(problem, work, grad, vertex)
+        if values[j + 1] == np.inf:
+            memory[WALLED] = 1.0
     _sort(simplex, values)
     return nfev + n
+
+
+@portable
+def _move_inside(problem, work, box, grad, simplex, values, nfev):
+    """Move the vertices of an earlier run into the bounds of this one; returns the evaluations made so far."""
+    n = values.size - 1
+    for i in range(n + 1):
+        vertex, moved = simplex[i], False
+        for j in range(n):
+            moved = moved or inside(box, j, vertex[j]) != vertex[j]
+            vertex[j] = inside(box, j, vertex[j])
+        if moved:
+            values[i] = _value(problem, work, grad, vertex)
+            nfev += 1
+    _sort(simplex, values)
+    return nfev
 
 
 @portable

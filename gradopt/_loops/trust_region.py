@@ -266,26 +266,29 @@ def exact_step(box, x, grad, slots, radius):
     solved for again.
     """
     step, scale, memory, matrix, basis, vectors, _ = slots
-    n, limited = x.size, False
-    _mark_free(box, x, grad, vectors[FREE])
-    fill(step, 0.0)
-    for _ in range(n + 1):
-        limited = _solve(grad, step, scale, memory, matrix, basis, vectors, radius)
-        if box is None or not stopped_at_bounds(box, x, step, vectors[FREE]):
+    n, limited, gain, length = x.size, False, 0.0, 0.0
+    for sign in (1.0, -1.0):  # of a step along a negative curvature, of which one may lead out of the bounds
+        _mark_free(box, x, grad, vectors[FREE])
+        fill(step, 0.0)
+        for _ in range(n + 1):
+            limited = _solve(grad, step, scale, memory, matrix, basis, vectors, radius, sign)
+            if box is None or not stopped_at_bounds(box, x, step, vectors[FREE]):
+                break
+        gain, length = 0.0, 0.0
+        for i in range(n):
+            curved = 0.0
+            for j in range(n):
+                if step[i] != 0.0 and step[j] != 0.0:
+                    curved += np.float64(matrix[i, j]) * step[j]
+            gain -= (2.0 * grad[i] + curved) * step[i]
+            length += (scale[i] * step[i]) ** 2
+        if box is None or gain > 0.0:
             break
-    gain, length = 0.0, 0.0
-    for i in range(n):
-        curved = 0.0
-        for j in range(n):
-            if step[i] != 0.0 and step[j] != 0.0:
-                curved += np.float64(matrix[i, j]) * step[j]
-        gain -= (2.0 * grad[i] + curved) * step[i]
-        length += (scale[i] * step[i]) ** 2
     return math.sqrt(length), gain, limited
 
 
 @kernel(late_bound=True)
-def _solve(grad, step, scale, memory, matrix, basis, vectors, radius):
+def _solve(grad, step, scale, memory, matrix, basis, vectors, radius, sign):
     """Solve for the free elements of the step; whether the radius limits it. The others are read."""
     n = scale.size
     free, values, parts, right = vectors[FREE], vectors[VALUES], vectors[PARTS], vectors[RIGHT]
@@ -311,7 +314,7 @@ def _solve(grad, step, scale, memory, matrix, basis, vectors, radius):
         shifted = values[k] + damping
         vectors[TRIAL, k] = parts[k] / shifted if shifted > 0.0 and parts[k] != 0.0 else 0.0
     if along != 0.0:  # the hard case
-        vectors[TRIAL, 0] = along
+        vectors[TRIAL, 0] = sign * along
     for i in range(n):
         if free[i] != 0.0:
             total = 0.0
@@ -425,25 +428,35 @@ def _step_by_products(problem, work, box, x, grad, slots, radius):
         size, slope = norm(None, direction), 0.0
         for j in range(x.size):
             slope += direction[j] * np.float64(grad[j])
-        for j in range(x.size):
-            step[j] = (-radius if slope > 0.0 else radius) / size * direction[j]
         limited = True
-        if box is not None:
-            stopped_at_bounds(box, x, step, vectors[FREE])
-        _multiplied(problem, work, x, pair, step, curved)
+        for sign in (-1.0, 1.0):
+            _mark_free(box, x, grad, vectors[FREE])
+            for j in range(x.size):
+                step[j] = (sign * radius if slope > 0.0 else -sign * radius) / size * direction[j]
+            if box is not None:
+                stopped_at_bounds(box, x, step, vectors[FREE])
+            _multiplied(problem, work, x, pair, step, curved)
+            if box is None or _gain(grad, curved, step) > 0.0:
+                break
     else:
         for _ in range(10):
             limited = _conjugate_gradients(problem, work, x, grad, slots, radius)
             if box is None or not stopped_at_bounds(box, x, step, vectors[FREE]):
                 break
             _multiplied(problem, work, x, pair, step, curved)
-    gain, length = 0.0, 0.0
     for j in range(x.size):
         step[j] = inside(box, j, x[j] + step[j]) - x[j]
+    return norm(None, step), _gain(grad, curved, step), limited
+
+
+@kernel(late_bound=True)
+def _gain(grad, curved, step):
+    """Twice what the model gains by a step; curved : H step."""
+    gain = 0.0
+    for j in range(step.size):
         if step[j] != 0.0:
-            gain -= (2.0 * grad[j] + curved[j]) * step[j]
-            length += step[j] * step[j]
-    return math.sqrt(length), gain, limited
+            gain -= (2.0 * np.float64(grad[j]) + curved[j]) * step[j]
+    return gain
 
 
 @portable

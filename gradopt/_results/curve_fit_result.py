@@ -429,8 +429,8 @@ class CurveFitResult(tuple[Any, ...]):
 
     @property
     def absolute_sigma(self) -> bool:
-        """Whether the size of the errors was known."""
-        return self._absolute or self._loss == "poisson"
+        """Whether the size of the errors was known, and used."""
+        return bool(self._loss == "poisson" or (self._absolute and self._loss == "linear"))
 
     @property
     def model_name(self) -> str:

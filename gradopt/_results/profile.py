@@ -99,9 +99,9 @@ class Contour:
     names : tuple of str
     level : float
     points : float64 array (k, 2)
-        The edge, in order; infinite where it is open.
+        The edge, in order; from one open end to the other if it is not closed.
     closed : bool
-        Whether the objective rises enough in all directions.
+        Whether the edge is a ring: a bound may cut it, or the objective not rise enough.
     ellipse : float64 array (k, 2)
         The edge by the curvature at the minimum alone.
     center : float64 array (2,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import os
 from collections.abc import Callable
@@ -102,6 +103,12 @@ class OptimizeResult(_Base):
     epoch: int  # this and the two below: only in the result that a callback gets on a training run
     val_fun: float
     val_accuracy: float
+
+    def __copy__(self) -> OptimizeResult:
+        return type(self)(self)
+
+    def __deepcopy__(self, memo: Any) -> OptimizeResult:
+        return type(self)({key: v if key == "problem" else copy.deepcopy(v, memo) for key, v in self.items()})
 
     def __reduce__(self) -> Any:
         kept = {key: value for key, value in self.items() if key != "problem" or isinstance(value, Traced)}

@@ -26,7 +26,7 @@ class Uncertainty:
     x : ndarray (n,)
         The parameters.
     cov : float64 array (n, n)
-        Their covariance. Rows of parameters at a bound are NaN, of undetermined ones inf.
+        Their covariance. Rows of parameters at a bound are NaN, of undetermined ones inf, of fixed ones 0.
     stderr : float64 array (n,)
         The standard errors: the roots of its diagonal.
     condition : float

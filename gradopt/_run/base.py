@@ -74,6 +74,11 @@ class Run:
         raise NotImplementedError
 
     @property
+    def gradient(self) -> NDArray[Any]:
+        """The gradient at the last iterate."""
+        raise NotImplementedError
+
+    @property
     def updates(self) -> int:
         """The number of updates made in this run."""
         return self.nit - self._first_nit

@@ -137,6 +137,11 @@ class Descent(Run):
         return self._progress.fun
 
     @property
+    def gradient(self) -> NDArray[Any]:
+        """The gradient at the last iterate."""
+        return self._arrays.grad
+
+    @property
     def rate(self) -> float:
         return self._progress.rate
 

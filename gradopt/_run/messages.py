@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from gradopt._core.protocol import hessian
 from gradopt._core.status import Status
 from gradopt._run.base import Run
 from gradopt._run.training import Training
@@ -43,5 +46,7 @@ def message(status: Status, run: Run, *, max_nfev: int, max_time: float) -> str:
 def _failure_at_start(run: Run, source: str | None) -> str:
     if isinstance(run, Training) or not math.isfinite(run.fun):
         return "the objective is NaN or infinite at the start x0; choose another start"
+    if run.method.loop.evaluates is hessian and np.isfinite(run.gradient).all():
+        return "the second derivatives are NaN or infinite at the start x0; choose another start"
     text = "the gradient is NaN or infinite at the start x0, where the objective is finite; choose another start"
     return text if source is None else f"{text}, or another jac: this is {source}"

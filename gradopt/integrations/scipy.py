@@ -73,6 +73,9 @@ def minimize(
     show, jac = options.pop("disp", False), options.pop("differences", jac)
     if "tol" in options and "gtol" in options:
         del options["tol"]
+    if "tol" in options and method.loop.by_values:
+        tol = options.pop("tol")
+        options = {"xtol": tol, "ftol": tol} | options
     settings = {_RENAMED.get(name, name): value for name, value in options.items()}
     unknown = sorted(set(settings) - set(_OPTIONS))
     if unknown:

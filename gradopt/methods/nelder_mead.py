@@ -61,7 +61,7 @@ class NelderMead(Method):
 
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         n = x.size
-        return np.zeros((n + 1, n), x.dtype), np.zeros(n + 1), np.zeros((3, n), x.dtype), np.zeros(3)
+        return np.zeros((n + 1, n), x.dtype), np.zeros(n + 1), np.zeros((3, n), x.dtype), np.zeros(4)
 
     def facts(self, slots: tuple[NDArray[Any], ...]) -> dict[str, Any]:
         return {"jac": None}

@@ -8,6 +8,7 @@ import numpy as np
 
 from gradopt._api.profile import contour as region_of
 from gradopt._api.profile import profile as profile_of
+from gradopt._api.uncertainty import uncertainty
 from gradopt._core import validate
 from gradopt._results.profile import Contour, Profile
 from gradopt.plot.canvas import axes_or_new, pyplot
@@ -96,8 +97,7 @@ def contour(found: Contour, *, ax: Any = None) -> Any:
         raise TypeError(f"found must be a Contour, got {validate.shown(found)}; gradopt.contour makes one")
     ax = axes_or_new(ax)
     for points, style, name in ((found.ellipse, _BY_CURVATURE, "by the curvature"), (found.points, _CURVE, "profile")):
-        ring = np.concatenate([points, points[:1]])
-        ring = np.where(np.isfinite(ring), ring, np.nan)
+        ring = np.concatenate([points, points[:1]]) if points is found.ellipse or found.closed else points
         ax.plot(*ring.T, label=f"{name}, {100 * found.level:g} %", **style)
     ax.plot(*found.center, "+", color="C3", ms=9)
     ax.set(xlabel=found.names[0], ylabel=found.names[1])
@@ -115,7 +115,7 @@ def corner(result: Any, level: float = 0.95, *, parameters: Any = None, scale: f
     level : float
         In (0, 1).
     parameters : sequence of int or str, optional
-        Those to draw. Default all, of which there may be 8.
+        Those to draw. Default all that are free and determined, of which there may be 8.
     scale : float, optional
         As for `gradopt.uncertainty`.
 
@@ -137,8 +137,9 @@ def corner(result: Any, level: float = 0.95, *, parameters: Any = None, scale: f
     >>> gradopt.plot.corner(result).shape
     (2, 2)
     """
-    count = len(result.names) if hasattr(result, "names") else np.size(getattr(result, "x", ()))
-    chosen = list(range(count)) if parameters is None else list(parameters)
+    found = uncertainty(result, scale=scale)
+    free = [i for i in range(len(found.names)) if found.stderr[i] > 0.0 and np.isfinite(found.stderr[i])]
+    chosen = free if parameters is None else list(parameters)
     if not 1 <= len(chosen) <= 8:
         raise ValueError(f"parameters must be 1 to 8 of them, got {len(chosen)}")
     size = len(chosen)

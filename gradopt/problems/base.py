@@ -101,6 +101,10 @@ class Problem(Config):
         """The problem itself, if this one only adds second derivatives to it."""
         return self
 
+    def as_it_is(self) -> Problem:
+        """The problem as results hold it: one that does not change with what its functions take from outside."""
+        return self
+
     @property
     def differentiates(self) -> bool:
         """Whether the gradient is found by differences."""

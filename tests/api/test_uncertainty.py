@@ -1,5 +1,6 @@
 """Standard errors of three kinds, profiles and contours."""
 
+import copy
 import pickle
 import warnings
 
@@ -8,7 +9,9 @@ import pytest
 import scipy.stats
 
 import gradopt
-from gradopt import Status, TrustRegion, contour, optimize, problems, profile, uncertainty
+from gradopt import SGD, Status, TrustRegion, contour, optimize, problems, profile, uncertainty
+
+from marks import compiled_only
 
 RNG = np.random.default_rng(3)
 M = 300
@@ -124,6 +127,32 @@ class TestLeastSquares:
         wanted = np.sqrt(np.diag(np.polyfit(T, DATA, 2, cov=True)[1]))
         np.testing.assert_allclose(uncertainty(optimize(fit)).stderr, wanted, rtol=1e-8)
 
+    def test_a_robust_loss_has_hubers_scale(self):
+        y = DATA.copy()
+        y[::7] += 2.0
+        settings = {"loss": "huber", "f_scale": 0.1}
+        fit = gradopt.curve_fit(decay, T, y, [1.0, 1.0, 0.0], **settings)
+        run = optimize(problems.LeastSquares(lambda x: decay(T, *x) - y, [1.0, 1.0, 0.0], **settings))
+        residual = decay(T, *fit.popt) - y
+        inner = np.abs(residual) <= 0.1
+        psi = np.where(inner, residual, 0.1 * np.sign(residual))
+        s = np.sum(psi**2) / (T.size - 3) / inner.mean()
+        assert uncertainty(fit).scale == pytest.approx(s, rel=1e-6)
+        np.testing.assert_allclose(uncertainty(run).stderr, uncertainty(fit).stderr, rtol=1e-4)
+
+    def test_fixed_parameters_keep_their_places(self):
+        fit = gradopt.curve_fit(decay, T, DATA, [2.5, 1.0, 0.0], fixed={"a": 2.5})
+        found = uncertainty(fit)
+        assert found.names == ("a", "k", "c")
+        assert found.stderr[0] == 0.0
+        value, error = found.delta_method(lambda p: np.log(2.0) / p[1])
+        assert value == pytest.approx(np.log(2.0) / fit.popt[1])
+        assert error == pytest.approx(np.log(2.0) / fit.popt[1] ** 2 * found.stderr[1])
+        assert profile(fit, 1).name == "k"
+        assert profile(fit, 1).x.shape[1] == 3
+        with pytest.raises(ValueError, match="a is fixed: it has no profile"):
+            profile(fit, "a")
+
     def test_a_known_size_of_the_errors(self):
         sigma = np.full(T.size, 0.05)
         fit = gradopt.curve_fit(decay, T, DATA, [1.0, 1.0, 0.0], sigma, absolute_sigma=True)
@@ -171,12 +200,25 @@ class TestWhatIsWrong:
             ({"kind": "bootstrap"}, "kind must be one of"),
             ({"scale": 0.0}, "scale must be"),
             ({"groups": [1]}, "groups need kind='sandwich'"),
+            ({"kind": "sandwich", "groups": np.ones(M)}, "groups must be at least two, got 1"),
+            ({"kind": "sandwich", "scale": 2.0}, "scale has no meaning for kind='sandwich'"),
             ({"kind": "sandwich", "groups": [1, 2]}, r"groups must have 300 elements, .* got the shape \(2,\)"),
         ],
     )
     def test_arguments(self, result, arguments, text):
         with pytest.raises(ValueError, match=text):
             uncertainty(result, **arguments)
+
+    def test_a_result_keeps_its_data(self):
+        data = np.array([1.0, 2.0, 3.0])
+        problem = problems.SumOfTerms(lambda x: 0.5 * (x[0] - data) ** 2, [0.0])
+        result = optimize(problem)
+        before = uncertainty(result, "sandwich").stderr
+        data = np.arange(10.0)
+        assert problem.value([0.0]) == 142.5
+        np.testing.assert_allclose(problem.scores([1.0]).ravel(), 1.0 - data)
+        np.testing.assert_array_equal(uncertainty(result, "sandwich").stderr, before)
+        assert uncertainty(copy.deepcopy(result)).stderr == uncertainty(result).stderr
 
     def test_no_more_observations_than_parameters(self):
         exact = optimize(problems.PolynomialFit([0.0, 1.0], [1.0, 3.0], 1))
@@ -249,8 +291,31 @@ class TestProfiles:
         found = contour(result, 0, 1, 0.9)
         d = found.points - result.x
         np.testing.assert_allclose(np.einsum("ki,ij,kj->k", d, A, d), scipy.stats.chi2.ppf(0.9, 2), rtol=1e-5)
-        np.testing.assert_allclose(found.points, found.ellipse, rtol=1e-5)
+        e = found.ellipse - result.x
+        np.testing.assert_allclose(np.einsum("ki,ij,kj->k", e, A, e), scipy.stats.chi2.ppf(0.9, 2), rtol=1e-5)
         assert found.closed
+
+    def test_a_contour_that_is_no_ellipse(self):
+        banana = lambda x: 50.0 * (x[1] - x[0] ** 2) ** 2 + 0.5 * x[0] ** 2  # noqa: E731
+        found = contour(optimize(banana, [0.5, 0.1], method=TrustRegion()), 0, 1)
+        assert found.closed
+        heights = [2.0 * banana(point) for point in found.points]
+        np.testing.assert_allclose(heights, scipy.stats.chi2.ppf(0.95, 2), rtol=1e-4)
+        np.testing.assert_allclose(np.abs(found.points[:, 0]).max(), np.sqrt(heights[0]), rtol=1e-3)
+        assert found.points[:, 1].max() == pytest.approx(heights[0], rel=1e-2)
+
+    def test_a_contour_that_a_bound_cuts(self):
+        fun = lambda x: 0.5 * (x[0] - 1.0) ** 2 + 0.5 * (x[1] - 2.0) ** 2  # noqa: E731
+        found = contour(optimize(fun, [0.5, 0.0], bounds=[(0.0, 1.5), (None, None)]), 0, 1)
+        assert not found.closed
+        assert found.points[:, 0].min() >= 0.0
+        assert found.points[:, 0].max() <= 1.5
+        assert np.ptp(found.points[:, 0]) > 1.49
+
+    def test_one_parameter_that_is_not_at_its_minimum(self):
+        stopped = optimize(lambda x: 0.5 * (x[0] - 1.0) ** 2, [0.0], max_iter=1, method=SGD(0.1))
+        with pytest.raises(ValueError, match="the fits found a lower objective"):
+            profile(stopped, 0)
 
     @pytest.mark.parametrize(
         ("call", "text"),
@@ -267,6 +332,7 @@ class TestProfiles:
 
 
 @pytest.mark.slow
+@compiled_only
 def test_coverage():
     """Nominal intervals hold the truth about as often as they say, and the sandwich where the model is wrong."""
     rng, runs, truth = np.random.default_rng(0), 400, np.array([0.5, 0.3])

@@ -71,6 +71,29 @@ def test_nan_is_avoided():
     assert optimize(lambda x: np.nan * x[0], [5.0, 5.0], method=NelderMead()).status == Status.NON_FINITE
 
 
+@pytest.mark.parametrize("wall", [np.nan, np.inf])
+def test_a_wall_all_around_is_no_success(wall):
+    result = optimize(lambda x: np.where(x[0] == 5.0, x[0], wall) + x[1] * 0.0, [5.0, 2.0], method=NelderMead())
+    assert not result.success
+
+
+def test_a_state_meets_other_bounds():
+    begun = optimize(problems.Rosenbrock(), [-1.2, 1.0], method=NelderMead(), max_iter=5)
+    with pytest.warns(RuntimeWarning, match="moved into them"):
+        result = optimize(problems.Rosenbrock(), state=begun.state, bounds=[(-3.0, -1.5), (0.0, 1.0)])
+    np.testing.assert_allclose(result.x, [-1.5, 1.0], atol=1e-5)
+
+
+def test_no_update_is_the_start():
+    result = optimize(problems.Rosenbrock(), [-1.2, 1.0], method=NelderMead(), max_iter=0)
+    np.testing.assert_array_equal(result.x, [-1.2, 1.0])
+
+
+def test_for_scipys_minimize():
+    result = scipy.optimize.minimize(rosen, [-1.2, 1.0], method=NelderMead(), tol=1e-6)
+    assert result.success
+
+
 def test_unbounded_below_is_no_success():
     result = optimize(lambda x: -np.sum(x**2), [5.0, 5.0], method=NelderMead())
     assert result.status == Status.NON_FINITE

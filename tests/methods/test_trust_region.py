@@ -72,6 +72,19 @@ class TestOnAFunction:
         assert result.success
         np.testing.assert_array_equal(result.x, 0.0)
 
+    @pytest.mark.parametrize("side", [-1.0, 1.0])
+    def test_a_saddle_on_a_bound_is_no_end(self, method, side):
+        bounds = [(-2.0, 2.0), (0.0, 2.0) if side > 0.0 else (-2.0, 0.0)]
+        result = optimize(lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4, [1.0, 0.0], method=method, bounds=bounds)
+        assert result.success
+        np.testing.assert_allclose(result.x, [0.0, side * np.sqrt(0.5)], atol=1e-5)
+
+    def test_a_bound_where_the_slope_is_infinite_and_shared(self, method):
+        fun = lambda x: np.sqrt(x[0]) * x[1] + (x[1] - 1.0) ** 2  # noqa: E731
+        result = optimize(fun, [0.5, 0.5], method=method, bounds=[(0.0, 1.0), (0.0, 1.0)])
+        assert result.success
+        np.testing.assert_allclose(result.x, [0.0, 1.0], atol=1e-6)
+
     def test_pieces_callbacks_and_states_change_nothing(self, method):
         whole = optimize(rosen, [-1.2, 1.0, 0.5], method=method)
         watched = optimize(rosen, [-1.2, 1.0, 0.5], method=method, callback=every(3, lambda xk: None))
@@ -142,6 +155,7 @@ class TestGivenDerivatives:
     def test_nan_is_no_success(self):
         result = optimize(rosen, [-1.2, 1.0], method=TrustRegion(), hess=lambda x: np.full((2, 2), np.nan))
         assert result.status == Status.NON_FINITE
+        assert result.message.startswith("the second derivatives are NaN or infinite at the start")
 
     def test_where_they_have_no_meaning(self):
         with pytest.raises(ValueError, match="hess has no meaning for LBFGS"):

@@ -92,6 +92,11 @@ def test_products_with_zeros(zeros):
     np.testing.assert_allclose(trace(np.prod, np.ones(4)).hessian(x), wanted, atol=1e-14)
 
 
+def test_squares_of_absolute_values():
+    problem = trace(lambda x: np.sum(np.abs(x) ** 2) + np.abs(x[0]) * np.abs(x[0]), [1.0, 1.0])
+    np.testing.assert_array_equal(problem.hessian([0.0, 1.0]), np.diag([4.0, 2.0]))
+
+
 def test_what_is_refused():
     problem = problems.Rosenbrock()
     with pytest.raises(ValueError, match="x must have 2 elements"):
@@ -117,6 +122,12 @@ class TestTheCheck:
         assert check.max_abs_error == pytest.approx(0.1, rel=1e-3)
         right = scipy.optimize.rosen_hess
         assert check_gradient(scipy.optimize.rosen, [1.0, 2.0, 3.0], hess=right, hessian=True)
+
+    @pytest.mark.parametrize(("element", "right"), [(2e-12, True), (3e-12, False), (-2e-12, False)])
+    def test_parameters_of_other_sizes(self, element, right):
+        fun = lambda x: (x[0] * 1e9) ** 2 + (x[1] * 1e-6) ** 2 + x[0] * 1e9 * x[1] * 1e-6  # noqa: E731
+        hess = lambda x: np.array([[2e18, 1e3], [1e3, element]])  # noqa: E731
+        assert bool(check_gradient(fun, [1e-9, 1e6], hess=hess, hessian=True)) == right
 
     def test_hess_needs_hessian(self):
         with pytest.raises(ValueError, match="hess needs hessian=True"):

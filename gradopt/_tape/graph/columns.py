@@ -24,6 +24,10 @@ from gradopt._tape.graph.reverse import needed, of_each, other_products
 _LARGEST_PRODUCT = 1_000_000
 
 
+# Operations whose slope may be infinite where their value is finite: what does not move there has no tangent.
+_STEEP = {"sqrt", "power", "arcsin", "arccos", "arccosh"}
+
+
 class TooLarge(Exception):
     """The tangents would take too much memory."""
 
@@ -101,7 +105,10 @@ class _Columns:
             if node.index in graph.guards and slope is slopes[1]:
                 d = self._guarded(d, *node.inputs)
             else:
+                moves = d
                 d = slope(d, *beside)
+                if node.operation in _STEEP:
+                    d = graph("where", moves, d, 0.0)
             total = d if total is None else total + d
         if total is None:
             return None

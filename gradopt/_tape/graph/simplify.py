@@ -64,6 +64,8 @@ def simplified(graph: Arithmetic, name: str, nodes: tuple[Node, ...], shape: Sha
             return a + b.inputs[0]
     elif name == "multiply":
         b = nodes[1]
+        if a is b and a.operation == "absolute" and a.value is None:
+            return a.inputs[0] * a.inputs[0]  # which has second derivatives at 0
         if b.fixed and not a.fixed:
             return b * a  # constants first
         if a.literal is None:

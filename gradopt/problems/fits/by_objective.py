@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,19 @@ class ByObjective(Problem):
     def as_objective(self) -> Problem:
         """The objective, for the parameters that were checked last."""
         raise NotImplementedError
+
+    def as_it_is(self) -> Problem:
+        """A copy that keeps what its function takes from outside now."""
+        kept = copy.copy(self)
+        kept.__dict__["_kept"] = True
+        kept.__dict__.pop("_spare", None)
+        return kept
+
+    def _look_outside(self) -> None:
+        """Forget what was made with what the function took from outside."""
+        if "_kept" not in self.__dict__:
+            self.__dict__.pop("_made", None)
+            self.__dict__.pop("_spare", None)  # the size of the data may have changed
 
     @property
     def gradient_source(self) -> str | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._losses.robust import checked_loss, spread_of
+from gradopt._losses.robust import checked_loss
 from gradopt._numerics.bounds import Box
 from gradopt._tape.record.errors import TraceError
 from gradopt.problems.base import Curved, Problem
@@ -93,12 +93,7 @@ class LeastSquares(ByObjective):
         return self._latest(x)
 
     def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
-        residuals = self._latest(x)
-        if self.loss == "linear" or residuals.m <= free:
-            return residuals.error_scale(x, free)
-        table, dof = residuals.table(np.asarray(x, np.float64)), residuals.m - free
-        mean = spread_of(self.loss, table.residual, self.f_scale)  # P. Huber, Robust Statistics, 1981, section 7.6
-        return (float(table.slopes @ table.slopes) / dof / mean, float(dof)) if mean > 0.0 else None
+        return self._latest(x).error_scale(x, free)
 
     def scores(self, x: Any) -> NDArray[np.float64] | None:
         """The gradient of the term of each residual, float64 (m, n); its sum over the terms is the gradient of f."""
@@ -124,7 +119,7 @@ class LeastSquares(ByObjective):
         result = validate.array(name, np.atleast_1d(x), 1, finite=finite)
         if self.x0 is not None and result.size != self.x0.size:
             raise ValueError(f"{name} must have {self.x0.size} elements for {self}, got {result.size}")
-        self.__dict__.pop("_made", None)  # what the function takes from outside is that of now
+        self._look_outside()
         self._latest(result)
         return result
 
@@ -185,7 +180,7 @@ def residual_problem(
     source = (
         "" if jac is not None else "central differences" + (f", since it can't be traced: {reason}" if reason else "")
     )
-    return PythonResiduals(
+    problem = PythonResiduals(
         vector,
         jacobian if jac is not None else differences,
         form.sum_with(args),
@@ -194,3 +189,5 @@ def residual_problem(
         source,
         0 if jac is not None else 2 * x0.size,
     )
+    problem.loss, problem.f_scale = loss, scale
+    return problem

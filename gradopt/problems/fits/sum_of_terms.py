@@ -125,7 +125,7 @@ class SumOfTerms(ByObjective):
         result = validate.array(name, np.atleast_1d(x), 1, finite=finite)
         if self.x0 is not None and result.size != self.x0.size:
             raise ValueError(f"{name} must have {self.x0.size} elements for {self}, got {result.size}")
-        self.__dict__.pop("_made", None)  # what the function takes from outside is that of now
+        self._look_outside()
         self._latest(result)
         return result
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._core import validate
+from gradopt._losses.robust import spread_of
 from gradopt._numerics.bounds import Box
 from gradopt.problems.base import Curved, Problem
 
@@ -37,9 +38,13 @@ class ResidualProblem(Problem):
     ----------
     m : int
         The number of residuals.
+    loss, f_scale
+        As for `LeastSquares`; or "poisson".
     """
 
     m: int
+    loss: Any = "linear"
+    f_scale: float = 1.0
 
     def by_residuals(self, x: NDArray[Any]) -> Problem | None:
         return self
@@ -55,9 +60,13 @@ class ResidualProblem(Problem):
         dof = self.m - free
         if dof <= 0:
             return np.inf, np.inf
-        positive = table.weights > 0.0
-        squares = float(np.sum(table.slopes[positive] ** 2 / table.weights[positive]))
-        return squares / dof, float(dof)
+        if self.loss == "poisson":
+            return 1.0, np.inf
+        squares = float(table.slopes @ table.slopes)
+        if self.loss == "linear":
+            return squares / dof, float(dof)
+        mean = spread_of(self.loss, table.residual, self.f_scale)  # P. Huber, Robust Statistics, 1981, section 7.6
+        return (squares / dof / mean, float(dof)) if mean > 0.0 else None
 
     def scores(self, x: Any) -> NDArray[np.float64] | None:
         table = self.table(np.asarray(x, np.float64))

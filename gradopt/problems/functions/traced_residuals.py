@@ -208,7 +208,9 @@ class ResidualForm(Form):
         return ResidualTapes(Sum(objective, residual, slopes, weights[0] if weights else None))
 
     def problem(self, tape: Any, *arguments: Any) -> TracedResiduals:
-        return TracedResiduals(tape, *arguments)
+        problem = TracedResiduals(tape, *arguments)
+        problem.loss, problem.f_scale = self._loss, self._scale
+        return problem
 
     def evaluated(self, problem: TracedResiduals, x: NDArray[Any]) -> tuple[Any, bool]:
         table = problem.table(x.astype(np.float64))
