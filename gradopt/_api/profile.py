@@ -125,8 +125,9 @@ def contour(result: Any, a: int | str, b: int | str, level: float = 0.95, *, sca
     >>> import gradopt, numpy as np
     >>> t = np.array([1.0, 2.0, 3.0, 4.0])
     >>> fit = gradopt.curve_fit(lambda t, a, b: a * np.exp(b * t), t, [2.6, 7.5, 20.3, 54.1], p0=[1.0, 1.0])
-    >>> gradopt.contour(fit, "a", "b")
-    Contour of a and b: 95 %, 42 points, closed=True
+    >>> found = gradopt.contour(fit, "a", "b")
+    >>> print(found.names, found.closed, found.points.max(axis=0).round(2))
+    ('a', 'b') True [1.23 1.03]
     """
     around = _Around(result, level, scale)
     pair = [around.place_of(parameter) for parameter in (a, b)]

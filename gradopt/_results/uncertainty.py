@@ -93,8 +93,8 @@ class Uncertainty:
         --------
         >>> import gradopt
         >>> result = gradopt.optimize(lambda x: 0.5 * (x[0] - 1.0) ** 2, [0.0])
-        >>> print(gradopt.uncertainty(result).confidence_interval(0.6827).round(3))
-        [[0. 2.]]
+        >>> print(gradopt.uncertainty(result).confidence_interval(0.95).round(2))
+        [[-0.96  2.96]]
         """
         level = validate.number("level", level, 0, 1, above=True, below=True)
         q = float(scipy.stats.t.ppf(0.5 * (1.0 + level), self.dof))

@@ -49,7 +49,7 @@ class TrustRegion(Method):
     --------
     >>> import gradopt
     >>> result = gradopt.optimize(gradopt.problems.Rosenbrock(), method=gradopt.TrustRegion())
-    >>> print(result.x, result.success)
+    >>> print(result.x.round(4), result.success)
     [1. 1.] True
     """
 

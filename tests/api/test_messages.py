@@ -153,7 +153,7 @@ def test_words_of_other_packages(call, says):
         call()
 
 
-@pytest.mark.parametrize("method", ["L-BFGS-B", "bfgs", "CG", "TNC", "slsqp"])
+@pytest.mark.parametrize("method", ["L-BFGS-B", "trust-ncg", "CG", "TNC", "slsqp"])
 def test_methods_of_scipy(method):
     with pytest.raises(ValueError, match=f"for '{method}' take '"):
         optimize(np.sum, [1.0], method=method)

@@ -61,7 +61,7 @@ class SumOfTerms(ByObjective):
     >>> counts = np.array([2.0, 3.0, 1.0, 4.0])
     >>> problem = gradopt.problems.SumOfTerms(lambda x: np.exp(x[0]) - counts * x[0], [0.0])
     >>> result = gradopt.optimize(problem)
-    >>> print(np.exp(result.x), gradopt.uncertainty(result).stderr.round(4))
+    >>> print(np.exp(result.x).round(4), gradopt.uncertainty(result).stderr.round(4))
     [2.5] [0.3162]
     """
 
