@@ -24,13 +24,14 @@ Interrupted       Ctrl-C during a run, with the result so far
 
 from gradopt import plot, problems
 from gradopt._api.check_gradient import GradientCheck, check_gradient
+from gradopt._api.contour import contour
 from gradopt._api.curve_fit import curve_fit
 from gradopt._api.descend import compiled, descend
 from gradopt._api.fit_many import fit_many
 from gradopt._api.least_squares import least_squares
 from gradopt._api.optimize import optimize
 from gradopt._api.optimize_many import multistart, optimize_many
-from gradopt._api.profile import contour, profile
+from gradopt._api.profile import profile
 from gradopt._api.uncertainty import uncertainty
 from gradopt._core.status import Status
 from gradopt._network import Dense, Network

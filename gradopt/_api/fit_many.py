@@ -21,7 +21,7 @@ from gradopt._results.result import Interrupted
 from gradopt._run.many import Interruption, checked_workers
 from gradopt._run.many_fits import FitTask, ManyTask, TapeProgram, lanes_for, vectors
 from gradopt._run.progress_bar import bar_of
-from gradopt._tape.graph.lanes import TooLarge
+from gradopt._tape.graph.node import TooLarge
 from gradopt._tape.record.errors import TraceError
 from gradopt.problems.fits.many_form import Layout, ManyForm
 from gradopt.problems.functions.tracing import traced

@@ -192,10 +192,6 @@ def _with_given_curvature(problem: Problem, request: Request) -> Problem:
     hess, hessp = request.second
     if hess is None and hessp is None:
         return problem
-    for name, value in (("hess", hess), ("hessp", hessp)):
-        if value is not None and not callable(value):
-            hint = "; exact second derivatives need no hess" if isinstance(value, str) else ""
-            raise TypeError(f"{name} must be a function, got {validate.shown(value)}{hint}")
     args = request.args if isinstance(request.args, tuple) else (request.args,)
     return GivenCurvature(problem, hess, hessp, args)
 

@@ -94,7 +94,7 @@ def uncertainty(
     minimum = minimum_of(result)
     problem, x, free = minimum.problem, minimum.x, minimum.active == 0
     if kind == "sandwich" and scale is not None:
-        raise ValueError("scale has no meaning for kind='sandwich', in which it cancels")
+        raise ValueError(f"scale has no meaning for kind='sandwich', in which it cancels, got {scale}")
     factor, dof = (1.0, math.inf) if kind == "sandwich" else scale_of(minimum, scale)
     grad = problem.grad(x).astype(np.float64)
     hessian = problem.hessian(x).astype(np.float64)[np.ix_(free, free)]
@@ -189,7 +189,7 @@ def scale_of(minimum: Minimum, scale: float | None) -> tuple[float, float]:
         return validate.number("scale", scale, 0, above=True), math.inf
     if minimum.absolute:
         return 1.0, math.inf
-    found = minimum.problem.error_scale(minimum.x, minimum.x.size)
+    found = minimum.problem.error_scale(minimum.x)
     if found is None:
         raise ValueError(f"scale must be given: {minimum.problem} is no likelihood")
     if not np.isfinite(found[0]):

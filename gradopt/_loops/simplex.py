@@ -60,14 +60,16 @@ def explore(problem, method, steering, arrays, progress, tests, record, iterates
         if row == 0 and starts:
             if not abs(fun) < np.inf:
                 status = _NON_FINITE
-            elif memory[MADE] != 0.0:
-                nfev = _move_inside(problem, work, box, new_grad, simplex, values, nfev)
+            elif nfev + n + 1 > tests.max_nfev:
+                status = _MAX_NFEV
+            elif memory[MADE] == 0.0:
+                nfev = _make_simplex(problem, work, box, x, fun, new_grad, simplex, values, memory, 1.0, nfev)
+                memory[LOWEST] = values[0]
             else:
-                if nfev + n > tests.max_nfev:
-                    status = _MAX_NFEV
-                else:
-                    nfev = _make_simplex(problem, work, box, x, fun, new_grad, simplex, values, memory, 1.0, nfev)
-                    memory[LOWEST] = values[0]
+                other = fun != values[0]
+                nfev = _evaluate_again(problem, work, box, new_grad, simplex, values, nfev)
+                if other:
+                    memory[LOWEST], memory[RESTARTS] = values[0], 0.0
         elif nfev + n + 2 > tests.max_nfev:
             status = _MAX_NFEV
             break
@@ -136,19 +138,19 @@ def _make_simplex(problem, work, box, x, fun, grad, simplex, values, memory, sha
 
 
 @portable
-def _move_inside(problem, work, box, grad, simplex, values, nfev):
-    """Move the vertices of an earlier run into the bounds of this one; returns the evaluations made so far."""
+def _evaluate_again(problem, work, box, grad, simplex, values, nfev):
+    """Take up the simplex of an earlier run, whose bounds or objective may have been other ones.
+
+    Returns the evaluations made so far.
+    """
     n = values.size - 1
     for i in range(n + 1):
-        vertex, moved = simplex[i], False
+        vertex = simplex[i]
         for j in range(n):
-            moved = moved or inside(box, j, vertex[j]) != vertex[j]
             vertex[j] = inside(box, j, vertex[j])
-        if moved:
-            values[i] = _value(problem, work, grad, vertex)
-            nfev += 1
+        values[i] = _value(problem, work, grad, vertex)
     _sort(simplex, values)
-    return nfev
+    return nfev + n + 1
 
 
 @portable

@@ -5,9 +5,7 @@
 
 Up to some number of parameters the model's minimum is exact: one decomposition D^-1 H D^-1 = Q W Q' gives it for every
 radius, for indefinite and singular H, and in the hard case, where g has no part along the lowest curvature (J. More and
-D. Sorensen, Computing a trust region step, SIAM J. Sci. Stat. Comput. 4, 1983). Beyond, conjugate gradients go on until
-they meet the radius or a negative curvature, with products H v alone, and D = 1 (T. Steihaug, The conjugate gradient
-method and trust regions in large scale optimization, SIAM J. Numer. Anal. 20, 1983).
+D. Sorensen, Computing a trust region step, SIAM J. Sci. Stat. Comput. 4, 1983). Beyond, see `truncated_newton`.
 
 Within bounds, parameters that a bound holds are left out, and a step that would cross bounds ends at them.
 
@@ -22,13 +20,29 @@ import math
 import numpy as np
 
 from gradopt._compiler import borrowed, kernel, portable
-from gradopt._core.protocol import hessian, hessian_product, note_iterate, value_and_grad
+from gradopt._core.protocol import hessian, note_iterate, value_and_grad
 from gradopt._core.status import Status
 from gradopt._loops.least_squares import assess
 from gradopt._loops.recording import note_lowest, write_row
 from gradopt._loops.stop_tests import finite, negligible, value_verdict
+from gradopt._loops.truncated_newton import (
+    DECOMPOSED,
+    ESCAPES,
+    FREE,
+    IN_BASIS,
+    PARTS,
+    RADIUS,
+    RIGHT,
+    SADDLE,
+    STEEPEST,
+    TRIAL,
+    VALUES,
+    mark_free,
+    points_away,
+    step_by_products,
+)
 from gradopt._loops.types import RUNNING, Loop
-from gradopt._numerics.bounds import held, inside, stationary, stopped_at_bounds, tame_held_slopes
+from gradopt._numerics.bounds import inside, stationary, stopped_at_bounds, tame_held_slopes
 from gradopt._numerics.vectors import copy, epsilon, fill, norm
 
 _GTOL, _FTOL, _XTOL = int(Status.GTOL), int(Status.FTOL), int(Status.XTOL)
@@ -38,15 +52,7 @@ _TRIES = 100  # of shorter and shorter steps in an update
 _PASSES = 50  # of Newton's method for the damping
 _NEAR = 0.1  # how near the length of a step must be to the radius
 _KEPT = 0.1  # the least share of D that an update keeps
-_SADDLE = -1e-8  # the scaled curvature below which a point is no minimum
 _LEFT = 10.0  # how many tolerances the step without a radius may still promise after FTOL
-_PROBES = 30  # products with which a negative curvature is looked for
-
-# What `slots` holds of a run besides arrays.
-RADIUS, DECOMPOSED, STEEPEST, ESCAPES = 0, 1, 2, 3
-
-# Rows of `vectors`.
-FREE, VALUES, PARTS, RIGHT, TRIAL, CURVED, IN_BASIS, AWAY = 0, 1, 2, 3, 4, 5, 6, 7
 
 
 @kernel
@@ -79,7 +85,7 @@ def follow(problem, method, steering, arrays, progress, tests, record, iterates)
             if dense:
                 length, promised, limited = exact_step(box, x, grad, slots, radius)
             else:
-                length, promised, limited = _step_by_products(problem, work, box, x, grad, slots, radius)
+                length, promised, limited = step_by_products(problem, work, box, x, grad, slots, radius)
             for j in range(n):
                 new_x[j] = inside(box, j, x[j] + step[j])
             if nfev >= tests.max_nfev:
@@ -98,7 +104,9 @@ def follow(problem, method, steering, arrays, progress, tests, record, iterates)
                 if status != RUNNING:
                     break
         if not accepted:
-            if status == _FTOL and not _settled(box, x, grad, slots, tests, fun, limited):
+            if status == _FTOL and (
+                not _settled(box, x, grad, slots, tests, fun, limited) or _is_saddle(problem, work, box, x, grad, slots)
+            ):
                 status = _LINE_SEARCH
             break
 
@@ -113,9 +121,9 @@ def follow(problem, method, steering, arrays, progress, tests, record, iterates)
         memory[DECOMPOSED] = memory[ESCAPES] = 0.0
         if dense and sound:
             hessian(problem, matrix, work, x)
-            _mark_free(box, x, grad, vectors[FREE])
+            mark_free(box, x, grad, vectors[FREE])
             sound = _all_finite(matrix, vectors[FREE])
-        if not moved and nit == 0:
+        if not moved and memory[RADIUS] == 0.0:  # not where an earlier run ended
             _set_scale(scale, matrix, 0.0)
             length = _scaled_length(scale, x)
             radius = method.radius * (length if length > 0.0 else 1.0)
@@ -123,17 +131,13 @@ def follow(problem, method, steering, arrays, progress, tests, record, iterates)
             _set_scale(scale, matrix, _KEPT)
         memory[RADIUS], memory[STEEPEST] = radius, max(memory[STEEPEST], grad_norm)
         status = value_verdict(tests, fun, sound, stationary(None, box, x, grad, grad_norm, tests.gtol))
-        if status == _GTOL:
-            if dense:
-                saddle = _lowest_curvature(box, x, grad, slots) < _SADDLE
-            else:
-                saddle = _points_away(problem, work, box, x, grad, slots)
-            status = RUNNING if saddle else status
-        elif status == RUNNING and moved:
+        if status == RUNNING and moved:
             if negligible(tests, 0.5 * max(abs(gained), promised), fun, fun):
                 status = _FTOL if _settled(box, x, grad, slots, tests, fun, limited) else RUNNING
             elif tests.xtol >= 0.0 and not limited and norm(None, step) <= tests.xtol * (tests.xtol + norm(None, x)):
                 status = _XTOL
+        if status in (_GTOL, _FTOL, _XTOL) and _is_saddle(problem, work, box, x, grad, slots):
+            status = RUNNING
         write_row(record, row, fun, radius, grad_norm, x)
         if status != RUNNING or nfev >= tests.pause_at:
             break
@@ -206,15 +210,17 @@ def _set_scale(scale, matrix, kept) -> None:
 def _lowest_curvature(box, x, grad, slots):
     """The lowest eigenvalue of D^-1 H D^-1 over the free parameters; infinite if there are none."""
     _, scale, memory, matrix, basis, vectors, _ = slots
-    _mark_free(box, x, grad, vectors[FREE])
+    mark_free(box, x, grad, vectors[FREE])
     _decompose(scale, memory, matrix, basis, vectors)
     return _lowest(vectors)
 
 
-@kernel(inline=True)
-def _mark_free(box, x, grad, free):
-    for j in range(x.size):
-        free[j] = 0.0 if held(box, j, x[j], grad[j]) else 1.0
+@portable
+def _is_saddle(problem, work, box, x, grad, slots):
+    """Whether a curvature at x is negative, over the free parameters."""
+    if slots[3].size == 0:
+        return points_away(problem, work, box, x, grad, slots)
+    return _lowest_curvature(box, x, grad, slots) < SADDLE
 
 
 @kernel(late_bound=True)
@@ -268,7 +274,7 @@ def exact_step(box, x, grad, slots, radius):
     step, scale, memory, matrix, basis, vectors, _ = slots
     n, limited, gain, length = x.size, False, 0.0, 0.0
     for sign in (1.0, -1.0):  # of a step along a negative curvature, of which one may lead out of the bounds
-        _mark_free(box, x, grad, vectors[FREE])
+        mark_free(box, x, grad, vectors[FREE])
         fill(step, 0.0)
         for _ in range(n + 1):
             limited = _solve(grad, step, scale, memory, matrix, basis, vectors, radius, sign)
@@ -383,12 +389,11 @@ def _length(values, parts, damping, least):
 
 @kernel(late_bound=True)
 def _settled(box, x, grad, slots, tests, fun, limited):
-    """Whether the step without a radius would gain next to nothing, and no curvature is negative."""
+    """Whether the step without a radius would gain next to nothing; a negative curvature counts as none."""
     _, scale, _, matrix, basis, vectors, _ = slots
     if matrix.size == 0:
         return not limited
-    if _lowest_curvature(box, x, grad, slots) < _SADDLE:
-        return False
+    _lowest_curvature(box, x, grad, slots)  # makes the basis
     values, free = vectors[VALUES], vectors[FREE]
     n, gain = x.size, 0.0
     least = n * 2.0**-52 * abs(values[n - 1])
@@ -400,151 +405,6 @@ def _settled(box, x, grad, slots, tests, fun, limited):
         if part != 0.0:
             gain += part * part / max(values[k], least)
     return negligible(tests, 0.5 * gain / _LEFT, fun, fun)
-
-
-# With products alone.
-
-
-@portable
-def _multiplied(problem, work, x, pair, v, out):
-    """Write H v to out."""
-    for j in range(x.size):
-        pair[0, j] = v[j]
-    hessian_product(problem, pair[1], work, x, pair[0])
-    for j in range(x.size):
-        out[j] = pair[1, j]
-
-
-@portable
-def _step_by_products(problem, work, box, x, grad, slots, radius):
-    """As `exact_step`, by conjugate gradients."""
-    step, _, memory, _, _, vectors, pair = slots
-    curved, direction = vectors[CURVED], vectors[AWAY]
-    limited = False
-    fill(step, 0.0)
-    fill(curved, 0.0)
-    _mark_free(box, x, grad, vectors[FREE])
-    if memory[ESCAPES] != 0.0:  # along a negative curvature, downhill
-        size, slope = norm(None, direction), 0.0
-        for j in range(x.size):
-            slope += direction[j] * np.float64(grad[j])
-        limited = True
-        for sign in (-1.0, 1.0):
-            _mark_free(box, x, grad, vectors[FREE])
-            for j in range(x.size):
-                step[j] = (sign * radius if slope > 0.0 else -sign * radius) / size * direction[j]
-            if box is not None:
-                stopped_at_bounds(box, x, step, vectors[FREE])
-            _multiplied(problem, work, x, pair, step, curved)
-            if box is None or _gain(grad, curved, step) > 0.0:
-                break
-    else:
-        for _ in range(10):
-            limited = _conjugate_gradients(problem, work, x, grad, slots, radius)
-            if box is None or not stopped_at_bounds(box, x, step, vectors[FREE]):
-                break
-            _multiplied(problem, work, x, pair, step, curved)
-    for j in range(x.size):
-        step[j] = inside(box, j, x[j] + step[j]) - x[j]
-    return norm(None, step), _gain(grad, curved, step), limited
-
-
-@kernel(late_bound=True)
-def _gain(grad, curved, step):
-    """Twice what the model gains by a step; curved : H step."""
-    gain = 0.0
-    for j in range(step.size):
-        if step[j] != 0.0:
-            gain -= (2.0 * np.float64(grad[j]) + curved[j]) * step[j]
-    return gain
-
-
-@portable
-def _conjugate_gradients(problem, work, x, grad, slots, radius):
-    """Improve the free elements of the step, and vectors[CURVED] = H step; whether the radius ended it."""
-    step, _, memory, _, _, vectors, pair = slots
-    n, free, curved = x.size, vectors[FREE], vectors[CURVED]
-    residual, direction, image = vectors[RIGHT], vectors[TRIAL], vectors[PARTS]
-    squares = 0.0
-    for j in range(n):
-        residual[j] = -(np.float64(grad[j]) + curved[j]) if free[j] != 0.0 else 0.0
-        direction[j] = residual[j]
-        squares += residual[j] * residual[j]
-    first = math.sqrt(squares)
-    enough = min(0.1, math.sqrt(first / memory[STEEPEST])) * first if memory[STEEPEST] > 0.0 else 0.0
-    for _ in range(min(n, 500) + 1):
-        if math.sqrt(squares) <= enough or squares == 0.0:
-            return False
-        _multiplied(problem, work, x, pair, direction, image)
-        bend = 0.0
-        for j in range(n):
-            if direction[j] != 0.0:
-                bend += direction[j] * image[j]
-        if not abs(bend) < np.inf:
-            return False
-        along, ahead, size = 0.0, 0.0, 0.0
-        rate = squares / bend if bend > 0.0 else np.inf
-        for j in range(n):
-            along += direction[j] * step[j]
-            size += direction[j] * direction[j]
-            ahead += step[j] * step[j]
-        room = radius * radius - ahead
-        outside = bend <= 0.0 or ahead + rate * (2.0 * along + rate * size) >= radius * radius
-        if outside:
-            root = math.sqrt(along * along + size * max(room, 0.0))
-            rate = max(room, 0.0) / (along + root) if along > 0.0 else (root - along) / size
-        for j in range(n):
-            step[j] += rate * direction[j]
-            curved[j] += rate * image[j]
-        if outside:
-            return True
-        before, squares = squares, 0.0
-        for j in range(n):
-            if free[j] != 0.0:
-                residual[j] -= rate * image[j]
-            squares += residual[j] * residual[j]
-        for j in range(n):
-            direction[j] = residual[j] + squares / before * direction[j]
-    return False
-
-
-@portable
-def _points_away(problem, work, box, x, grad, slots):
-    """Whether some products show a negative curvature: conjugate gradients for a right-hand side without a pattern."""
-    _, _, memory, _, _, vectors, pair = slots
-    n, free, residual, direction, image = x.size, vectors[FREE], vectors[RIGHT], vectors[AWAY], vectors[PARTS]
-    _mark_free(box, x, grad, free)
-    number, squares, largest = 12345, 0.0, 0.0
-    for j in range(n):
-        number = (1103515245 * number + 12345) % 2147483648
-        residual[j] = (number / 1073741824.0 - 1.0) * free[j]
-        direction[j] = residual[j]
-        squares += residual[j] * residual[j]
-    for _ in range(min(n, _PROBES)):
-        if squares == 0.0:
-            break
-        _multiplied(problem, work, x, pair, direction, image)
-        bend, size = 0.0, 0.0
-        for j in range(n):
-            if direction[j] != 0.0:
-                bend += direction[j] * image[j]
-                size += direction[j] * direction[j]
-        largest = max(largest, abs(bend) / size)
-        if not abs(bend) < np.inf:
-            break
-        if bend < _SADDLE * largest * size:
-            memory[ESCAPES] = 1.0
-            return True
-        if bend <= 0.0:
-            break
-        rate, before, squares = squares / bend, squares, 0.0
-        for j in range(n):
-            if free[j] != 0.0:
-                residual[j] -= rate * image[j]
-            squares += residual[j] * residual[j]
-        for j in range(n):
-            direction[j] = residual[j] + squares / before * direction[j]
-    return False
 
 
 TRUST_REGION = Loop(

@@ -34,7 +34,7 @@ class Uncertainty:
     names : tuple of str
     kind : {"hessian", "opg", "sandwich"}
     scale : float
-        What the inverse of the Hessian was multiplied by.
+        What the inverse of the Hessian was multiplied by; 1 with kind="sandwich", in which it cancels.
     dof : float
         The degrees of freedom of Student's t; infinite for likelihoods.
     active_mask : int64 array (n,)

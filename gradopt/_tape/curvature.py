@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._tape.graph.columns import TooLarge, along
+from gradopt._tape.graph.columns import along
 from gradopt._tape.graph.embedding import embedded
 from gradopt._tape.graph.geometry import Geometry
 from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.reverse import gradient
 from gradopt._tape.tape import Tape
-
-__all__ = ["TooLarge", "columns_at_once", "hessian_tape", "jacobian_tape", "product_tape"]
 
 # The most numbers in the tangents of one node.
 _LARGEST_TANGENT = 4_000_000

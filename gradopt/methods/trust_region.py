@@ -63,6 +63,12 @@ class TrustRegion(Method):
         self._check("radius", validate.number, 0, above=True)
         self._check("dense", validate.integer, 0)
 
+    def fitting_slots(self, slots: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        fitting = self.new_slots(slots[6][0])
+        if fitting[3].shape != slots[3].shape:  # D and the radius are other ones with whole Hessians than without
+            return fitting
+        return super().fitting_slots(slots)
+
     def for_descend(self, ftol: float = -1.0, xtol: float = -1.0) -> Any:
         return Following.Lowered(self.lower(), self.dense, ftol, xtol)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradopt._api.profile import contour as region_of
+from gradopt._api.contour import contour as region_of
 from gradopt._api.profile import profile as profile_of
 from gradopt._api.uncertainty import uncertainty
 from gradopt._core import validate

@@ -124,12 +124,10 @@ class Problem(Config):
         exact = self._lowered_class in hessian.registry
         return WithKernels(self) if exact else WithDifferences(self, x, box)
 
-    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+    def error_scale(self, x: NDArray[Any]) -> tuple[float, float] | None:
         """What the inverse of the Hessian at x is multiplied by to be a covariance, and degrees of freedom.
 
         By default, the objective is minus a log-likelihood. None if it is no likelihood.
-
-        free : how many parameters were free to move
         """
         return 1.0, np.inf
 

@@ -48,7 +48,8 @@ class TestALikelihood:
         np.testing.assert_allclose(found.cov, by_hand(result.x)[0][kind], rtol=1e-10)
         np.testing.assert_allclose(found.stderr, np.sqrt(np.diag(found.cov)))
         np.testing.assert_allclose(np.diag(found.correlation), 1.0)
-        assert found.kind in found.summary() or found.kind != "sandwich"
+        words = {"hessian": "by the Hessian", "opg": "by the outer product", "sandwich": "by the sandwich"}
+        assert found.summary().startswith(f"standard errors {words[kind]}")
 
     def test_clusters(self, result):
         groups = np.array(["a", "b", "c", "d", "e", "f"])[np.arange(M) % 6]
@@ -276,6 +277,15 @@ class TestProfiles:
     def test_a_lower_minimum_is_an_error(self):
         result = optimize(lambda x: (x[0] ** 2 - 1.0) ** 2 * 0.5 + 0.3 * x[0] + x[1] ** 2, [1.0, 0.0])
         with pytest.raises(ValueError, match="the fits found a lower objective"):
+            profile(result, 0)
+
+    def test_a_fit_that_does_not_converge_is_a_warning(self, monkeypatch):
+        import gradopt._api.profile as module
+
+        curved = lambda x: np.sum((x - 1.0) ** 2) + (x[0] * x[1] - 1.0) ** 4 + np.cosh(x[1] - x[0])  # noqa: E731
+        result = optimize(curved, [0.5, 0.7], method=TrustRegion())
+        monkeypatch.setattr(module, "optimize", lambda *a, **k: optimize(*a, **k, max_iter=0))
+        with pytest.warns(RuntimeWarning, match=r"a fit with x\[0\] = .* did not converge"):
             profile(result, 0)
 
     def test_an_undetermined_parameter(self):

@@ -108,6 +108,23 @@ class TestOnAFunction:
         np.testing.assert_allclose(result.x, 1.0, atol=1e-8)
 
 
+@pytest.mark.parametrize("others", [METHODS, METHODS[::-1]])
+def test_a_state_goes_on_with_other_settings(others):
+    first = optimize(rosen, np.linspace(0.0, 2.0, 4), method=others[0], max_iter=3)
+    rest = optimize(rosen, state=first.state, method=others[1])
+    assert rest.success
+    assert rest.nhpv > 0 if others[1].dense == 0 else rest.nhev > 0
+    np.testing.assert_allclose(rest.x, 1.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_no_test_ends_at_a_saddle(method):
+    saddle = lambda x: 1e3 + x[0] ** 2 - x[1] ** 2 + 0.25 * x[1] ** 4  # noqa: E731
+    for tolerances in ({"gtol": 0.0}, {"gtol": 0.0, "ftol": 1e-3}, {"gtol": 0.0, "xtol": 1e-3}):
+        result = optimize(saddle, [1.0, 0.0], method=method, **tolerances)
+        assert not result.success or 3.0 * result.x[1] ** 2 > 2.0  # where no curvature is negative
+
+
 def test_the_first_steps_are_newtons():
     A, b = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([1.0, 1.0])
     result = optimize(problems.Quadratic(A, b), [10.0, -10.0], method=TrustRegion(radius=10.0))

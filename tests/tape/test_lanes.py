@@ -6,7 +6,8 @@ import pytest
 from gradopt import trace
 from gradopt._core.protocol import value_and_grad
 from gradopt._tape.graph.geometry import Geometry
-from gradopt._tape.graph.lanes import TooLarge, side_by_side
+from gradopt._tape.graph.lanes import side_by_side
+from gradopt._tape.graph.node import TooLarge
 from gradopt._tape.tape import Tape
 from gradopt.problems import Traced
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._tape.graph.geometry import Geometry, Positions, Shape
+from gradopt._tape.graph.geometry import Geometry, Shape
 from gradopt._tape.graph.graph import Graph
-from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.node import Node, TooLarge
 from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.reverse import needed, of_each, other_products
 
@@ -26,10 +26,6 @@ _LARGEST_PRODUCT = 1_000_000
 
 # Operations whose slope may be infinite where their value is finite: what does not move there has no tangent.
 _STEEP = {"sqrt", "power", "arcsin", "arccos", "arccosh"}
-
-
-class TooLarge(Exception):
-    """The tangents would take too much memory."""
 
 
 def along(result: Node, source: Node, directions: Node) -> Node:
@@ -79,7 +75,7 @@ class _Columns:
             return None
         shape = (*node.shape, self._count)
         if node.operation == "view":
-            return self._graph.view(self.whole(first), self._geometry(node.extra), shape)
+            return self._graph.view(self.whole(first), node.extra.of_runs(self._count), shape)
         if node.operation == "other_products":
             return self._of_other_products(first)
         lines = self._lines(self.whole(first))
@@ -144,18 +140,11 @@ class _Columns:
                 winners = graph("equal", i, of_each(graph, node, position, node))
                 count = graph.accumulated([(geometry, winners)], node.shape)
                 d = d * self._beside_whole(winners / of_each(graph, node, position, count))
-            parts.append((self._geometry(geometry), d))
+            parts.append((geometry.of_runs(self._count), d))
         return graph.accumulated(parts, (*node.shape, self._count)) if parts else None
 
     def _beside_whole(self, node: Node) -> Node:
         return self._graph.reshaped(node, (*node.shape, 1))
-
-    def _geometry(self, geometry: Geometry) -> Geometry:
-        if geometry.positions is not None:
-            places = geometry.positions.places[..., None] * self._count + np.arange(self._count)
-            return Geometry(0, None, Positions(places))
-        assert geometry.strides is not None
-        return Geometry(geometry.offset * self._count, (*[s * self._count for s in geometry.strides], 1))
 
     def _product(self, a: Node, b: Node) -> Node | None:
         graph, count, (m, k), n = self._graph, self._count, a.shape, b.shape[1]

@@ -31,11 +31,12 @@ def embedded(result: Node, values: Mapping[int, NDArray[Any]], more: int) -> tup
     for node in needed(result):
         if node.index not in found:
             known = values.get(node.index, node.value)
-            found[node.index] = _made(graph, node, found) if known is None else _known(graph, node, known)
+            found[node.index] = _made(graph, node, found) if known is None else copied(graph, node, known)
     return found[result.index], source, graph.view(graph.x, Geometry(x.size, (1,)), (more,))
 
 
-def _known(graph: Graph, node: Node, value: NDArray[Any]) -> Node:
+def copied(graph: Graph, node: Node, value: NDArray[Any]) -> Node:
+    """A node with a known value, in another graph."""
     if node.literal is not None and not node.strong:
         return graph.constant(node.literal)
     return graph.constant(value if node.boolean else np.asarray(value, np.float64))

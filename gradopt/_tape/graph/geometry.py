@@ -39,6 +39,13 @@ class Geometry(NamedTuple):
         """The place of the first element."""
         return self.offset if self.positions is None else int(self.positions.places.reshape(-1)[0])
 
+    def of_runs(self, count: int) -> Geometry:
+        """The geometry where each element is a run of so many, along one more axis, the last."""
+        if self.positions is not None:
+            return Geometry(0, None, Positions(self.positions.places[..., None] * count + np.arange(count)))
+        assert self.strides is not None
+        return Geometry(self.offset * count, (*[s * count for s in self.strides], 1))
+
 
 class Positions:
     """An int64 array of places, compared by its contents."""

@@ -16,18 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._tape.graph.geometry import Geometry, Positions, Shape
+from gradopt._tape.graph.embedding import copied
+from gradopt._tape.graph.geometry import Geometry, Shape
 from gradopt._tape.graph.graph import Graph
-from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.node import Node, TooLarge
 from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.reverse import needed
 
 # The most products of a matrix product between two matrices that depend on x, in each lane.
 _LARGEST_PRODUCT = 4096
-
-
-class TooLarge(Exception):
-    """A product of matrices is too large for lanes."""
 
 
 def side_by_side(results: Sequence[Node], values: Mapping[int, NDArray[Any]], lanes: int) -> list[Node]:
@@ -49,13 +46,8 @@ class _Lanes:
         for node in needed(*results):
             if node.index not in self._found:
                 known = self._values.get(node.index, node.value)
-                self._found[node.index] = self._made(node) if known is None else self._known(node, known)
+                self._found[node.index] = self._made(node) if known is None else copied(self._graph, node, known)
         return [self._whole(node) for node in results]
-
-    def _known(self, node: Node, value: NDArray[Any]) -> Node:
-        if node.literal is not None and not node.strong:
-            return self._graph.constant(node.literal)
-        return self._graph.constant(value if node.boolean else np.asarray(value, np.float64))
 
     def _whole(self, node: Node) -> Node:
         """The node at its full shape, the lanes included."""
@@ -79,10 +71,10 @@ class _Lanes:
                 return graph.reshaped(made, shape)
             return graph.stretched(made, shape)
         if node.operation == "view":
-            return graph.view(self._whole(node.inputs[0]), self._geometry(node.extra), shape)
+            return graph.view(self._whole(node.inputs[0]), node.extra.of_runs(self._lanes), shape)
         if node.operation == "accumulate":
             how, geometries = node.extra
-            parts = [(self._geometry(g), self._whole(i)) for g, i in zip(geometries, node.inputs, strict=True)]
+            parts = [(g.of_runs(self._lanes), self._whole(i)) for g, i in zip(geometries, node.inputs, strict=True)]
             return graph.accumulated(parts, shape, how)
         if node.operation == "matmul":
             return self._product(*node.inputs)
@@ -94,13 +86,6 @@ class _Lanes:
         else:
             made = graph.along_lines(node.operation, lines[0])
         return self._from_lines(made, shape=node.shape)
-
-    def _geometry(self, geometry: Geometry) -> Geometry:
-        if geometry.positions is not None:
-            places = geometry.positions.places[..., None] * self._lanes + np.arange(self._lanes)
-            return Geometry(0, None, Positions(places))
-        assert geometry.strides is not None
-        return Geometry(geometry.offset * self._lanes, (*[s * self._lanes for s in geometry.strides], 1))
 
     def _product(self, a: Node, b: Node) -> Node:
         graph, lanes, (m, k), n = self._graph, self._lanes, a.shape, b.shape[1]

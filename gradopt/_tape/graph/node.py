@@ -13,6 +13,10 @@ class TooLong(Exception):
     """The graph would have more nodes than its limit."""
 
 
+class TooLarge(Exception):
+    """Nodes would take too much memory."""
+
+
 class Arithmetic(Protocol):
     """The part of a graph that its nodes use."""
 

@@ -130,9 +130,9 @@ class CurveFit(RowProblem):
             known[x.size] = self._residuals_of(x.astype(np.float64))
         return known[x.size]
 
-    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+    def error_scale(self, x: NDArray[Any]) -> tuple[float, float] | None:
         residuals = self.by_residuals(x)
-        return None if residuals is None else residuals.error_scale(x, free)
+        return None if residuals is None else residuals.error_scale(x)
 
     def scores(self, x: Any) -> NDArray[np.float64] | None:
         """The gradient of the term of each point, float64 (m, n), whose sum is that of f; None for "mae" and "rmse"."""

@@ -13,7 +13,6 @@ from gradopt._core.config import config
 from gradopt._losses.robust import checked_loss
 from gradopt._numerics.bounds import Box
 from gradopt._tape.record.errors import TraceError
-from gradopt.problems.base import Curved, Problem
 from gradopt.problems.fits.by_objective import ByObjective
 from gradopt.problems.functions.python_residuals import PythonResiduals, central
 from gradopt.problems.functions.residuals import ResidualProblem
@@ -73,55 +72,29 @@ class LeastSquares(ByObjective):
             raise TypeError(f"residuals must be a function of x, got {validate.shown(self.residuals)}")
         self._check("loss", lambda name, loss: checked_loss(loss))
         self._check("f_scale", validate.number, 0, above=True)
-        object.__setattr__(self, "args", self.args if isinstance(self.args, tuple) else (self.args,))
-        if self.x0 is not None:
-            object.__setattr__(self, "x0", validate.array("x0", np.atleast_1d(self.x0), 1))
+        self._check_start_and_args()
 
     def __repr__(self) -> str:
         return f"LeastSquares({getattr(self.residuals, '__name__', self.residuals)}, loss={self.loss!r})"
-
-    @property
-    def n(self) -> int:
-        if self.x0 is None and "_made" not in self.__dict__:
-            raise TypeError("a LeastSquares without x0 does not know its number of parameters; give x")
-        return int(self._latest(None).n)
 
     def is_sum_of_squares(self, x0: Any) -> bool:
         return True
 
     def by_residuals(self, x: NDArray[Any]) -> ResidualProblem:
-        return self._latest(x)
+        residuals: ResidualProblem = self.latest(x)
+        return residuals
 
-    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
-        return self._latest(x).error_scale(x, free)
+    def error_scale(self, x: NDArray[Any]) -> tuple[float, float] | None:
+        return self.by_residuals(x).error_scale(x)
 
     def scores(self, x: Any) -> NDArray[np.float64] | None:
         """The gradient of the term of each residual, float64 (m, n); its sum over the terms is the gradient of f."""
-        return self._latest(self.checked("x", x)).scores(x)
+        x = self.checked("x", x)
+        return self.by_residuals(x).scores(x)
 
-    def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
-        return self._latest(x).objective.by_curvature(x, box, whole=whole)
-
-    def _latest(self, x: Any) -> ResidualProblem:
-        """The residuals for parameters like x, made once for each number of them; x : None for those made last."""
-        latest: ResidualProblem | None = self.__dict__.get("_made")
-        if latest is None or (x is not None and latest.n != x.size):
-            start = np.asarray(self.x0 if x is None else x, np.float64)
-            latest = self.__dict__["_made"] = residual_problem(
-                self.residuals, start, self.args, self.loss, self.f_scale
-            )
-        return latest
-
-    def as_objective(self) -> Problem:
-        return self._latest(None).objective
-
-    def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
-        result = validate.array(name, np.atleast_1d(x), 1, finite=finite)
-        if self.x0 is not None and result.size != self.x0.size:
-            raise ValueError(f"{name} must have {self.x0.size} elements for {self}, got {result.size}")
-        self._look_outside()
-        self._latest(result)
-        return result
+    def made_for(self, start: NDArray[Any]) -> ResidualProblem:
+        start = np.asarray(start, np.float64)
+        return residual_problem(self.residuals, start, self.args, self.loss, self.f_scale)
 
 
 def residual_problem(

@@ -105,9 +105,9 @@ class PolynomialFit(RowProblem):
         data = self.t.astype(np.float64), self.y.astype(np.float64), weight_of(self.loss, self.rows)
         return residual_problem(_residuals, np.zeros(self.n), data, "linear", 1.0)
 
-    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+    def error_scale(self, x: NDArray[Any]) -> tuple[float, float] | None:
         residuals = self.by_residuals(x)
-        return None if residuals is None else residuals.error_scale(x, free)
+        return None if residuals is None else residuals.error_scale(x)
 
     def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
         residuals = self.by_residuals(x)

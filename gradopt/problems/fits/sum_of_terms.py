@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._core.protocol import value_and_grad
-from gradopt._numerics.bounds import Box
 from gradopt._tape.curvature import jacobian_tape
 from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.errors import TraceError
 from gradopt._tape.record.traced_array import TracedArray
 from gradopt._tape.tape import Tape
-from gradopt.problems.base import Curved, Problem
+from gradopt.problems.base import Problem
 from gradopt.problems.fits.by_objective import ByObjective
 from gradopt.problems.functions.function import Function
 from gradopt.problems.functions.python_residuals import central
@@ -74,24 +73,10 @@ class SumOfTerms(ByObjective):
     def __post_init__(self) -> None:
         if not callable(self.terms):
             raise TypeError(f"terms must be a function of x, got {validate.shown(self.terms)}")
-        object.__setattr__(self, "args", self.args if isinstance(self.args, tuple) else (self.args,))
-        if self.x0 is not None:
-            object.__setattr__(self, "x0", validate.array("x0", np.atleast_1d(self.x0), 1))
+        self._check_start_and_args()
 
     def __repr__(self) -> str:
         return f"SumOfTerms({getattr(self.terms, '__name__', self.terms)})"
-
-    @property
-    def n(self) -> int:
-        if self.x0 is None and "_made" not in self.__dict__:
-            raise TypeError("a SumOfTerms without x0 does not know its number of parameters; give x")
-        return int(self.as_objective().n)
-
-    def as_objective(self) -> Problem:
-        return self._latest(None).objective
-
-    def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
-        return self._latest(x).objective.by_curvature(x, box, whole=whole)
 
     def scores(self, x: Any) -> NDArray[np.float64]:
         """The gradient of each term.
@@ -119,22 +104,12 @@ class SumOfTerms(ByObjective):
         array([[ 6.],
                [12.]])
         """
-        return self._latest(self.checked("x", x)).scores(np.atleast_1d(np.asarray(x, np.float64)))
+        x = self.checked("x", x)
+        terms: _Terms = self.latest(x)
+        return terms.scores(x.astype(np.float64))
 
-    def checked(self, name: str, x: Any, *, finite: bool = True) -> NDArray[Any]:
-        result = validate.array(name, np.atleast_1d(x), 1, finite=finite)
-        if self.x0 is not None and result.size != self.x0.size:
-            raise ValueError(f"{name} must have {self.x0.size} elements for {self}, got {result.size}")
-        self._look_outside()
-        self._latest(result)
-        return result
-
-    def _latest(self, x: Any) -> _Terms:
-        """The terms for parameters like x, made once for each number of them; x : None for those made last."""
-        latest: _Terms | None = self.__dict__.get("_made")
-        if latest is None or (x is not None and latest.objective.n != x.size):
-            latest = self.__dict__["_made"] = _terms_of(self.terms, self.x0 if x is None else x, self.args)
-        return latest
+    def made_for(self, start: NDArray[Any]) -> _Terms:
+        return _terms_of(self.terms, start, self.args)
 
 
 def _terms_of(terms: Callable[..., Any], x0: NDArray[Any], args: tuple[Any, ...]) -> _Terms:
@@ -214,6 +189,11 @@ class _Terms:
     """A sum of terms as an objective, and the derivatives of each term."""
 
     objective: Problem
+
+    @property
+    def n(self) -> int:
+        """The number of parameters."""
+        return self.objective.n
 
     def scores(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         raise NotImplementedError

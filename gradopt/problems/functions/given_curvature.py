@@ -35,6 +35,10 @@ class GivenCurvature(Curved):
         self, plain: Problem, hess: Callable[..., Any] | None, hessp: Callable[..., Any] | None, args: tuple[Any, ...]
     ) -> None:
         super().__init__(plain)
+        for name, value in (("hess", hess), ("hessp", hessp)):
+            if value is not None and not callable(value):
+                hint = "; exact second derivatives need no hess" if isinstance(value, str) else ""
+                raise TypeError(f"{name} must be a function, got {validate.shown(value)}{hint}")
         self._hess, self._hessp, self._args = hess, hessp, args
 
     @property

@@ -54,10 +54,10 @@ class ResidualProblem(Problem):
         """The same as an ordinary objective."""
         raise NotImplementedError
 
-    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+    def error_scale(self, x: NDArray[Any]) -> tuple[float, float] | None:
         """The variance of a residual, from the sum of squares; see `Problem.error_scale`."""
         table = self.table(np.asarray(x, np.float64))
-        dof = self.m - free
+        dof = self.m - x.size
         if dof <= 0:
             return np.inf, np.inf
         if self.loss == "poisson":

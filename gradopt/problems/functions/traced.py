@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from gradopt._compiler import COMPILING, TupleInMemory, address_of
 from gradopt._core import validate
 from gradopt._numerics.bounds import Box
-from gradopt._tape.curvature import TooLarge, columns_at_once, hessian_tape, product_tape
+from gradopt._tape.curvature import columns_at_once, hessian_tape, product_tape
 from gradopt._tape.graph import archive
+from gradopt._tape.graph.node import TooLarge
 from gradopt._tape.machine import run as machine
 from gradopt._tape.tape import Tape
 from gradopt.problems.base import Curved, Problem

@@ -81,12 +81,12 @@ class Regressor(Supervised):
     def _loss(self) -> Any:
         return BinaryCrossEntropy() if self.loss == "binary_cross_entropy" else loss_named(self.loss)
 
-    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+    def error_scale(self, x: NDArray[Any]) -> tuple[float, float] | None:
         if self.loss == "binary_cross_entropy":
             return (1.0 if self.network.n_out == 1 else float(self.network.n_out)) / self.rows, np.inf
         if self.loss not in ("mse", "half_squared_error"):
             return None
-        dof = self.rows * self.network.n_out - free
+        dof = self.rows * self.network.n_out - self.n
         return (2.0 * self.value(x) / dof, float(dof)) if dof > 0 else (np.inf, np.inf)
 
     def predict(self, theta: Any, X: Any) -> NDArray[Any]:

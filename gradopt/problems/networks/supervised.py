@@ -146,11 +146,11 @@ class Supervised(RowProblem):
 
     def scores(self, x: Any) -> NDArray[np.float64] | None:
         """The gradient of the term of each row, float64 (rows, n), whose sum is that of f; None if f is no mean."""
-        if self.error_scale(np.asarray(x), 0) is None:
+        if self.error_scale(np.asarray(x)) is None:
             return None
         return np.stack([self.value_and_grad(x, rows=[row])[1] for row in range(self.rows)]) / self.rows
 
-    def error_scale(self, x: NDArray[Any], free: int) -> tuple[float, float] | None:
+    def error_scale(self, x: NDArray[Any]) -> tuple[float, float] | None:
         return 1.0 / self.rows, np.inf
 
     def _counts(self, rows: NDArray[np.int64], outputs: NDArray[Any]) -> tuple[float, ...]:
