@@ -20,6 +20,7 @@ from gradopt._tape.lower.layout import Layout, Place
 from gradopt._tape.machine import opcodes as op
 from gradopt._tape.machine import program as p
 from gradopt._tape.machine.elements import of_scalar
+from gradopt._tape.machine.matrices import OPERATIONS as MATRIX_OPERATIONS
 from gradopt._tape.machine.run import run
 from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.numpy_functions import FUNCTIONS as OF_NUMPY
@@ -30,9 +31,11 @@ from gradopt._tape.tape import Tape
 from traces import FUNCTIONS
 
 KINDS = ["START", "SCALARS", "PIECES", "CLEAR", "MATMUL", "CUMSUM", "OTHER_PRODUCTS", "ORDER", "TAKEN", "PUT_BACK"]
-KINDS.append("RESULT")
+KINDS += ["MATRICES", "RESULT"]
 INPUTS = {
-    op.opcode(name): getattr(operation.numpy, "nin", {"where": 3, "share": 2}.get(name, 1))
+    op.opcode(name): getattr(
+        operation.numpy, "nin", {"where": 3, "share": 2, "zeta": 2, "wofz_real": 2, "wofz_imag": 2}.get(name, 1)
+    )
     for name, operation in OPERATIONS.items()
 }
 SCALAR_FORMS = range(op.PLUS, op.UNDER + 1)
@@ -88,6 +91,8 @@ class DryMachine:
                 self.read(p.WORK, numbers[0])
             elif kind in (p.ORDER, p.TAKEN, p.PUT_BACK):
                 self.orders(kind, numbers[0])
+            elif kind == p.MATRICES:
+                self.matrices(numbers[0])
             else:
                 self.lines(numbers[0])
         assert kind == p.RESULT
@@ -164,12 +169,22 @@ class DryMachine:
         return places
 
     def multiply(self, at):
-        c, m, k, n, array_a, a, _, array_b, b, b_is_turned, scratch = self.tables[at : at + 11]
-        self.read(array_a, a, m * k)
-        self.read(array_b, b, k * n)
+        c, m, k, n, array_a, a, _, array_b, b, b_is_turned, scratch, count = self.tables[at : at + 12]
+        self.read(array_a, a, count * m * k)
+        self.read(array_b, b, count * k * n)
         if b_is_turned and m > 1 and n > 1:
             self.write(p.WORK, scratch, k * n)
-        self.write(p.WORK, c, m * n)
+        self.write(p.WORK, c, count * m * n)
+
+    def matrices(self, at):
+        number, out, count, m, n, _, *inputs = self.tables[at : at + 12]
+        name, factors = MATRIX_OPERATIONS[number], n * n + n
+        sizes = {"triangular_solve": [m * m, m * n], "lu_solve": [m * m, m * m + m, m * n]}.get(name, [m * n])
+        sizes = [n * n, factors] if "determinant" in name else sizes
+        for size, array, place in zip(sizes, inputs[::2], inputs[1::2], strict=False):
+            self.read(array, place, count * size)
+        results = {"lu": factors, "eigh": factors, "qr": (m + n) * n}
+        self.write(p.WORK, out, count * (1 if "determinant" in name else results.get(name, m * n)))
 
     def lines(self, at):
         out, lines, length, array, first, between, step = self.tables[at : at + 7]
@@ -573,7 +588,7 @@ SAMPLES = np.array([0.0, 1.0, -1.0, 0.3, -2.5, 7.0, 1e-9, 0.5, np.inf, -np.inf, 
 class TestInstructions:
     def test_every_operation_has_one_of_its_own(self):
         numbers = {name: op.opcode(name) for name in OPERATIONS}
-        assert numbers.pop("real") == numbers["copy"] == op.REAL
+        assert numbers.pop("real") == numbers.pop("held") == numbers["copy"] == op.REAL
         assert sorted(numbers.values()) == list(range(len(numbers)))
         assert max(numbers.values()) < op.GET
 

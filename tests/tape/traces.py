@@ -3,8 +3,11 @@
 import numpy as np
 
 from functions_to_trace import COMPLEX, OTHERS, SMOOTH
+from library_functions_to_trace import DISTRIBUTIONS, MATRICES, SPECIAL
 
-FUNCTIONS = SMOOTH | OTHERS | COMPLEX
+OF_NUMPY = SMOOTH | OTHERS | COMPLEX
+OF_LIBRARIES = MATRICES | SPECIAL | DISTRIBUTIONS
+FUNCTIONS = OF_NUMPY | OF_LIBRARIES
 
 
 def rosenbrock(x):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gradopt._tape.graph.evaluate import HOW
 from gradopt._tape.graph.geometry import Geometry, Positions, Shape
 from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.matrices import MATRICES, Side
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.reverse import needed
@@ -106,6 +107,8 @@ def _node(graph: Graph, operation: str, inputs: list[Node], shape: Shape, extra:
         return graph.accumulated(parts, shape, how)
     if operation == "matmul":
         return graph.product(*inputs)
+    if operation in MATRICES:
+        return graph.of_matrices(operation, *inputs, extra=Side(*extra) if isinstance(extra, list) else extra)
     if operation in ("cumsum", "order"):
         return graph.along_lines(operation, *inputs)
     if operation in ("taken", "put_back"):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gradopt._tape.graph.geometry import Geometry, Shape
 from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.matrices import MATRICES, Applied
 from gradopt._tape.graph.node import Node, TooLarge
 from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.reverse import needed, of_each, other_products
@@ -70,6 +71,8 @@ class _Columns:
             return self._accumulated(node)
         if node.operation == "matmul":
             return self._product(*node.inputs)
+        if node.operation in MATRICES:
+            return self._of_matrices(node)
         first = node.inputs[0]
         if first.index not in self.found or node.operation == "order":
             return None
@@ -147,17 +150,36 @@ class _Columns:
         return self._graph.reshaped(node, (*node.shape, 1))
 
     def _product(self, a: Node, b: Node) -> Node | None:
-        graph, count, (m, k), n = self._graph, self._count, a.shape, b.shape[1]
+        graph, count, (*stack, m, k), n = self._graph, self._count, a.shape, b.shape[-1]
         total = None
         if b.index in self.found:
-            flat = graph.reshaped(self.whole(b), (k, n * count))
-            total = graph.reshaped(graph.product(a, flat), (m, n, count))
+            flat = graph.reshaped(self.whole(b), (*stack, k, n * count))
+            total = graph.reshaped(graph.product(a, flat), (*stack, m, n, count))
         if a.index in self.found:
-            rows = self._moved(self.whole(a), lambda v: v.transpose(0, 2, 1).reshape(m * count, k))
-            made = graph.reshaped(graph.product(rows, b), (m, count, n))
-            made = self._moved(made, lambda v: v.transpose(0, 2, 1))
+            rows = self._moved(self.whole(a), lambda v: np.swapaxes(v, -1, -2).reshape(*stack, m * count, k))
+            made = graph.reshaped(graph.product(rows, b), (*stack, m, count, n))
+            made = self._moved(made, lambda v: np.swapaxes(v, -1, -2))
             total = made if total is None else total + made
         return total
+
+    def _of_matrices(self, node: Node) -> Node | None:
+        """The tangents of all directions, one after the other, as one stack beside as many copies of the operation."""
+        tangent, count = MATRICES[node.operation].tangent, self._count
+        if tangent is None:
+            return None
+
+        def repeated(i: Node) -> Node:
+            shape = (count, *i.shape)
+            return self._moved(i, lambda v: np.broadcast_to(v, shape).reshape(-1, *i.shape[1:]))
+
+        def moves(i: Node) -> Node | None:
+            if i.index not in self.found:
+                return None
+            return self._moved(self.whole(i), lambda v: np.moveaxis(v, -1, 0).reshape(-1, *i.shape[1:]))
+
+        beside = Applied(repeated(node), tuple([repeated(i) for i in node.inputs]), node.extra)
+        made = tangent(beside, [moves(i) for i in node.inputs])
+        return None if made is None else self._from_lines(made, node.shape)
 
     def _moved(self, node: Node, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Node:
         return self._graph.rearranged(node, move)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradopt._tape.graph.geometry import Geometry
 from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.matrices import MATRICES
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.reverse import needed
@@ -57,4 +58,6 @@ def _made(graph: Graph, node: Node, found: dict[int, Node]) -> Node:
         return graph.taken(*inputs)
     if node.operation == "put_back":
         return graph.put_back(inputs[0], inputs[1], node.extra)
+    if node.operation in MATRICES:
+        return graph.of_matrices(node.operation, *inputs, extra=node.extra)
     return graph.along_lines(node.operation, inputs[0])

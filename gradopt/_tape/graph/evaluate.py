@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from gradopt._tape.graph.geometry import Shape, places_of
+from gradopt._tape.graph.matrices import MATRICES
 from gradopt._tape.graph.operations import OPERATIONS
 
 _COMBINE: dict[str, tuple[Any, float]] = {
@@ -50,6 +51,8 @@ def evaluate(operation: str, extra: Any, shape: Shape, *inputs: Any) -> NDArray[
             return _taken(inputs[0], inputs[1])
         if operation == "put_back":
             return _put_back(inputs[0], inputs[1], extra)
+        if operation in MATRICES:
+            return MATRICES[operation].numpy(extra, *[np.asarray(i, float) for i in inputs])
         return np.asarray(OPERATIONS[operation].numpy(*inputs))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.matrices import MATRICES, Applied
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.reverse import needed, of_each, other_products, spread
@@ -57,6 +58,9 @@ def _tangent(graph: Graph, node: Node, inner: list[Node | None]) -> Node | None:
         (a, b), (da, db) = node.inputs, at_full_shape
         terms = [None if da is None else graph.product(da, b), None if db is None else graph.product(a, db)]
         return _sum([term for term in terms if term is not None])
+    if node.operation in MATRICES:
+        tangent = MATRICES[node.operation].tangent
+        return None if tangent is None else tangent(Applied(node, node.inputs, node.extra), at_full_shape)
     if first is None or node.operation == "order":
         return None
     if node.operation == "view":

@@ -8,6 +8,7 @@ A node is an array that an operation computes from other nodes. Besides the elem
   minimum. A concatenation is one with disjoint parts, a sum one with strides of 0. The adjoint of a view is an
   accumulation of the same geometry, and vice versa;
 - `matmul`, `cumsum` and `other_products` (for each element, the product of the others in its line);
+- factorisations of matrices and solutions of their equations (`matrices`);
 - `order` (for each line of a matrix, the places of its elements in ascending order), `taken` (from each line, the
   elements at places which are known only when the tape runs) and its adjoint `put_back`.
 """
@@ -22,8 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradopt._tape.graph import special as special
 from gradopt._tape.graph.evaluate import evaluate
 from gradopt._tape.graph.geometry import Geometry, Positions, Shape, contiguous, places_of, steps
+from gradopt._tape.graph.matrices import MATRICES
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.simplify import power, simplified
@@ -315,23 +318,38 @@ class Graph:
         return self.other("accumulate", tuple([p for _, p in parts]), (how, tuple([g for g, _ in parts])), shape)
 
     def product(self, a: Node, b: Node) -> Node:
-        """The product of matrices (m, k) and (k, n)."""
-        (m, k), (others, n) = a.shape, b.shape
-        if k != others:
+        """The product of matrices (m, k) and (k, n), or of the matrices of two stacks (count, m, k), (count, k, n)."""
+        (*stack, m, k), (*others, inner, n) = a.shape, b.shape
+        if k != inner or stack != others or len(stack) > 1:
             raise ValueError(f"matrices of shapes {a.shape} and {b.shape} have no product")
+        if stack == [1]:
+            one = self.product(self.reshaped(a, (m, k)), self.reshaped(b, (k, n)))
+            return self.reshaped(one, (1, m, n))
         if k == 1 and m * n > 1:
             return a * b
         if k == 0:
-            return self.constant(np.zeros((m, n)))
-        return self.other("matmul", (self._matrix(a), self._matrix(b)), None, (m, n))
+            return self.constant(np.zeros((*stack, m, n)))
+        return self.other("matmul", (self._matrix(a), self._matrix(b)), None, (*stack, m, n))
 
     def _matrix(self, node: Node) -> Node:
-        """The node if it is in C order or the transpose of such a matrix, else a copy in C order."""
+        """The node if its matrices are in C order, or transposed ones that are, else a copy in C order."""
         if node.operation != "view":
             return node
-        strides = node.extra.strides
-        plain = strides is not None and (contiguous(strides, node.shape) or contiguous(strides[::-1], node.shape[::-1]))
-        return node if plain else self("copy", node)
+        strides, shape = node.extra.strides, node.shape
+        if strides is None:
+            return self("copy", node)
+        turned = (*strides[:-2], strides[-1], strides[-2]), (*shape[:-2], shape[-1], shape[-2])
+        return node if contiguous(strides, shape) or contiguous(*turned) else self("copy", node)
+
+    def of_matrices(self, operation: str, *inputs: Node, extra: Any = None) -> Node:
+        """An operation on stacks of matrices (see `matrices`)."""
+        shape = MATRICES[operation].shape(extra, *[i.shape for i in inputs])
+        return self.other(operation, tuple([self._in_order(i) for i in inputs]), extra, shape)
+
+    def _in_order(self, node: Node) -> Node:
+        """The node if its elements lie in C order, else a copy."""
+        in_order = node.operation != "view" or contiguous(node.extra.strides, node.shape)
+        return node if in_order else self("copy", node)
 
     def along_lines(self, operation: str, node: Node) -> Node:
         """`cumsum`, `other_products` or `order` along the last axis."""

@@ -9,6 +9,7 @@ What is known before x is the same in all lanes.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._tape.graph.embedding import copied
-from gradopt._tape.graph.geometry import Geometry, Shape
+from gradopt._tape.graph.geometry import Geometry, Shape, steps
 from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.matrices import MATRICES
 from gradopt._tape.graph.node import Node, TooLarge
 from gradopt._tape.graph.operations import OPERATIONS
 from gradopt._tape.graph.reverse import needed
@@ -78,6 +80,8 @@ class _Lanes:
             return graph.accumulated(parts, shape, how)
         if node.operation == "matmul":
             return self._product(*node.inputs)
+        if node.operation in MATRICES:
+            return self._of_matrices(node)
         lines = [self._as_lines(i) for i in node.inputs]
         if node.operation == "taken":
             made = graph.taken(lines[0], lines[1])
@@ -88,21 +92,33 @@ class _Lanes:
         return self._from_lines(made, shape=node.shape)
 
     def _product(self, a: Node, b: Node) -> Node:
-        graph, lanes, (m, k), n = self._graph, self._lanes, a.shape, b.shape[1]
+        graph, lanes, (*stack, m, k), n = self._graph, self._lanes, a.shape, b.shape[-1]
         left, right = self._found[a.index], self._found[b.index]
         if left.value is not None:
-            flat = graph.reshaped(self._whole(b), (k, n * lanes))
-            return graph.reshaped(graph.product(graph.reshaped(left, (m, k)), flat), (m, n, lanes))
+            flat = graph.reshaped(self._whole(b), (*stack, k, n * lanes))
+            return graph.reshaped(graph.product(graph.reshaped(left, a.shape), flat), (*stack, m, n, lanes))
         if right.value is not None:
-            flat = graph.rearranged(self._whole(a), lambda v: v.transpose(1, 0, 2).reshape(k, m * lanes))
-            turned = graph.product(graph.rearranged(graph.reshaped(right, (k, n)), np.transpose), flat)
-            return graph.rearranged(turned, lambda v: v.reshape(n, m, lanes).transpose(1, 0, 2))
-        if m * k * n > _LARGEST_PRODUCT:
+            flat = graph.rearranged(self._whole(a), lambda v: np.swapaxes(v, -3, -2).reshape(*stack, k, m * lanes))
+            turned = graph.rearranged(graph.reshaped(right, b.shape), lambda v: np.swapaxes(v, -1, -2))
+            product = graph.product(turned, flat)
+            return graph.rearranged(product, lambda v: np.swapaxes(v.reshape(*stack, n, m, lanes), -3, -2))
+        if math.prod(stack) * m * k * n > _LARGEST_PRODUCT:
             raise TooLarge
-        shape = (k, m, n, lanes)
-        rows = graph.rearranged(left, lambda v: np.broadcast_to(v.transpose(1, 0, 2)[:, :, None, :], shape))
-        columns = graph.rearranged(right, lambda v: np.broadcast_to(v[:, None, :, :], shape))
-        return graph.accumulated([(Geometry(0, (0, n * lanes, lanes, 1)), rows * columns)], (m, n, lanes))
+        shape = (k, *stack, m, n, lanes)
+        rows = graph.rearranged(left, lambda v: np.broadcast_to(np.moveaxis(v, -2, 0)[..., None, :], shape))
+        columns = graph.rearranged(right, lambda v: np.broadcast_to(np.moveaxis(v, -3, 0)[..., None, :, :], shape))
+        whole = (*stack, m, n, lanes)
+        return graph.accumulated([(Geometry(0, (0, *steps(whole))), rows * columns)], whole)
+
+    def _of_matrices(self, node: Node) -> Node:
+        """The stacks of all lanes, one after the other, as one stack."""
+        graph, lanes = self._graph, self._lanes
+        inputs = [
+            graph.rearranged(self._whole(i), lambda v: np.moveaxis(v, -1, 0).reshape(-1, *v.shape[1:-1]))
+            for i in node.inputs
+        ]
+        made = graph.of_matrices(node.operation, *inputs, extra=node.extra)
+        return graph.rearranged(made, lambda v: np.moveaxis(v.reshape(lanes, *node.shape), 0, -1))
 
     def _as_lines(self, node: Node) -> Node:
         """The node with its last axis last again: (lanes, ..., length), and as a matrix of lines."""

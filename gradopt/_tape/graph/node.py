@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from gradopt._tape.graph.geometry import Shape
+from gradopt._tape.graph.geometry import Geometry, Shape
 
 
 class TooLong(Exception):
@@ -25,7 +26,13 @@ class Arithmetic(Protocol):
     x: Node
 
     def __call__(self, name: str, *inputs: Any) -> Node: ...
+    def constant(self, value: Any) -> Node: ...
     def power(self, base: Any, exponent: Any) -> Node: ...
+    def rearranged(self, node: Node, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Node: ...
+    def reshaped(self, node: Node, shape: Shape) -> Node: ...
+    def accumulated(self, parts: list[tuple[Geometry, Node]], shape: Shape, how: str = "add") -> Node: ...
+    def product(self, a: Node, b: Node) -> Node: ...
+    def of_matrices(self, operation: str, *inputs: Node, extra: Any = None) -> Node: ...
 
 
 class Node:

@@ -86,6 +86,7 @@ def _power_by_exponent(d: Node, result: Node, a: Node, b: Node) -> Node:
 
 
 _cheap("copy", np.copy, lambda d, result, a: d)
+_cheap("held", np.copy)  # a copy without a slope
 _cheap("add", np.add, lambda d, result, a, b: d, lambda d, result, a, b: d)
 _cheap("subtract", np.subtract, lambda d, result, a, b: d, lambda d, result, a, b: -d)
 _cheap("multiply", np.multiply, lambda d, result, a, b: d * b, lambda d, result, a, b: d * a)

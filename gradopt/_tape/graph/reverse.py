@@ -11,11 +11,14 @@ there, and 0 times that is NaN. So nodes that lead to a side of a `where` contri
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradopt._tape.graph.geometry import Geometry, Shape, places_of, steps
 from gradopt._tape.graph.graph import Graph
+from gradopt._tape.graph.matrices import MATRICES, Applied
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
 
@@ -140,8 +143,14 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool)
     if node.operation == "matmul":
         a, b = node.inputs
         if position == 0:
-            return graph.product(d, graph.rearranged(b, np.transpose))
-        return graph.product(graph.rearranged(a, np.transpose), d)
+            return graph.product(d, graph.rearranged(b, _turned))
+        return graph.product(graph.rearranged(a, _turned), d)
+    if node.operation in MATRICES:
+        adjoint = MATRICES[node.operation].adjoints[position]
+        if adjoint is None:
+            return None
+        contribution = adjoint(d, Applied(node, node.inputs, node.extra))
+        return _guarded(graph, _any_of_each(graph, d), contribution) if guard else contribution
     if node.operation == "taken":
         return graph.put_back(d, node.inputs[1], node.inputs[0].shape[1]) if position == 0 else None
     if node.operation == "put_back":
@@ -151,6 +160,17 @@ def _contribution(graph: Graph, node: Node, position: int, d: Node, guard: bool)
     assert node.operation == "cumsum"
     turned = graph.rearranged(d, lambda a: np.flip(a, -1))
     return graph.rearranged(graph.along_lines("cumsum", turned), lambda a: np.flip(a, -1))
+
+
+def _turned(matrices: NDArray[Any]) -> NDArray[Any]:
+    return np.swapaxes(matrices, -1, -2)
+
+
+def _any_of_each(graph: Graph, d: Node) -> Node:
+    """Whether any element of each array of a stack is not 0, as (count, 1, 1)."""
+    strides = (1, *[0] * (len(d.shape) - 1))
+    largest = graph.accumulated([(Geometry(0, strides), graph("absolute", d))], d.shape[:1], "maximum")
+    return graph.reshaped(largest, (*d.shape[:1], 1, 1))
 
 
 def _guarded(graph: Graph, d: Node, contribution: Node) -> Node:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from typing import Any
 
 from gradopt._tape.graph.evaluate import HOW
+from gradopt._tape.graph.matrices import MATRICES
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.reverse import needed
 from gradopt._tape.lower import layout
@@ -13,6 +15,7 @@ from gradopt._tape.lower.groups import Group, Grouping, group_order
 from gradopt._tape.lower.layout import Layout, Place
 from gradopt._tape.lower.pieces import PieceRows
 from gradopt._tape.machine import opcodes, program
+from gradopt._tape.machine.matrices import OPERATIONS
 
 _ORDERS = {"order": program.ORDER, "taken": program.TAKEN, "put_back": program.PUT_BACK}
 
@@ -122,10 +125,16 @@ class Assembly:
         if node.operation == "matmul":
             a, b = node.inputs
             turned_b = self._as_matrix(b)
-            (m, k), n = a.shape, b.shape[1]
-            scratch = self.layout.space(b.size) if turned_b[2] and m > 1 and n > 1 else 0
-            self.layout.tables += [place, m, k, n, *self._as_matrix(a), *turned_b, scratch]
+            (*stack, m, k), n = a.shape, b.shape[-1]
+            scratch = self.layout.space(k * n) if turned_b[2] and m > 1 and n > 1 else 0
+            self.layout.tables += [place, m, k, n, *self._as_matrix(a), *turned_b, scratch, math.prod(stack)]
             self._stage(program.MATMUL, at)
+        elif node.operation in MATRICES:
+            count, rows, columns = next(i.shape for i in node.inputs[::-1] if len(i.shape) == 3)
+            places = [number for i in node.inputs for number in self._as_matrix(i)[:2]]
+            number = OPERATIONS.index(node.operation)
+            self.layout.tables += [number, place, count, rows, columns, _sides(node.extra), *(places + [0] * 4)[:6]]
+            self._stage(program.MATRICES, at)
         elif node.operation in _ORDERS:
             self.layout.tables += [place, node.shape[0], *self._line(node.inputs[0]), *self._line(node.inputs[-1])]
             self.layout.tables += [node.shape[1], self.layout.space(node.shape[1])]
@@ -154,3 +163,8 @@ class Assembly:
             return [*where, node.shape[-1], 1]
         base, (offset, strides, _) = self.layout.base(node), node.extra
         return [base.array, base.place + offset, strides[0] if len(strides) == 2 else 0, strides[-1]]
+
+
+def _sides(extra: Any) -> int:
+    """Three truths, or one, as a number."""
+    return sum(bool(truth) << i for i, truth in enumerate(extra if isinstance(extra, tuple) else (extra,)))

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from gradopt._compiler import borrowed, elementwise, kernel
-from gradopt._numerics import elementary
+from gradopt._numerics import elementary, special
 from gradopt._tape.machine import opcodes as op
 
 
@@ -87,6 +87,8 @@ def of_scalar(operation, a, b, c, zero, half, one):
         return one if a != zero or b != zero else zero
     if operation == op.LOGICAL_NOT:
         return one if a == zero else zero
+    if operation >= op.FIRST_SPECIAL:
+        return _special(operation, a, b, c)
     return _expensive(operation, a, b)
 
 
@@ -139,6 +141,102 @@ def _expensive(operation, a, b):
     if operation == op.HYPOT:
         return np.hypot(a, b)
     return math.erf(a)
+
+
+@kernel(late_bound=True, like="a")
+def _special(operation, a, b, c):
+    real = type(a)
+    if operation == op.GAMMALN:
+        return real(special.gammaln(a))
+    if operation == op.LOGGAMMA:
+        return real(special.loggamma(a))
+    if operation == op.GAMMA:
+        return real(special.gamma(a))
+    if operation == op.PSI:
+        return real(special.psi(a))
+    if operation == op.ERFC:
+        return real(special.erfc(a))
+    if operation == op.ERFCX:
+        return real(special.erfcx(a))
+    if operation == op.ERFINV:
+        return real(special.erfinv(a))
+    if operation == op.ERFCINV:
+        return real(special.erfcinv(a))
+    if operation == op.DAWSN:
+        return real(special.dawsn(a))
+    if operation == op.NDTR:
+        return real(special.ndtr(a))
+    if operation == op.LOG_NDTR:
+        return real(special.log_ndtr(a))
+    if operation == op.NDTRI:
+        return real(special.ndtri(a))
+    if operation == op.LOGIT:
+        return real(special.logit(a))
+    if operation == op.ENTR:
+        return real(special.entr(a))
+    if operation == op.EXP1:
+        return real(special.exp1(a))
+    if operation == op.EXPI:
+        return real(special.expi(a))
+    if operation == op.SPENCE:
+        return real(special.spence(a))
+    if operation == op.I0:
+        return real(special.i0(a))
+    if operation == op.I1:
+        return real(special.i1(a))
+    if operation == op.I0E:
+        return real(special.i0e(a))
+    if operation == op.I1E:
+        return real(special.i1e(a))
+    if operation == op.J0:
+        return real(special.j0(a))
+    if operation == op.J1:
+        return real(special.j1(a))
+    if operation == op.Y0:
+        return real(special.y0(a))
+    if operation == op.Y1:
+        return real(special.y1(a))
+    if operation == op.K0:
+        return real(special.k0(a))
+    if operation == op.K1:
+        return real(special.k1(a))
+    if operation == op.K0E:
+        return real(special.k0e(a))
+    if operation == op.K1E:
+        return real(special.k1e(a))
+    if operation == op.ZETA:
+        return real(special.zeta(a, b))
+    if operation == op.BETALN:
+        return real(special.betaln(a, b))
+    if operation == op.BETA:
+        return real(special.beta(a, b))
+    if operation == op.XLOGY:
+        return real(special.xlogy(a, b))
+    if operation == op.XLOG1PY:
+        return real(special.xlog1py(a, b))
+    if operation == op.REL_ENTR:
+        return real(special.rel_entr(a, b))
+    if operation == op.KL_DIV:
+        return real(special.kl_div(a, b))
+    if operation == op.JV:
+        return real(special.jv(a, b))
+    if operation == op.YV:
+        return real(special.yv(a, b))
+    if operation == op.IV:
+        return real(special.iv(a, b))
+    if operation == op.KV:
+        return real(special.kv(a, b))
+    if operation == op.GAMMAINC:
+        return real(special.gammainc(a, b))
+    if operation == op.GAMMAINCC:
+        return real(special.gammaincc(a, b))
+    if operation == op.STDTR:
+        return real(special.stdtr(a, b))
+    if operation == op.WOFZ_REAL:
+        return real(special.wofz(a, b).real)
+    if operation == op.WOFZ_IMAG:
+        return real(special.wofz(a, b).imag)
+    return real(special.betainc(a, b, c))
 
 
 @kernel(late_bound=True)
@@ -246,6 +344,13 @@ def _expit(out, a) -> None:
 def _logaddexps(out, a, b) -> None:
     for i in range(out.size):
         out[i] = _logaddexp(a[i], b[i])
+
+
+@kernel(late_bound=True)
+def specials(operation, out, a, b, c) -> None:
+    """Apply a special function to each element of pieces."""
+    for i in range(out.size):
+        out[i] = _special(operation, a[i], b[i], c[i])
 
 
 @kernel(inline=True)

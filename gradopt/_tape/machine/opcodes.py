@@ -12,17 +12,21 @@ from __future__ import annotations
     LOGICAL_OR, LOGICAL_NOT,
     POWER, EXP, EXPM1, LOG, LOG1P, SIN, COS, TAN, ARCSIN, ARCCOS, ARCTAN, ARCTAN2, SINH, COSH, TANH, ARCSINH,
     ARCCOSH, ARCTANH, EXPIT, LOGADDEXP, ERF, REMAINDER, FLOOR_DIVIDE, HYPOT,
-) = range(50)
+    GAMMALN, LOGGAMMA, GAMMA, PSI, ZETA, BETALN, BETA, ERFC, ERFCX, ERFINV, ERFCINV, DAWSN, NDTR, LOG_NDTR, NDTRI,
+    WOFZ_REAL, WOFZ_IMAG, LOGIT, XLOGY, XLOG1PY, ENTR, REL_ENTR, KL_DIV, EXP1, EXPI, SPENCE, I0, I1, I0E, I1E, J0, J1,
+    Y0, Y1, K0, K1, K0E, K1E, JV, YV, IV, KV, GAMMAINC, GAMMAINCC, BETAINC, STDTR,
+) = range(96)
 # fmt: on
 
 FIRST_EXPENSIVE = POWER  # from here on, keeping a result is cheaper than computing it again
+FIRST_SPECIAL = GAMMALN  # from here on, scipy's functions
 
 # Instructions beyond the elementwise operations. Those on pieces work by elements in a line, by a geometry, by places.
-GET, PUT, ADD_TO, FILL, LOAD, STORE, LOAD_VIEW, STORE_VIEW, LOAD_AT, STORE_AT = range(100, 110)
+GET, PUT, ADD_TO, FILL, LOAD, STORE, LOAD_VIEW, STORE_VIEW, LOAD_AT, STORE_AT = range(200, 210)
 
 # Instructions on a piece and a scalar, whose place comes second; for each operation, the instruction if its first
 # input is the scalar, and if its second is.
-PLUS, TIMES, MINUS, FROM, OVER, UNDER = range(110, 116)
+PLUS, TIMES, MINUS, FROM, OVER, UNDER = range(210, 216)
 WITH_SCALAR = {
     "add": (PLUS, PLUS),
     "multiply": (TIMES, TIMES),
@@ -31,6 +35,7 @@ WITH_SCALAR = {
 }
 
 REAL = COPY  # booleans, integers and narrow floats as real numbers: the machine has no others
+HELD = COPY
 
 
 _BY_NAME = {name.lower(): number for name, number in globals().items() if name.isupper() and isinstance(number, int)}

@@ -23,10 +23,12 @@ from numba.extending import overload
 
 from gradopt._compiler import borrowed, elementwise, kernel, matrix, slice_of, summation, type_of, unpacking
 from gradopt._numerics.matmul import product
-from gradopt._tape.machine.elements import cheap, expensive, of_scalar, with_scalar
+from gradopt._tape.machine.elements import cheap, expensive, of_scalar, specials, with_scalar
+from gradopt._tape.machine.matrices import of_matrices
 from gradopt._tape.machine.opcodes import (
     FILL,
     FIRST_EXPENSIVE,
+    FIRST_SPECIAL,
     GET,
     LOAD,
     LOAD_AT,
@@ -46,6 +48,7 @@ from gradopt._tape.machine.program import (
     IN_MEMORY,
     IN_X,
     MATMUL,
+    MATRICES,
     OTHER_PRODUCTS,
     PIECES,
     RESULT,
@@ -92,8 +95,10 @@ def pieces(program, first, end, size, length, tables, arrays) -> None:
                 )
                 if operation < FIRST_EXPENSIVE:
                     cheap(operation, out, u, v, w)
-                else:
+                elif operation < FIRST_SPECIAL:
                     expensive(operation, out, u, v)
+                else:
+                    specials(operation, out, u, v, w)
             elif operation >= PLUS:
                 with_scalar(operation, slice_of(work, _place(o, begin), m), _input(a, begin, m, work, x), work[b])
             elif operation == FILL:
@@ -148,26 +153,31 @@ def _matrix(array, first, rows, columns):
 
 @kernel(late_bound=True)
 def _multiply(tables, at, arrays) -> None:
-    """Compute the product c = a b.
+    """Compute the products c = a b of the matrices of two stacks.
 
     tables[at:] : the place of c in `work`; m, k, n; for a and for b the array, the place in it, and 1 if it is stored
-    transposed; the place of a scratch matrix (k, n) for b
+    transposed; the place of a scratch matrix (k, n) for b; how many matrices, which lie one after the other
     """
     constants, grad, work, x = borrowed(arrays)
     m, k, n = tables[at + 1], tables[at + 2], tables[at + 3]
-    a, first_a, turned_a = chosen(tables[at + 4], constants, grad, work, x), tables[at + 5], tables[at + 6]
-    b, first_b, turned_b = chosen(tables[at + 7], constants, grad, work, x), tables[at + 8], tables[at + 9]
+    a, turned_a = chosen(tables[at + 4], constants, grad, work, x), tables[at + 6]
+    b, turned_b = chosen(tables[at + 7], constants, grad, work, x), tables[at + 9]
+    for i in range(tables[at + 11]):
+        c, first_a, first_b = tables[at] + i * m * n, tables[at + 5] + i * m * k, tables[at + 8] + i * k * n
+        _multiply_one(work, c, a, first_a, turned_a, b, first_b, turned_b, m, k, n, tables[at + 10])
+
+
+@kernel(inline=True)
+def _multiply_one(work, place, a, first_a, turned_a, b, first_b, turned_b, m, k, n, scratch):
     if n == 1:
-        vector = slice_of(b, first_b, k)
-        out = slice_of(work, tables[at], m)
+        vector, out = slice_of(b, first_b, k), slice_of(work, place, m)
         if turned_a:
             _vector_times(out, vector, _matrix(a, first_a, k, m))
         else:
             _times_vector(out, _matrix(a, first_a, m, k), vector)
         return
     if m == 1:
-        vector = slice_of(a, first_a, k)
-        out = slice_of(work, tables[at], n)
+        vector, out = slice_of(a, first_a, k), slice_of(work, place, n)
         if turned_b:
             _times_vector(out, _matrix(b, first_b, n, k), vector)
         else:
@@ -176,11 +186,11 @@ def _multiply(tables, at, arrays) -> None:
     right = _matrix(b, first_b, k, n)
     if turned_b:
         source = _matrix(b, first_b, n, k)
-        right = _matrix(work, tables[at + 10], k, n)
+        right = _matrix(work, scratch, k, n)
         for i in range(k):
             for j in range(n):
                 right[i, j] = source[j, i]
-    c = _matrix(work, tables[at], m, n)
+    c = _matrix(work, place, m, n)
     if turned_a:
         product(c, c[:0, :], _matrix(a, first_a, k, m).T, right)
     else:
@@ -289,6 +299,8 @@ def run(program, grad, work, x):
             fun = np.float64(work[np.uint64(first)])
         elif kind in (CUMSUM, OTHER_PRODUCTS):
             _run(kind, tables, first, arrays)
+        elif kind == MATRICES:
+            of_matrices(tables, first, arrays)
         else:
             order_lines(kind, tables, first, arrays)
     return fun

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba.extending import is_jitted
 
+from gradopt._tape.names import distributions
 from gradopt._tape.names.lookups import Lookups, Path, is_simple
 from gradopt._tape.names.modules import TYPES, Function, Module, has_names_of_its_own, is_numerical
 from gradopt._tape.names.python import BUILTINS
@@ -126,6 +127,10 @@ class Meanings:
             if own is not None and value is getattr(builtins, value.__name__, None):
                 return own
             return Function(self._trace, value) if is_numerical(value) else value
+        distribution = distributions.meaning_of(self._trace, value)
+        if distribution is not None:
+            add(path if distributions.is_constant(value) else None, "is", value)
+            return distribution
         add(None, "is", value)
         return TracedSparse(self._trace, value) if is_sparse(value) else self._object(value)
 
@@ -208,6 +213,8 @@ class Meanings:
 
     def _method(self, method: MethodType) -> Any:
         owner = self.of(method.__self__)
+        if isinstance(owner, distributions.Plain):
+            return getattr(owner, method.__name__)
         if owner is method.__self__:
             function = self.of(method.__func__)
             return method if function is method.__func__ else MethodType(function, owner)

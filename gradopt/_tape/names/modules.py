@@ -15,7 +15,7 @@ from gradopt._tape.record.traced_array import TRACED, TracedArray, has_traced, i
 from gradopt._tape.record.traced_complex import complex_of
 
 # Modules whose functions take traced arrays; their parts do too.
-_NUMERICAL = ("numpy", "math", "cmath", "scipy.special", "scipy.fft")
+_NUMERICAL = ("numpy", "math", "cmath", "scipy.special", "scipy.fft", "scipy.linalg")
 
 
 class Module:
@@ -58,7 +58,7 @@ def _within(module: Any) -> bool:
 def has_names_of_its_own(module: ModuleType) -> bool:
     """Whether a module, or one below it, has functions that take traced arrays."""
     name = module.__name__
-    return _within(name) or name == "scipy"
+    return _within(name) or name in ("scipy", "scipy.stats")
 
 
 class Function:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from gradopt._tape.record.traced_array import TRACED, TracedArray, has_traced
 
@@ -192,6 +193,10 @@ _OTHER_NAME = {
     "log": _log,
     "hypot": _hypot,
     "prod": _product,
+    "gamma": scipy.special.gamma,
+    "lgamma": scipy.special.gammaln,
+    "erf": scipy.special.erf,
+    "erfc": scipy.special.erfc,
     "fsum": lambda values: sum(values),
     "dist": lambda p, q: np.linalg.norm(np.asarray(p) - np.asarray(q)),
 }

@@ -78,10 +78,19 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
 
     Notes
     -----
-    These can be traced: arithmetic with broadcasting, comparisons in np.where, the elementary functions of NumPy, expit
-    and erf of scipy.special; sums, products, extrema, cumsum, diff, norm; dot, @, outer, einsum, convolve; sort,
-    median, interp; indexing, functions that move elements, and writing into arrays that the function made. Names mean
-    the trace's in the function, its helpers and methods; what it assigns to globals or objects meanwhile is dropped.
+    These can be traced: arithmetic with broadcasting, comparisons in np.where, the elementary functions of NumPy; sums,
+    products, extrema, cumsum, diff, norm; dot, @, outer, einsum, convolve; sort, median, interp; indexing, functions
+    that move elements, and writing into arrays that the function made; fft and complex numbers.
+
+    Of np.linalg and scipy.linalg: solve, inv, det, slogdet, cholesky, cho_factor and cho_solve, solve_triangular, eigh,
+    eigvalsh, svd, lstsq and pinv of full rank, qr, matrix_power, multi_dot, expm, norms. A matrix that is not positive
+    definite gives NaN. Of scipy.special: gamma, beta and error functions and their kin, entropies, Bessel functions,
+    incomplete integrals by their limit, logsumexp and softmax. Of scipy.stats: densities and distribution functions of
+    norm, t, cauchy, gamma, chi2, beta, expon, lognorm, uniform, laplace, logistic, weibull_min, poisson, binom,
+    bernoulli, nbinom and multivariate_normal.
+
+    Names mean the trace's in the function, its helpers and methods; what it assigns to globals or objects meanwhile is
+    dropped.
 
     The tape is kept for later functions of the same code that find the same outside themselves.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from gradopt._tape.record.errors import refused
 from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, NotSupported
@@ -282,6 +283,12 @@ def complex_parts(trace: Trace, value: Any) -> tuple[Any, Any]:
     return complex_of(trace, value).parts
 
 
+def _wofz(trace: Trace, z: Any) -> TracedComplex:
+    nodes = [part.node for part in complex_of(trace, z).parts]
+    return _made(trace, *[TracedArray(trace, trace.graph(name, *nodes)) for name in ("wofz_real", "wofz_imag")])
+
+
+_OF_COMPLEX[scipy.special.wofz] = _wofz
 _OF_COMPLEX |= {function: _linear(function, places) for function, places in _LINEAR.items()}
 
 

@@ -6,15 +6,27 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from gradopt._tape.graph.geometry import Geometry, Positions, steps
 from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.operations import OPERATIONS
+from gradopt._tape.graph.special import is_flat, needs_known
 from gradopt._tape.record.errors import refused
 from gradopt._tape.record.numpy_functions.calls import as_numpy_would, is_for_numpy
 from gradopt._tape.record.numpy_functions.complex_numbers import call_with_complex, reduced_complex
 from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, NotSupported, known
+from gradopt._tape.record.numpy_functions.special import logsumexp
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import SAME, TRACED, UFUNCS, TracedArray, array_of, is_complex, node_of
+from gradopt._tape.record.traced_array import (
+    SAME,
+    TRACED,
+    UFUNCS,
+    TracedArray,
+    array_of,
+    is_complex,
+    node_of,
+)
 
 # Ufuncs whose reductions are functions of their own.
 _REDUCTIONS = {
@@ -88,8 +100,12 @@ def _call(trace: Trace, ufunc: Any, inputs: Any, keywords: dict[str, Any], out: 
     where = keywords.pop("where", True)
     if keywords:
         return as_numpy_would(trace, f"{_name(ufunc)} with {next(iter(keywords))}", ufunc, inputs, keywords)
-    name = UFUNCS.get(ufunc.__name__)
+    name = UFUNCS.get(ufunc.__name__) or _special_name(ufunc)
     if name is not None:
+        for position, i in enumerate(inputs):
+            if needs_known(name, position) and not is_flat(node_of(trace, i)):
+                what = f"argument {position + 1} of {ufunc.__name__} that depends on x"
+                raise refused(what, "its derivative has no closed form: make it a constant, or take another jac")
         if ufunc.__name__.startswith(("logical", "bitwise", "invert")):
             _require_logical(trace, inputs)
         result: Any = TracedArray(trace, trace.graph(name, *[node_of(trace, i) for i in inputs]))
@@ -103,6 +119,12 @@ def _call(trace: Trace, ufunc: Any, inputs: Any, keywords: dict[str, Any], out: 
         raise refused(f"{_name(ufunc)} with where= and no out=", "give it an array for the other elements")
     (target,) = out if isinstance(out, tuple) else (out,)
     return FUNCTIONS[np.where](trace, where, result, target)
+
+
+def _special_name(ufunc: Any) -> str | None:
+    """The name of one of scipy's ufuncs that the graph has as an operation; a user's may have the same name."""
+    name = ufunc.__name__
+    return name if name in OPERATIONS and getattr(scipy.special, name, None) is ufunc else None
 
 
 def _require_logical(trace: Trace, inputs: Any) -> None:
@@ -121,21 +143,11 @@ def _reduce(trace: Trace, ufunc: Any, array: Any, axis: Any = 0, **keywords: Any
     if ufunc in _REDUCTIONS:
         return whole.__array_function__(_REDUCTIONS[ufunc], (), (whole, axis), keywords)
     if ufunc is np.logaddexp and not set(keywords) - {"keepdims"}:
-        return _log_sum_exp(whole, axis, bool(keywords.get("keepdims")))
+        return logsumexp(trace, whole, axis, keepdims=bool(keywords.get("keepdims")))
     if axis is None or isinstance(axis, tuple) or keywords:
         return as_numpy_would(trace, _name(ufunc, "reduce"), ufunc.reduce, (array, axis), keywords)
     *_, last = _running(ufunc, np.moveaxis(whole, axis, 0))  # type: ignore[call-overload]
     return last
-
-
-def _log_sum_exp(array: Any, axis: Any, keepdims: bool) -> Any:
-    """log(sum(exp(a))), from the largest element on; -inf where all are -inf."""
-    largest = np.max(array, axis=axis, keepdims=True)
-    shift = np.where(np.isfinite(largest), largest, 0.0)
-    total = np.log(np.sum(np.exp(array - shift), axis=axis, keepdims=True)) + shift
-    if keepdims:
-        return total
-    return total.reshape(np.sum(np.empty(array.shape, np.int8), axis=axis).shape)
 
 
 def _accumulate(trace: Trace, ufunc: Any, array: Any, axis: int = 0, **keywords: Any) -> Any:
