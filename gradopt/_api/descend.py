@@ -188,7 +188,9 @@ def descend(problem, method, x, max_iter, gtol):
         The number of updates made.
     status : int
         A `Status`: 0 (GTOL), 10 (MAX_ITER) or 30 (NON_FINITE); methods other than first-order ones test ftol and xtol
-        as `optimize` does and can also return 1 (FTOL), 2 (XTOL) or 20 (LINE_SEARCH).
+        as `optimize` does and can also return 1 (FTOL), 2 (XTOL) or 20 (LINE_SEARCH). 21 (UNKNOWN_PATH) where a traced
+        function goes a way at one of its branches that its trace has not seen: x is then not to be used;
+        `trace(..., paths_from=...)` makes ways known.
 
     Raises
     ------

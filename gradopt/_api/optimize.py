@@ -32,6 +32,7 @@ from gradopt._run.messages import message
 from gradopt._run.progress_bar import bar_of
 from gradopt._run.recovery import RetryFromBest
 from gradopt._run.supervisor import Supervision, supervise
+from gradopt._tape.record.errors import BranchError
 from gradopt.methods import Method
 from gradopt.problems import Problem, Traced
 
@@ -232,9 +233,15 @@ def optimize(
         else:
             forbid_training_settings(shuffle, monitor, restore_best, validation=validation, patience=patience)
             run = deterministic_run(request, gtol, ftol, xtol, bounds, rng)
-        with bar_of(request.progress, *run.total) as bar:
-            deadline = started + request.max_time
-            status = supervise(run, Supervision(request.callbacks, bar, request.recover, deadline))
+        deadline = started + request.max_time
+        try:
+            status = _supervised(run, request, deadline)
+        except BranchError:
+            if isinstance(problem, Traced) or jac == "trace":
+                raise
+            # Now it is known that the function can't be traced.
+            run = deterministic_run(request, gtol, ftol, xtol, bounds, rng)
+            status = _supervised(run, request, deadline)
     except KeyboardInterrupt as interrupt:
         if run is None or not run.between_steps:
             raise
@@ -245,9 +252,15 @@ def optimize(
         add_remedy(error, problem, request.method)
         raise
     result = finished(run, status, request, compile_seconds() - compiled_before)
-    if isinstance(run.problem.plain, Traced) and run.problem.plain is not problem:
+    is_ours = isinstance(run.problem.plain, Traced) and run.problem.plain is not problem
+    if is_ours and result.nfev < request.max_nfev:
         _call_once_more(request, result)
     return result
+
+
+def _supervised(run: Run, request: Request, deadline: float) -> Status:
+    with bar_of(request.progress, *run.total) as bar:
+        return supervise(run, Supervision(request.callbacks, bar, request.recover, deadline))
 
 
 def _call_once_more(request: Request, result: OptimizeResult) -> None:

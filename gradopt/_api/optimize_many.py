@@ -302,7 +302,7 @@ def _compiled_runs(
             tracing = traced(fun, shared, vector, form.value(fun, vector.copy(), shared), calls=1, form=form)
     except TraceError:
         return None
-    if not tracing.slope_at_start:
+    if not tracing.slope_at_start or tracing.problem.may_branch:
         return None
     method = as_method(LBFGS() if settings["method"] is None else settings["method"])
     if method.loop.evaluates is not value_and_grad:  # the compiled runs have nothing else

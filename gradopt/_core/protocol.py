@@ -90,6 +90,19 @@ def note_iterate(problem: Any, work: Any, x: Any) -> None:
     """
 
 
+def _without_branches(problem, work):
+    return False
+
+
+@generic(default=_without_branches)
+def unknown_path(problem: Any, work: Any) -> bool:
+    """Whether a trace came to a branch that it has not seen, so that a run with this workspace went wrong.
+
+    work : what `Problem.workspace` allocated, read
+    """
+    return False
+
+
 @generic
 def update(method: Any, slots: Any, x: Any, grad: Any, rate: float, k: int) -> None:
     """Make update number k, counted from 0, of a first-order method.

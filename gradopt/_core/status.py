@@ -33,6 +33,7 @@ class Status(IntEnum):
     MAX_TIME = 11, "the time was up"
     MAX_NFEV = 12, "the maximal number of evaluations was done"
     LINE_SEARCH = 20, "no acceptable step could be found along the direction of descent"
+    UNKNOWN_PATH = 21, "the trace met a branch that it has not seen, where Python can't be asked"
     NON_FINITE = 30, "the objective or its gradient became NaN or infinite"
     NO_DATA = 31, "there are fewer valid points than parameters"
     NOT_RUN = 90, "the run was interrupted before this one"

@@ -8,7 +8,8 @@ import numpy as np
 
 from gradopt._compiler import copied, generic, kernel, zeros_for
 from gradopt._core.config import Config
-from gradopt._core.protocol import new_slots
+from gradopt._core.protocol import new_slots, unknown_path
+from gradopt._core.status import Status
 from gradopt._loops.clipping import NoClipping
 from gradopt._loops.first_order import iterate
 from gradopt._loops.least_squares import fit
@@ -18,6 +19,7 @@ from gradopt._loops.trust_region import follow
 from gradopt._loops.types import NO_LIMIT, Progress, Record, RunArrays, Steering, StopTests
 
 _START = Progress(0, 0, 0, np.inf, np.inf, 0.0)
+_UNKNOWN_PATH = int(Status.UNKNOWN_PATH)
 _NothingClipped = NoClipping.Lowered
 
 
@@ -130,7 +132,8 @@ def _(method, problem, x, max_iter, gtol):
 def _descended(method, form, static_length, box, x, max_iter, gtol):
     tests = StopTests(gtol, method.ftol, method.xtol, -np.inf, NO_LIMIT, NO_LIMIT)
     work, own = copied(form.work), copied(box)
-    return descended_within(method, form.lowered, work, x, max_iter, tests, own, static_length)
+    fun, nit, nfev, status = descended_within(method, form.lowered, work, x, max_iter, tests, own, static_length)
+    return fun, nit, nfev, _UNKNOWN_PATH if unknown_path(form.lowered, work) else status
 
 
 @generic

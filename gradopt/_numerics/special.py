@@ -101,11 +101,15 @@ def _(s, a):
                 return math.inf
             if s != math.floor(s):
                 return math.nan
-        total, q = 0.0, a
+        if a < -1e6:  # the sum would take too long
+            return math.nan
+        power, total, q = a**-s, 0.0, a
         while q < 10.0 + s or q < a + 1.0:
-            total += q**-s
+            total += power
+            if power <= 1e-17 * total and q > 0.0:
+                return total
             q += 1.0
-        power = q**-s
+            power = q**-s
         total += power * q / (s - 1.0) + 0.5 * power
         term, k = s * power / q, 1.0
         for number in _BERNOULLI:

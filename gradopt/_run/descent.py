@@ -113,7 +113,8 @@ class Descent(Run):
     def _choose_loop(self) -> None:
         """Choose the loop for the problem as it runs now: interpreted or compiled."""
         problem, method, x = self.problem, self.method, self._arrays.x
-        self._lowered = problem.lower(x.dtype), method.lower()
+        lowered, work = problem.prepared(x, self._arrays.work)
+        self._lowered, self._arrays = (lowered, method.lower()), self._arrays._replace(work=work)
         self._loop = method.loop.in_python if problem.interpreted else method.loop.kernel
         self._memory = problem.memory(self._arrays.work)
         clipping, _, box = self._steering
@@ -196,12 +197,16 @@ class Descent(Run):
         iterates = min(iterates, left, sys.maxsize if interpreted_left is None else max(interpreted_left, 1))
         self._rows = self._recorder.next_rows(iterates)
         started = time.perf_counter()
+        everything = self._everything() if self.problem.may_branch else None
         if self.method.has_memory:
             written = (*arrays.slots, arrays.schedule_state, self._memory)
             if iterates > 1:  # with one iterate, x changes only after the update is known to be finite
                 written = (*written, arrays.x, arrays.grad, arrays.best_x, arrays.new_x)
             self._take_snapshot(written)
         status = self._call_loop(iterates)
+        while everything is not None and self.problem.met_unknown_path(self._arrays.work):
+            self._learn_path(*everything)
+            status = self._call_loop(iterates)
         if status == Status.NON_FINITE and self._progress.nfev > 1:
             self._forget_rejected_update()
         self._snapshots.clear()
@@ -209,6 +214,20 @@ class Descent(Run):
         self._chunk_sizes.took(time.perf_counter() - started, max(accepted, 1))
         self._recorder.keep(accepted)
         return status
+
+    def _everything(self) -> tuple[Any, list[tuple[NDArray[Any], NDArray[Any]]]]:
+        """The state of the run before a chunk, but for the workspace."""
+        _, x, grad, new_x, new_grad, best_x, slots, schedule_state, _ = self._arrays
+        arrays = (x, grad, new_x, new_grad, best_x, *slots, schedule_state)
+        return self._progress, [(array, array.copy()) for array in arrays]
+
+    def _learn_path(self, progress: Progress, copies: list[tuple[NDArray[Any], NDArray[Any]]]) -> None:
+        """Trace the path of the function that the last chunk met, and go back to the beginning of the chunk."""
+        self.problem.learn_path(self._arrays.work)
+        for array, copy in copies:
+            array[...] = copy
+        self._progress = progress
+        self._choose_loop()
 
     def _call_loop(self, iterates: int) -> int:
         what = self._steering, self._arrays, self._progress, self._tests, self._rows, iterates

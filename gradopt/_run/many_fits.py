@@ -49,7 +49,7 @@ class TapeProgram:
 
     def __init__(self, tape: Tape, dtype: Any, values: Any = None) -> None:
         self._program, self._work = tape.program(dtype, values), tape.workspace(dtype, values)
-        self.inputs, self.outputs, self.dtype = tape.graph.x.size, tape.gradient.size, np.dtype(dtype)
+        self.inputs, self.outputs, self.dtype = tape.paths.n, tape.gradient.size, np.dtype(dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_in_memory"}

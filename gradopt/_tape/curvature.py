@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gradopt._tape.graph.columns import along
 from gradopt._tape.graph.embedding import embedded
 from gradopt._tape.graph.geometry import Geometry
-from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.paths import Path, Paths
 from gradopt._tape.graph.reverse import gradient
 from gradopt._tape.tape import Tape
 
@@ -20,38 +20,54 @@ from gradopt._tape.tape import Tape
 _LARGEST_TANGENT = 4_000_000
 
 
-def hessian_tape(result: Node) -> Tape:
-    """A tape that writes the Hessian of a result, (n n,), in C order; its result is 0."""
-    graph: Graph = result.graph  # type: ignore[assignment]
-    n = graph.x.size
-    columns = along(gradient(graph, result), graph.x, graph.constant(np.eye(n)))
-    return Tape(graph.constant(0.0), graph.reshaped(columns, (n * n,)))
+def hessian_tape(paths: Paths) -> Tape:
+    """A tape that writes the Hessian of the first result, (n n,), in C order; its own result is 0."""
+    n = paths.n
+
+    def written(path: Path) -> tuple[Node, Node]:
+        graph = path.graph
+        columns = along(gradient(graph, path.results[0]), graph.x, graph.constant(np.eye(n)))
+        return graph.constant(0.0), graph.reshaped(columns, (n * n,))
+
+    return Tape(paths, written)
 
 
-def product_tape(result: Node, values: Mapping[int, NDArray[Any]], count: int) -> Tape:
-    """A tape that writes products of the Hessian with `count` vectors, (n, count) in C order; its result is 0.
+def product_tape(paths: Paths, values: Mapping[int, NDArray[Any]], count: int) -> Tape:
+    """A tape that writes products of the Hessian of the first result with `count` vectors, (n, count) in C order.
 
-    Its x has n + n count elements: x, and the vectors as (n, count).
+    Its own result is 0. Its x has n + n count elements: x, and the vectors as (n, count).
 
     values : the values of nodes that depend on arguments, if those of the trace are replaced
     """
-    n = result.graph.x.size
-    objective, source, vectors = embedded(result, values, n * count)
-    graph: Graph = objective.graph  # type: ignore[assignment]
-    columns = along(gradient(graph, objective, n), source, graph.reshaped(vectors, (n, count)))
-    return Tape(graph.constant(0.0), graph.reshaped(columns, (n * count,)))
+    n = paths.n
+    found = [embedded(path, values, n * count) for path in paths.known]
+    more = Paths(found[0][0])
+    more.known += [path for path, _, _ in found[1:]]
+
+    def written(path: Path) -> tuple[Node, Node]:
+        graph = path.graph
+        source, vectors = next(ends for own, *ends in found if own is path)
+        columns = along(gradient(graph, path.results[0], n), source, graph.reshaped(vectors, (n, count)))
+        return graph.constant(0.0), graph.reshaped(columns, (n * count,))
+
+    return Tape(more, written)
 
 
-def jacobian_tape(vector: Node) -> Tape:
-    """A tape that writes a vector (m,) and then its derivatives (m, n), in C order; its result is 0."""
-    graph: Graph = vector.graph  # type: ignore[assignment]
-    m, n = vector.size, graph.x.size
-    rows = along(vector, graph.x, graph.constant(np.eye(n)))
-    parts = [(Geometry(0, (1,)), vector), (Geometry(m, (n, 1)), rows)]
-    return Tape(graph.constant(0.0), graph.accumulated(parts, (m + m * n,)))
+def jacobian_tape(paths: Paths) -> Tape:
+    """A tape that writes the second result, (m,), and then its derivatives (m, n), in C order; its own result is 0."""
+    n = paths.n
+
+    def written(path: Path) -> tuple[Node, Node]:
+        graph = path.graph
+        vector = path.results[1]
+        rows = along(vector, graph.x, graph.constant(np.eye(n)))
+        parts = [(Geometry(0, (1,)), vector), (Geometry(vector.size, (n, 1)), rows)]
+        return graph.constant(0.0), graph.accumulated(parts, (vector.size * (1 + n),))
+
+    return Tape(paths, written)
 
 
-def columns_at_once(result: Node) -> int:
+def columns_at_once(paths: Paths) -> int:
     """How many columns of the Hessian fit into memory at once."""
-    largest = max(node.size for node in result.graph.nodes if node.value is None)
-    return max(1, min(result.graph.x.size, _LARGEST_TANGENT // largest))
+    largest = max(node.size for path in paths.known for node in path.graph.nodes if node.value is None)
+    return max(1, min(paths.n, _LARGEST_TANGENT // largest))

@@ -13,7 +13,8 @@ from gradopt._tape.graph.forward import tangents
 from gradopt._tape.graph.geometry import Geometry, steps
 from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.lanes import side_by_side
-from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.node import Node, TooLarge
+from gradopt._tape.graph.paths import Paths
 from gradopt._tape.tape import Tape, values_of
 
 # The most numbers in a table that is kept in memory.
@@ -30,21 +31,23 @@ class Sum(NamedTuple):
     objective: Node  # ()
     residual: Node  # (m,)
     slopes: Node  # (m,)
-    weights: Node | None  # (m,) None for ones
+    weights: Node | None = None  # (m,) None for ones
     curvatures: Node | None = None  # (m,) the second derivatives of each residual's loss, where they are asked for
 
 
 class Values(dict[int, NDArray[Any]]):
     """The values of the nodes that depend on arguments, also of nodes that a later tape adds to the graph."""
 
-    def __init__(self, graph: Graph, arguments: dict[Any, NDArray[Any]]) -> None:
-        super().__init__(values_of(graph, arguments))
-        self._graph, self._arguments, self._count = graph, arguments, len(graph.nodes)
+    def __init__(self, paths: Paths, arguments: dict[Any, NDArray[Any]]) -> None:
+        super().__init__()
+        self._paths, self._arguments, self._count = paths, arguments, 0
 
     def get(self, index: int, default: Any = None) -> Any:
-        if self._count != len(self._graph.nodes):
-            self.update(values_of(self._graph, self._arguments))
-            self._count = len(self._graph.nodes)
+        count = sum([len(path.graph.nodes) for path in self._paths.known])
+        if self._count != count:
+            for path in self._paths.known:
+                self.update(values_of(path.graph, self._arguments))
+            self._count = count
         return super().get(index, default)
 
 
@@ -53,37 +56,48 @@ class ResidualTapes:
 
     Parameters
     ----------
-    parts : Sum
+    paths : Paths
+        Of which the results are those of a `Sum`.
     n : int, optional
         How many of the first elements of x are parameters. Default all.
     """
 
-    def __init__(self, parts: Sum, n: int | None = None) -> None:
-        self.parts = parts
-        self.graph: Graph = parts.objective.graph  # type: ignore[assignment]
-        self.n, self.m = self.graph.x.size if n is None else n, parts.residual.size
+    def __init__(self, paths: Paths, n: int | None = None) -> None:
+        self.paths = paths
+        self.n, self.m = paths.n if n is None else n, Sum(*paths.known[0].results).residual.size
 
     @cached_property
     def objective(self) -> Tape:
         """The objective and its gradient."""
-        return Tape(self.parts.objective)
+        return Tape(self.paths)
 
     @cached_property
     def moments(self) -> Tape:
         """The objective, and beside it what `protocol.gauss_newton` writes."""
-        return Tape(self.parts.objective, self._moments())
+        return Tape(self.paths, lambda path: (path.results[0], self._moments(Sum(*path.results))))
 
     @cached_property
     def table(self) -> Tape:
         """The objective, and beside it (n + 3, m): residuals, slopes, weights, derivatives of the residuals."""
-        _, residual, slopes, weights, _ = self.parts
+        return Tape(self.paths, lambda path: (path.results[0], self._table(Sum(*path.results))))
+
+    def _table(self, parts: Sum) -> Node:
+        _, residual, slopes, weights, _ = parts
         ones = np.ones(residual.shape)
-        rows = [residual, slopes, self.graph.constant(ones) if weights is None else weights, *self._tangents]
-        return Tape(self.parts.objective, self._together(rows))
+        graph: Graph = residual.graph  # type: ignore[assignment]
+        rows = [residual, slopes, graph.constant(ones) if weights is None else weights, *self._tangents(parts)]
+        return self._together(rows)
 
     def in_lanes(self, values: Mapping[int, NDArray[Any]], lanes: int) -> Tape:
         """Objectives and moments of many inputs side by side: a run writes (1 + K, lanes)."""
-        return _of_rows(side_by_side([self.parts.objective, self._moments()], values, lanes), lanes)
+        parts = self._in_one_path()
+        return _of_rows(side_by_side([parts.objective, self._moments(parts)], values, lanes), lanes)
+
+    def _in_one_path(self) -> Sum:
+        """The sum, if it has no branches: in lanes, all go the same way."""
+        if self.paths.branches:
+            raise TooLarge
+        return Sum(*self.paths.only.results)
 
     def errors_in_lanes(self, values: Mapping[int, NDArray[Any]], lanes: int) -> Tape:
         """What standard errors need, of many inputs side by side.
@@ -91,11 +105,12 @@ class ResidualTapes:
         A run writes two sums, of the squared slopes and of the curvatures, (2, lanes), and the derivatives of the
         residuals, each times the root of its weight, (n, m, lanes).
         """
-        graph, (_, residual, slopes, weights, curvatures) = self.graph, self.parts
+        graph, parts = self.paths.known[0].graph, self._in_one_path()
+        _, residual, slopes, weights, curvatures = parts
         sums = [graph.total(slopes * slopes), graph.constant(0.0) if curvatures is None else graph.total(curvatures)]
         root = None if weights is None or curvatures is not None else graph("sqrt", weights)
         zeros = graph.constant(np.zeros(residual.shape))
-        rows = [zeros if d is None else d if root is None else root * d for d in self._tangents]
+        rows = [zeros if d is None else d if root is None else root * d for d in self._tangents(parts)]
         return _of_rows(side_by_side([*sums, *rows], values, lanes), lanes)
 
     @property
@@ -115,21 +130,21 @@ class ResidualTapes:
 
     def values(self, arguments: dict[Any, NDArray[Any]]) -> Values:
         """As `Tape.values`, for all tapes, also those that are made later."""
-        return Values(self.graph, arguments)
+        return Values(self.paths, arguments)
 
-    @cached_property
-    def _tangents(self) -> list[Node | None]:
-        return tangents(self.graph, self.parts.residual, self.n)
+    def _tangents(self, parts: Sum) -> list[Node | None]:
+        return tangents(parts.residual.graph, parts.residual, self.n)  # type: ignore[arg-type]
 
-    def _moments(self) -> Node:
+    def _moments(self, parts: Sum) -> Node:
         """The gradient, the matrix of Gauss and Newton row by row up to its diagonal, and the weighted squares."""
-        graph, (_, residual, slopes, weights, _) = self.graph, self.parts
+        _, residual, slopes, weights, _ = parts
+        graph: Graph = residual.graph  # type: ignore[assignment]
         zero = graph.constant(0.0)
 
         def summed(a: Node | None, b: Node | None) -> Node:
             return zero if a is None or b is None else graph.total(a * b)
 
-        rows = self._tangents
+        rows = self._tangents(parts)
         weighted = rows if weights is None else [None if d is None else d * weights for d in rows]
         sums = [summed(slopes, d) for d in rows]
         sums += [summed(weighted[i], rows[j]) for i in range(self.n) for j in range(i + 1)]
@@ -143,7 +158,8 @@ class ResidualTapes:
             if node is not None:
                 parts.append((Geometry(at, steps(node.shape)), node))
             at += self.m if node is None else node.size
-        return self.graph.accumulated(parts, (at,))
+        graph: Graph = next(node for node in nodes if node is not None).graph  # type: ignore[assignment]
+        return graph.accumulated(parts, (at,))
 
 
 def _of_rows(nodes: Sequence[Node], lanes: int) -> Tape:
@@ -153,4 +169,4 @@ def _of_rows(nodes: Sequence[Node], lanes: int) -> Tape:
     for node in nodes:
         parts.append((Geometry(at, steps(node.shape)), node))
         at += node.size
-    return Tape(graph.constant(0.0), graph.accumulated(parts, (at,)))
+    return Tape.of(graph.constant(0.0), graph.accumulated(parts, (at,)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import sys
-from typing import Any, cast
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,77 +16,146 @@ from gradopt._tape.graph.evaluate import evaluate
 from gradopt._tape.graph.graph import Graph, given
 from gradopt._tape.graph.listing import listing
 from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.paths import Path, Paths
 from gradopt._tape.graph.reverse import gradient
 from gradopt._tape.lower.assemble import Assembly
-from gradopt._tape.lower.layout import Known
 from gradopt._tape.machine.program import CONSTANTS, PIECES, WORK, Program
+
+Written = tuple[Node, Node]  # a result, and the vector that a run writes beside it
+
+
+def with_gradient(path: Path) -> Written:
+    """The first result of a path, and its gradient."""
+    result = path.results[0]
+    return result, gradient(result.graph, result)  # type: ignore[arg-type]
 
 
 class Tape:
     """A function of x and its gradient as a list of array operations; it prints as one operation per line.
 
+    Paths that are found later are added when the program is next asked for.
+
     Parameters
     ----------
-    result : Node
-        The objective; it has one element.
-    outputs : Node, optional
-        The vector that a run writes beside it. Default the gradient.
+    paths : Paths
+    written : callable
+        The result of a path, which has one element, and the vector that a run writes beside it.
     """
 
-    def __init__(self, result: Node, outputs: Node | None = None) -> None:
-        self.graph = cast(Graph, result.graph)
-        self.result = result
-        self.graph.limit = sys.maxsize
-        self.gradient = gradient(self.graph, result) if outputs is None else outputs
-        assembly = Assembly(self.result, self.gradient)
-        numbers = itertools.chain.from_iterable(assembly.rows)
-        self._rows = np.fromiter(numbers, np.uint32, 5 * len(assembly.rows)).reshape(-1, 5)
-        self._stages = np.array(assembly.stages, np.int64).reshape(-1, 5)
-        self._tables = np.array([*assembly.layout.tables, 0], np.int64)
-        self._known: list[Known] = assembly.layout.known
-        self.graph.forget_sources()  # a kept tape must not keep its user's arrays
-        self._sizes = assembly.layout.work_size, assembly.layout.constants_size
+    def __init__(self, paths: Paths, written: Callable[[Path], Written] = with_gradient) -> None:
+        self.paths, self._written, self._adding = paths, written, threading.RLock()
+        self._assembly = Assembly(paths.known[0].graph.x, branches=paths.branches)
+        self.written: list[Written] = []
+        self._program: tuple[Any, ...] = ()
         self.hessian: Tape | None = None  # made by `curvature` when it is first needed
-        # How many numbers a run computes: a measure of its cost.
-        pieces = ((end - first) * size for kind, first, end, size, _ in assembly.stages if kind == PIECES)
-        self.work = len(self._rows) + sum(pieces)
+        self._add_paths()
+        if not paths.branches:
+            paths.known[0].graph.forget_sources()  # a kept tape must not keep its user's arrays
+
+    @classmethod
+    def of(cls, result: Node, outputs: Node | None = None) -> Tape:
+        """The tape of a single path; outputs : as above, default the gradient."""
+        paths = Paths(Path((), (result,)))
+        return cls(paths) if outputs is None else cls(paths, lambda path: (result, outputs))
+
+    def _add_paths(self) -> None:
+        """Assemble the paths that have been found since."""
+        assembly, new = self._assembly, self.paths.known[len(self.written) :]
+        for path in new:
+            path.graph.limit = sys.maxsize
+            self.written.append(self._written(path))
+            assembly.add(*self.written[-1], path.guards)
+        if new:
+            numbers = itertools.chain.from_iterable(assembly.rows)
+            rows = np.fromiter(numbers, np.uint32, 5 * len(assembly.rows)).reshape(-1, 5)
+            stages = np.array(assembly.all_stages, np.int64).reshape(-1, 5)
+            self._program = rows, stages, np.array([*assembly.layout.tables, 0], np.int64)
+
+    @property
+    def gradient(self) -> Node:
+        """What a run writes, on the first path."""
+        return self.written[0][1]
+
+    @property
+    def result(self) -> Node:
+        """The result of the first path."""
+        return self.written[0][0]
+
+    @property
+    def work(self) -> int:
+        """How many numbers a run computes: a measure of its cost."""
+        stages = self._assembly.stages
+        pieces = ((end - first) * size for kind, first, end, size, _ in stages if kind == PIECES)
+        return (len(self._assembly.rows) + sum(pieces)) // len(self.written)
 
     @property
     def bytes(self) -> int:
         """The memory that the known values take, about."""
-        return sum(node.value.nbytes for node in self.graph.nodes if node.value is not None) + 40 * len(self._rows)
+        nodes = [node for path in self.paths.known for node in path.graph.nodes]
+        known = sum(node.value.nbytes for node in nodes if node.value is not None)
+        return known + 40 * len(self._assembly.rows)
 
     def __str__(self) -> str:
-        return listing(self.result, self.gradient)
+        return listing(self.paths.known, self.written)
 
     def __repr__(self) -> str:
-        return f"<tape of {len(self._rows)} instructions>"
+        paths = f" on {len(self.written)} paths" if len(self.written) > 1 else ""
+        return f"<tape of {len(self._assembly.rows)} instructions{paths}>"
 
-    def program(self, dtype: Any, values: dict[int, NDArray[Any]] | None = None) -> Program:
+    def program(self, dtype: Any, values: Mapping[int, NDArray[Any]] | None = None) -> Program:
         """The `Program` that the machine receives, as a plain tuple.
 
         values : the values of nodes that depend on arguments, if those of the trace are replaced
         """
-        constants = aligned_zeros(max(self._sizes[1], 1), dtype)
+        with self._adding:
+            self._add_paths()
+        constants = aligned_zeros(max(self._assembly.layout.constants_size, 1), dtype)
         self._put(constants, CONSTANTS, values or {})
-        return self._rows, self._stages, self._tables, constants  # type: ignore[return-value]
+        return *self._program, constants  # type: ignore[return-value]
 
-    def workspace(self, dtype: Any, values: dict[int, NDArray[Any]] | None = None) -> NDArray[Any]:
+    def workspace(self, dtype: Any, values: Mapping[int, NDArray[Any]] | None = None) -> NDArray[Any]:
         """The array that the machine works in, with the known values in their places; `values` as for `program`."""
-        work = aligned_zeros(self._sizes[0] + 1, dtype)
+        with self._adding:
+            self._add_paths()
+        work = aligned_zeros(self._assembly.layout.work_size + 1, dtype)
         self._put(work, WORK, values or {})
         return work
 
-    def _put(self, target: NDArray[Any], array: int, values: dict[int, NDArray[Any]]) -> None:
+    def _put(self, target: NDArray[Any], array: int, values: Mapping[int, NDArray[Any]]) -> None:
         with np.errstate(over="ignore"):  # beyond float32 is infinite
-            for known in self._known:
+            for known in self._assembly.layout.known:
                 if known.array == array:
                     value = values.get(known.node.index, known.node.value)
                     target[known.place : known.place + known.node.size * known.times] = np.ravel(value)  # type: ignore[arg-type]
 
     def values(self, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
-        """As `values_of`."""
-        return values_of(self.graph, arguments)
+        """As `values_of`, for all paths."""
+        found: dict[int, NDArray[Any]] = {}
+        for path in self.paths.known:
+            found |= values_of(path.graph, arguments)
+        return found
+
+    # Paths.
+
+    @property
+    def memory(self) -> int:
+        """As in `Assembly`: -1 without branches."""
+        return self._assembly.memory
+
+    def met_unknown_path(self, work: NDArray[Any]) -> bool:
+        """Whether a run with this workspace came to an x that is on no known path."""
+        return self.paths.branches and bool(work[self._assembly.memory + 1])
+
+    def unknown_x(self, work: NDArray[Any]) -> NDArray[Any]:
+        """The first such x."""
+        begin = self.memory + 2
+        return work[begin : begin + self.paths.n].copy()
+
+    def add_path(self, work: NDArray[Any], arguments: Mapping[Any, NDArray[Any]]) -> None:
+        """Trace the path at that x, with the workspace of an evaluation there alone; arguments : as for `Choices`."""
+        places = self._assembly.guards
+        seen = [[float(work[place]) for place in of_path] for of_path in places]
+        self.paths.add(self.unknown_x(work), arguments, seen)
 
 
 def values_of(graph: Graph, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:

@@ -175,6 +175,39 @@ class Problem(Config):
     def compile(self, work: Any, x: NDArray[Any]) -> None:
         """Run compiled from now on; work : the workspace of the run, written; x : float array (n,), the iterate."""
 
+    @property
+    def may_branch(self) -> bool:
+        """Whether a run may come to a branch of the function that its trace has not seen."""
+        return False
+
+    @property
+    def known_paths(self) -> int:
+        """The number of ways at its branches that are known."""
+        return 1
+
+    def met_unknown_path(self, work: Any) -> bool:
+        """Whether a run with this workspace came to a branch of the function that its trace has not seen."""
+        return False
+
+    def learn_path(self, work: Any) -> None:
+        """Trace the path that a run with this workspace met."""
+        raise NotImplementedError
+
+    def prepared(self, x: NDArray[Any], work: Any = None) -> tuple[Any, Any]:
+        """The lowered problem and a workspace that fit together; other threads may learn paths meanwhile.
+
+        work : an earlier workspace, of which counts are kept
+        """
+        while True:
+            known = self.known_paths
+            both = self.lower(x.dtype), self.workspace_for(x) if work is None else self._renewed(work)
+            if self.known_paths == known:
+                return both
+
+    def _renewed(self, work: Any) -> Any:
+        """The workspace for the paths that are known now."""
+        return work
+
     def value(self, x: Any) -> float:
         """The objective at x; see `value_and_grad`."""
         return self.value_and_grad(x)[0]
@@ -208,8 +241,20 @@ class Problem(Config):
         """
         x = self._readable(x)
         grad = np.empty_like(x)
-        with self._spare_workspace(x) as work:
-            return float(value_and_grad(self.lower(x.dtype), grad, work, x)), grad
+        fun = self._on_known_path(x, lambda problem, work: value_and_grad(problem, grad, work, x))
+        return float(fun), grad
+
+    def _on_known_path(self, x: NDArray[Any], evaluate: Callable[[Any, Any], Any]) -> Any:
+        """Call evaluate(lowered problem, workspace), again for each path of the function that is first met at x."""
+        if not self.may_branch:
+            with self._spare_workspace(x) as work:
+                return evaluate(self.lower(x.dtype), work)
+        while True:
+            lowered, work = self.prepared(x)
+            result = evaluate(lowered, work)
+            if not self.met_unknown_path(work):
+                return result
+            self.learn_path(work)
 
     def hessian(self, x: Any) -> NDArray[Any]:
         """The second derivatives of the objective at x.
@@ -241,8 +286,10 @@ class Problem(Config):
         """
         x = self._readable(x)
         curved, matrix = self.by_curvature(x), np.empty((x.size, x.size), x.dtype)
-        with curved._spare_workspace(x) as work:
-            hessian(curved.lower(x.dtype), matrix, work, x)
+        if curved.may_branch:  # the tape of values learns paths
+            curved.plain.value(x)
+            curved = self.by_curvature(x)
+        curved._on_known_path(x, lambda problem, work: hessian(problem, matrix, work, x))
         symmetric: NDArray[Any] = 0.5 * matrix + 0.5 * matrix.T
         return symmetric
 
@@ -276,9 +323,11 @@ class Problem(Config):
         if v.size != x.size:
             raise ValueError(f"v must have {x.size} elements, as x, got {v.size}")
         curved = self.by_curvature(x, whole=False)
+        if curved.may_branch:
+            curved.plain.value(x)
+            curved = self.by_curvature(x, whole=False)
         out: NDArray[Any] = np.empty_like(x)
-        with curved._spare_workspace(x) as work:
-            hessian_product(curved.lower(x.dtype), out, work, x, v)
+        curved._on_known_path(x, lambda problem, work: hessian_product(problem, out, work, x, v))
         return out
 
     def _readable(self, x: Any) -> NDArray[Any]:
@@ -379,6 +428,23 @@ class Curved(Problem):
 
     def compile(self, work: Any, x: NDArray[Any]) -> None:
         self._plain.compile(work[0], x)
+
+    @property
+    def may_branch(self) -> bool:
+        return self._plain.may_branch
+
+    @property
+    def known_paths(self) -> int:
+        return self._plain.known_paths
+
+    def met_unknown_path(self, work: Any) -> bool:
+        return self._plain.met_unknown_path(work[0])
+
+    def learn_path(self, work: Any) -> None:
+        self._plain.learn_path(work[0])
+
+    def _renewed(self, work: Any) -> Any:
+        return self._plain._renewed(work[0]), *work[1:]
 
     def lower(self, dtype: Any = np.float64) -> Any:
         return self._lower(np.dtype(dtype))  # the plain problem may have been compiled meanwhile

@@ -23,7 +23,7 @@ def decay_jac(x, y=Y):
 
 
 def untraceable(x, y=Y):
-    return decay(x, y) if x[0] > -1e9 else decay(x)
+    return decay(x, y) if x[:1][x[:1] > -1e9].size else decay(x)
 
 
 def rosenbrock(x):

@@ -37,7 +37,7 @@ def squares(x, center):
 
 
 def branching(x, center):
-    return np.sum((x - center) ** 2) if x[0] > -50.0 else np.sum(x**2)
+    return np.sum((x - center) ** 2) if x[:1][x[:1] > -50.0].size else np.sum(x**2)
 
 
 STARTS = np.random.default_rng(0).uniform(-3.0, 3.0, (2, 3, 2))
@@ -162,7 +162,7 @@ def test_ctrl_c():
         calls.append(1)
         if len(calls) > 300:
             raise KeyboardInterrupt
-        return (x[0] - 1.0) ** 2 if x[0] > -50.0 else 0.0
+        return (x[0] - 1.0) ** 2 if x[:1][x[:1] > -50.0].size else 0.0
 
     with pytest.raises(Interrupted) as caught:
         optimize_many(fun, np.linspace(-1.0, 3.0, 300)[:, None])

@@ -51,6 +51,6 @@ def test_what_runs_read_again_and_again(dtype):
     for array in (fit.t, fit.y, net.lower(dtype).X, constants, work, *slots):
         assert array.dtype == dtype
         assert begins_at_a_line(array)
-    known = [known for known in traced.tape._known if known.node.size > 1]
+    known = [known for known in traced.tape._assembly.layout.known if known.node.size > 1]
     assert known
     assert all(known.place % 16 == 0 for known in known)

@@ -192,7 +192,7 @@ class TestGivenDerivatives:
 
 def test_a_function_that_is_not_traced_has_differences():
     def fun(x):
-        return float(np.sum([(x[0] - 1.0) ** 2, (x[0] * x[1] - 2.0) ** 2])) if x[0] > -1e9 else 0.0
+        return float(np.sum([(x[0] - 1.0) ** 2, (x[0] * x[1] - 2.0) ** 2])) if x[:1][x[:1] > -1e9].size else 0.0
 
     result = optimize(fun, [0.5, 0.5], method=TrustRegion())
     assert result.success

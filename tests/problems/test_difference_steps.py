@@ -15,7 +15,7 @@ def bowl(scale):
     """A function of parameters that are all of this size."""
 
     def fun(x):
-        return (x[0] / scale - 2.0) ** 2 + np.cos(x[1] / scale) + (3.0 if x[0] < np.inf else 0.0)
+        return (x[0] / scale - 2.0) ** 2 + np.cos(x[1] / scale) + (3.0 if x[:1][x[:1] < np.inf].size else 0.0)
 
     return fun
 
@@ -154,7 +154,7 @@ class TestScales:
     @pytest.mark.parametrize("x0", [[1.5, -0.8], [0.0, 0.0]])
     def test_are_resumed(self, jac, method, x0):
         def fun(x):
-            return 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2 if x[0] < 1e9 else 0.0
+            return 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2 if x[:1][x[:1] < 1e9].size else 0.0
 
         settings = {"jac": jac, "gtol": 0.0, "ftol": 0.0}
         whole = optimize(fun, x0, method=method, max_iter=12, **settings)
@@ -166,13 +166,13 @@ class TestScales:
     def test_are_saved(self, tmp_path):
         import gradopt
 
-        part = optimize(lambda x: np.sum(x**2) if x[0] < 9 else 0.0, [1.5, 0.0], max_iter=1)
+        part = optimize(lambda x: np.sum(x**2) if x[:1][x[:1] < 9].size else 0.0, [1.5, 0.0], max_iter=1)
         part.save(tmp_path / "run.npz")
         loaded = gradopt.load(tmp_path / "run.npz")
         np.testing.assert_array_equal(loaded.state.problem_memory, part.state.problem_memory)
 
     def test_of_another_problem_are_not_taken(self):
-        part = optimize(lambda x: np.sum(x**2) if x[0] < 9 else 0.0, [1.5, 0.5], max_iter=1)
+        part = optimize(lambda x: np.sum(x**2) if x[:1][x[:1] < 9].size else 0.0, [1.5, 0.5], max_iter=1)
         rest = optimize(problems.Quadratic(np.eye(2)), state=part.state)
         assert rest.success
 

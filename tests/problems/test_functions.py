@@ -408,7 +408,7 @@ class TestCheckGradient:
         ("arguments", "error", "message"),
         [
             ({"problem": fun, "jac": jac}, ValueError, "x must be given for a callable"),
-            ({"problem": lambda x: math.gamma(x[0]), "x": [1.0, 2.0]}, TraceError, "line .*math.gamma"),
+            ({"problem": lambda x: x[x > 0.0].sum(), "x": [1.0, 2.0]}, TraceError, "line .*an index that depends"),
             ({"problem": problems.DoubleWell(), "x": [np.nan]}, ValueError, "x must be a real, finite"),
             ({"problem": problems.DoubleWell(), "x": [1e200]}, ValueError, "objective and gradient must be finite"),
             ({"problem": problems.DoubleWell(), "method": "cs"}, ValueError, "method must be one of"),

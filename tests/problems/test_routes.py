@@ -18,7 +18,7 @@ LONG = {"method": SGD(0.01), "gtol": 0, "max_iter": 700}
 
 
 def with_branch(x):
-    return np.sum((x - data) ** 2) if x[0] < 1e6 else 1e12
+    return np.sum((x - data) ** 2) if x[:1][x[:1] < 1e6].size else 1e12
 
 
 def slope(x):
@@ -27,7 +27,7 @@ def slope(x):
 
 def made(center):
     def fun(x):
-        return weight * np.sum((x - center) ** 2) if x[0] < 1e6 else 1e12
+        return weight * np.sum((x - center) ** 2) if x[:1][x[:1] < 1e6].size else 1e12
 
     return fun, lambda x: 2.0 * weight * (x - center)
 
@@ -38,11 +38,11 @@ def factorials(x):
     for k in range(1, 31):
         factorial *= k
         total += x[0] ** k / factorial
-    return (total - 1000.0) ** 2 if x[0] < 100 else 1e9
+    return (total - 1000.0) ** 2 if x[:1][x[:1] < 100].size else 1e9
 
 
 def powers(x):
-    return sum([(x[0] - 10**k) ** 2 for k in range(-3, 1)]) if x[0] < 1e6 else 1e12
+    return sum([(x[0] - 10**k) ** 2 for k in range(-3, 1)]) if x[:1][x[:1] < 1e6].size else 1e12
 
 
 @compiled_only
@@ -71,7 +71,7 @@ class TestTheCount:
     @pytest.mark.parametrize("first", [100, 380, 520])
     def test_is_resumed_with_the_same_bits(self, method, jac, first):
         def rosenbrock(x):
-            return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2) if x[0] < 1e6 else 1e12
+            return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2) if x[:1][x[:1] < 1e6].size else 1e12
 
         def slope(x):
             grad = np.zeros_like(x)
@@ -161,7 +161,7 @@ class TestAnotherFunctionWhenCompiled:
     @compiled_only
     def test_in_its_gradient(self):
         def fun(x):
-            return 0.5 * x[0] ** 2 if x[0] < 1e6 else 1e12
+            return 0.5 * x[0] ** 2 if x[:1][x[:1] < 1e6].size else 1e12
 
         def jac(x):
             for k in range(-3, -2):
@@ -210,7 +210,7 @@ class TestMaxNfev:
         def fun(x):
             nonlocal calls
             calls += 1
-            value = 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2 if x[0] < 1e6 else 1e12
+            value = 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2 if x[:1][x[:1] < 1e6].size else 1e12
             return (value, problems.Rosenbrock().grad(x)) if jac is True else value
 
         how = problems.Rosenbrock().grad if jac == "own" else jac
@@ -257,7 +257,7 @@ def test_a_function_that_is_evaluated_by_itself_is_the_users():
 @pytest.mark.parametrize("jac", [None, lambda x: 4.0 * x**3])
 def test_overflow_on_the_way_is_no_warning(jac):
     def fun(x):
-        return np.sum(x**4) if x[0] < np.inf else np.inf
+        return np.sum(x**4) if x[:1][x[:1] < np.inf].size else np.inf
 
     result = optimize(fun, [10.0], jac=jac, method=SGD(0.5))
     assert result.status == Status.NON_FINITE

@@ -1,4 +1,4 @@
-"""Random programs that make arrays, view them, and write into them; run as a script, a search for wrong traces.
+"""Random programs that make arrays, write into them, branch and loop; run as a script, a search for wrong traces.
 
 `python tests/tape/programs.py 20000 1` traces as many programs, from this seed on, and compares each with plain calls.
 """
@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 
 import numpy as np
+from scipy import special, stats
 
 N = 4  # the length of x, and of each side of an array
 
@@ -46,7 +47,7 @@ class Program:
         )
 
     def function(self):
-        names = {"np": np}
+        names = {"np": np, "special": special, "stats": stats}
         exec(self.source, names)
         return names["f"]
 
@@ -72,7 +73,7 @@ class Program:
             [
                 "np.zeros(4)",
                 "np.ones(4)",
-                "np.empty_like(x) * 0.0",
+                "np.zeros_like(x)",
                 f"np.array([{self._number()}, 1.0, {self._number()}, {self._number()}])",
                 f"{self._pick(self._vectors)}.copy()",
                 f"np.asarray({self._pick(self._vectors)}, dtype=float)",
@@ -176,7 +177,69 @@ class Program:
             self._numbers, self._pick([f"np.sum({a})", f"max({a}.ravel()[0], 0.3)", f"np.mean({a}) ** 2", f"{a}.max()"])
         )
 
-    _statements = (_make, _make_matrix, _view, _view, _write, _write, _write, _write_matrix, _append, _reduce)
+    def _condition(self):
+        a, s, border = self._pick(self._vectors), self._number(), self._random.choice([0.2, 0.45, 0.6])
+        one = self._pick(
+            [f"{s} > {border}", f"np.any({a} < {border})", f"{a}[0] < {a}[-1]", f"np.isfinite({s})", f"bool({s})"]
+        )
+        if self._random.random() < 0.3:
+            return f"{one} {self._pick(['and', 'or', 'and not'])} {self._number()} < {border}"
+        return f"not {one}" if self._random.random() < 0.2 else one
+
+    def _branch(self):
+        a, b, s = self._pick(self._vectors), self._vector(), self._number()
+        ways = [f"{a}[1] = {s}", f"{a} *= 0.7", f"{a}[:] = {b}", f"{a}[:2] += {s}", "pass"]
+        lines = [f"if {self._condition()}:", f"    {self._pick(ways)}"]
+        if self._random.random() < 0.4:
+            lines += [f"elif {self._condition()}:", f"    {self._pick(ways)}"]
+        if self._random.random() < 0.6:
+            lines += ["else:", f"    {self._pick(ways)}"]
+        self._lines += lines
+
+    def _loop(self):
+        self._count += 1
+        number, rounds = f"r{self._count}", f"n{self._count}"
+        self._lines += [f"{number}, {rounds} = {self._number()}, 0"]
+        self._lines += [f"while abs({number}) > {self._random.choice([0.15, 0.3])} and {rounds} < 6:"]
+        self._lines += [f"    {number}, {rounds} = {number} * 0.6, {rounds} + 1"]
+        self._numbers.append(f"({number} + 0.1 * {rounds})")
+
+    def _choice(self):
+        a, s = self._pick(self._vectors), self._number()
+        self._new(
+            self._numbers,
+            self._pick(
+                [
+                    f"[1.0, 2.0, 0.5][int(abs({s}) * 3.0) % 3] * {s}",
+                    f"sum({a}[i] for i in range(1 + int(abs({s}) * 2.0) % 4))",
+                    f"({s} if {self._condition()} else {a}[2])",
+                    f"next((v for v in {a} if v > 0.4), 0.25)",
+                ]
+            ),
+        )
+
+    def _algebra(self):
+        a, b = self._pick(self._vectors), self._pick(self._vectors)
+        definite = f"(np.outer(np.tanh({a}), np.tanh({a})) + np.diag(1.5 + np.tanh({b})))"
+        self._new(
+            self._vectors,
+            self._pick(
+                [
+                    f"np.linalg.solve({definite}, {b})",
+                    f"np.linalg.cholesky({definite})[2]",
+                    f"np.linalg.inv({definite})[1]",
+                    f"np.linalg.eigvalsh({definite})",
+                    f"special.gammaln(1.5 + np.tanh({a}))",
+                    f"special.log_ndtr({a})",
+                    f"stats.norm.logpdf(np.tanh({a}), 0.1, 1.5 + np.tanh({b}))",
+                ]
+            ),
+        )
+
+    _statements = (
+        *(_make, _make_matrix, _view, _view, _write, _write, _write, _write_matrix, _append, _reduce),
+        *(_branch, _branch, _loop, _choice, _algebra),
+    )
 
 
 def difference(f, x, step=1e-6):
@@ -190,10 +253,16 @@ def difference(f, x, step=1e-6):
     return np.where(np.abs(one - other) < 1e-5 * scale, one, np.nan)
 
 
+def points(x, seed):
+    """Points at which branches go other ways, beside one near x."""
+    rng = np.random.default_rng(seed + 10**9)
+    return [x * 1.07, rng.uniform(-0.9, 0.9, N), rng.uniform(0.0, 2.0, N), x * 1.07]
+
+
 def search(count, seed):
     import gradopt
 
-    refused, wrong, near_kinks = Counter(), 0, 0
+    refused, wrong, near_kinks, paths = Counter(), 0, 0, 0
     for number in range(seed, seed + count):
         program = Program(number)
         f, x = program.function(), np.random.default_rng(number).uniform(0.2, 0.9, N)
@@ -208,16 +277,26 @@ def search(count, seed):
             except gradopt.TraceError as error:
                 refused[str(error).rpartition("`: ")[2][:60]] += 1
                 continue
-            y = x * 1.07
-            value, wanted = problem.value(y), f(y.copy())
-            grad, by_difference = problem.grad(y), difference(f, y)
-        known = np.isfinite(by_difference)
-        near_kinks += not known.all()
-        close = np.abs(grad - by_difference)[known] <= 1e-5 * max(1.0, np.max(np.abs(grad)))
-        if not np.isclose(value, wanted, rtol=1e-10, equal_nan=True) or not close.all():
-            wrong += 1
-            print(f"WRONG {number}: {value} {wanted} {grad} {by_difference}\n{program.source}")
-    print(f"{count} programs: {wrong} wrong, {near_kinks} beside a kink; refused: {dict(refused.most_common())}")
+            for y in points(x, number):
+                try:
+                    wanted = f(y.copy())
+                except (ValueError, IndexError, TypeError, np.linalg.LinAlgError):
+                    continue
+                try:
+                    (value, grad), by_difference = problem.value_and_grad(y), difference(f, y)
+                except gradopt.TraceError as error:
+                    refused[str(error).rpartition("`: ")[2][:60]] += 1
+                    break
+                known = np.isfinite(by_difference)
+                near_kinks += not known.all()
+                close = np.abs(grad - by_difference)[known] <= 1e-5 * max(1.0, np.max(np.abs(grad)))
+                if not np.isclose(value, wanted, rtol=1e-10, equal_nan=True) or not close.all():
+                    wrong += 1
+                    print(f"WRONG {number} at {y}: {value} {wanted} {grad} {by_difference}\n{program.source}")
+                    break
+            paths += len(problem.tape.paths.known)
+    reasons = dict(refused.most_common())
+    print(f"{count} programs, {paths} paths: {wrong} wrong, {near_kinks} beside a kink; refused: {reasons}")
     return wrong
 
 

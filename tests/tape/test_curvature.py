@@ -30,12 +30,12 @@ def by_differences(problem, x):
 def test_the_hessian_is_the_slope_of_the_gradient(name, x):
     f = FUNCTIONS[name]
     problem, n = trace(lambda x: f(np, x), x), x.size
-    hessian = run(hessian_tape(problem.tape.result), x).reshape(n, n)
+    hessian = run(hessian_tape(problem.tape.paths), x).reshape(n, n)
     wanted = by_differences(problem, x)
     size = max(1.0, np.abs(wanted).max())
     np.testing.assert_allclose(hessian, wanted, rtol=1e-6, atol=1e-7 * size)
     np.testing.assert_allclose(hessian, hessian.T, rtol=0, atol=1e-13 * size)
     vectors = np.random.default_rng(1).normal(size=(n, 3))
     at = np.concatenate([x, vectors.ravel()])
-    products = run(product_tape(problem.tape.result, {}, 3), at).reshape(n, 3)
+    products = run(product_tape(problem.tape.paths, {}, 3), at).reshape(n, 3)
     np.testing.assert_allclose(products, hessian @ vectors, rtol=1e-9, atol=1e-12 * size)

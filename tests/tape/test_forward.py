@@ -17,9 +17,9 @@ def test_forward_mode_is_reverse_mode(name, x):
     f = FUNCTIONS[name]
     problem = trace(lambda x: f(np, x), x)
     wanted, result = problem.grad(x), problem.tape.result
-    graph = problem.tape.graph
+    graph = problem.tape.paths.known[0].graph
     parts = [(Geometry(j, ()), graph.reshaped(d, ())) for j, d in enumerate(tangents(graph, result)) if d is not None]
     outputs = graph.accumulated(parts, (x.size,)) if parts else graph.constant(np.zeros(x.size))
-    value, found = Traced(Tape(result, outputs), x, (), frozenset(), "f").value_and_grad(x)
+    value, found = Traced(Tape.of(result, outputs), x, (), frozenset(), "f").value_and_grad(x)
     assert value == problem.value(x)
     np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12 * max(1.0, np.abs(wanted).max()))

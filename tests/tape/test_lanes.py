@@ -22,7 +22,7 @@ def in_lanes(problem, points):
     outputs = graph.accumulated(
         [(Geometry(0, (1,)), nodes[0]), (Geometry(lanes, (lanes, 1)), nodes[1])], (lanes * (n + 1),)
     )
-    tape = Tape(graph.constant(0.0), outputs)
+    tape = Tape.of(graph.constant(0.0), outputs)
     x = np.ascontiguousarray(points.T).reshape(-1)
     runs, found = Traced(tape, x, (), frozenset(), "lanes"), np.empty(outputs.size)
     value_and_grad(runs.lower(x.dtype), found, runs.workspace(x.dtype), x)

@@ -49,7 +49,13 @@ def lowered(f, n):
     """The program for f(graph, x) and its gradient."""
     graph = Graph(n, 10**6)
     result = f(graph, graph.x)
-    return Assembly(result, gradient(graph, result))
+    return assembled(result, gradient(graph, result))
+
+
+def assembled(result, outputs):
+    assembly = Assembly(result.graph.x)
+    assembly.add(result, outputs)
+    return assembly
 
 
 def kinds(assembly):
@@ -208,7 +214,8 @@ def taken(assembly):
     """The ranges of `work` that nodes, known numbers and registers have."""
     layout = assembly.layout
     sizes = {node.index: node.size for node in assembly.nodes}
-    ranges = {(place, sizes[index]) for index, (array, place) in layout._places.items() if array == p.WORK}
+    places = layout._places | layout._known_places
+    ranges = {(place, sizes[index]) for index, (array, place) in places.items() if array == p.WORK}
     ranges |= {(known.place, known.node.size * known.times) for known in layout.known if known.array == p.WORK}
     ranges |= {(place, 1) for place in assembly._brought.values()}
     for kind, at, *_ in assembly.stages:
@@ -223,11 +230,11 @@ def taken(assembly):
 
 @pytest.fixture(params=FUNCTIONS)
 def assembly(request, piece):
-    trace = Trace(12, 10**6, Copies(), OF_NUMPY)
+    trace = Trace(Graph(12, 10**6, Copies()), OF_NUMPY)
     f = FUNCTIONS[request.param]
     run = Meanings(trace).of(lambda x: f(np, x))
     result = node_of(trace, run(TracedArray(trace, trace.graph.x)))
-    assembly = Assembly(result, gradient(trace.graph, result))
+    assembly = assembled(result, gradient(trace.graph, result))
     assembly.nodes = trace.graph.nodes
     return assembly
 
@@ -405,7 +412,7 @@ class TestPieces:
             y = graph.x
             for _ in range(count):
                 y = y * y + 0.5
-            layouts.append(Assembly(graph.total(y), graph.constant(np.zeros(600))).layout)
+            layouts.append(assembled(graph.total(y), graph.constant(np.zeros(600))).layout)
         assert len(layouts[0]._registers) == len(layouts[1]._registers) <= 3
         assert layouts[0].work_size == layouts[1].work_size
 
@@ -416,7 +423,7 @@ class TestPieces:
             number = part(graph.x, 0)
             for _ in range(count):
                 number = graph.total(graph("rint", graph.x) * number)
-            assembly = Assembly(number, graph.constant(np.zeros(600)))
+            assembly = assembled(number, graph.constant(np.zeros(600)))
             assert kinds(assembly).count("PIECES") >= count
             sizes.append(assembly.layout.work_size)
         assert sizes[1] - sizes[0] < 512
@@ -445,9 +452,9 @@ def check_against_numpy(steps, piece):
         nodes = [graph.x, 0.5 * graph.x]
         for name, i, j in steps:
             nodes.append(STEPS[name](graph, nodes[i % len(nodes)], nodes[j % len(nodes)]))
-        tape = Tape(graph.total(graph("sin", nodes[-1] * nodes[len(nodes) // 2])))
+        tape = Tape.of(graph.total(graph("sin", nodes[-1] * nodes[len(nodes) // 2])))
     x = np.cos(np.arange(n) + 0.5)
-    numbers = all_numbers(tape.graph, x)
+    numbers = all_numbers(tape.paths.known[0].graph, x)
     grad, program, work = np.empty(n), tape.program(np.float64), tape.workspace(np.float64)
     for _ in range(2):  # nothing is left from the run before
         fun = run(program, grad, work, x)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gradopt
-from gradopt import TraceError, optimize, trace
+from gradopt import optimize, trace
 from gradopt.problems.functions import tracing
 
 X = np.array([0.5, 0.25, 0.75])
@@ -261,13 +261,3 @@ def test_a_saved_trace_holds_the_arrays_from_outside(tmp_path):
     optimize(trace(lambda x: np.sum((x - data) ** 2), X), max_iter=1).save(path)
     data[:] = 0.0
     assert gradopt.load(path).problem.value(np.array([1.0, 2.0, 4.0])) == 1.0
-
-
-def test_a_loop_that_depends_on_x_is_refused():
-    def f(x):
-        while x[0] > 1e-3:
-            x = x * 0.5
-        return np.sum(x)
-
-    with pytest.raises(TraceError, match="a branch or loop"):
-        trace(f, X)

@@ -40,10 +40,10 @@ class TestSaving:
     @pytest.mark.parametrize(
         "change",
         [
-            lambda facts, arrays: facts["nodes"][1].__setitem__(3, [40, [1]]),
-            lambda facts, arrays: facts["nodes"][-1].__setitem__(1, [99]),
-            lambda facts, arrays: facts["nodes"][-1].__setitem__(0, "system"),
-            lambda facts, arrays: facts["nodes"][-1].__setitem__(2, [3]),
+            lambda facts, arrays: facts["paths"][0]["nodes"][1].__setitem__(3, [40, [1]]),
+            lambda facts, arrays: facts["paths"][0]["nodes"][-1].__setitem__(1, [99]),
+            lambda facts, arrays: facts["paths"][0]["nodes"][-1].__setitem__(0, "system"),
+            lambda facts, arrays: facts["paths"][0]["nodes"][-1].__setitem__(2, [3]),
             lambda facts, arrays: arrays.__setitem__("x0", np.zeros(7)),
         ],
     )

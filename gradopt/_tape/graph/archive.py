@@ -18,13 +18,14 @@ from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.matrices import MATRICES, Side
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
+from gradopt._tape.graph.paths import Guard, Path, Paths
 from gradopt._tape.graph.reverse import needed
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def described(
-    result: Node, arguments: dict[int, NDArray[Any]], outside: dict[str, NDArray[Any]]
+    paths: Paths, arguments: dict[int, NDArray[Any]], outside: dict[str, NDArray[Any]]
 ) -> tuple[dict[str, Any], Arrays]:
     """Facts for json, and arrays by name.
 
@@ -32,16 +33,21 @@ def described(
     outside : arrays that the function did not receive as arguments; they become constants
     """
     arrays: Arrays = {f"argument.{i}": array for i, array in arguments.items()}
+    return {"n": paths.n, "paths": [_of_path(path, arrays, outside) for path in paths.known]}, arrays
+
+
+def _of_path(path: Path, arrays: Arrays, outside: dict[str, NDArray[Any]]) -> dict[str, Any]:
     numbers: dict[int, int] = {}
     nodes: list[Any] = []
-    for node in needed(result.graph.x, result):
+    for node in needed(path.graph.x, path.results[0], *[guard.node for guard in path.guards]):
         numbers[node.index] = len(nodes)
         inputs, operation, extra = [numbers[i.index] for i in node.inputs], node.operation, _extra(node, arrays)
         if operation == "argument" and node.extra in outside:
             operation, extra = "constant", [node.index, True]
             arrays[f"constant.{node.index}"] = outside[node.extra]
         nodes.append([operation, inputs, list(node.shape), extra])
-    return {"n": result.graph.x.size, "nodes": nodes}, arrays
+    guards = [[numbers[node.index], outcome] for node, outcome in path.guards]
+    return {"nodes": nodes, "guards": guards, "result": numbers[path.results[0].index]}
 
 
 def _extra(node: Node, arrays: Arrays) -> Any:
@@ -65,9 +71,19 @@ def _of_geometry(geometry: Geometry, arrays: Arrays) -> Any:
     return name
 
 
-def made(facts: dict[str, Any], arrays: Arrays) -> Node:
-    """The result's node in a new graph; a ValueError if facts and arrays do not describe one."""
-    graph = Graph(int(facts["n"]), limit=10 * len(facts["nodes"]) + 100)
+def made(facts: dict[str, Any], arrays: Arrays) -> Paths:
+    """The paths, with one result each; a ValueError if facts and arrays do not describe them."""
+    n, ways = int(facts["n"]), facts.get("paths", [facts])  # an older file has one path, whose last node is its result
+    found = [_made_path(n, way, arrays, number) for number, way in enumerate(ways)]
+    if len(found) > 1 and not all(path.guards for path in found):
+        raise ValueError("some paths have guards, and some have none")
+    paths = Paths(found[0])
+    paths.known += found[1:]
+    return paths
+
+
+def _made_path(n: int, facts: dict[str, Any], arrays: Arrays, number: int) -> Path:
+    graph = Graph(n, limit=10 * len(facts["nodes"]) + 100, first_index=number << 32)
     nodes: list[Node] = []
     for operation, inputs, shape, extra in facts["nodes"]:
         if not all(0 <= i < len(nodes) for i in inputs):
@@ -76,9 +92,10 @@ def made(facts: dict[str, Any], arrays: Arrays) -> Node:
         if node.shape != tuple(shape):
             raise ValueError(f"{operation} gives the shape {node.shape}, not {tuple(shape)}")
         nodes.append(node)
-    if nodes[-1].shape != ():
-        raise ValueError("the result is no number")
-    return nodes[-1]
+    guards, result = facts.get("guards", []), facts.get("result", len(nodes) - 1)
+    if not all(0 <= i < len(nodes) and nodes[i].shape == () for i in (result, *[i for i, _ in guards])):
+        raise ValueError("the result or a guard is no number")
+    return Path(tuple([Guard(nodes[i], float(outcome)) for i, outcome in guards]), (nodes[result],))
 
 
 def _node(graph: Graph, operation: str, inputs: list[Node], shape: Shape, extra: Any, arrays: Arrays) -> Node:

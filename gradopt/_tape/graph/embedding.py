@@ -14,26 +14,29 @@ from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.matrices import MATRICES
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS
+from gradopt._tape.graph.paths import Path
 from gradopt._tape.graph.reverse import needed
 
 
-def embedded(result: Node, values: Mapping[int, NDArray[Any]], more: int) -> tuple[Node, Node, Node]:
-    """A result, in a graph of its own whose x has `more` further elements.
+def embedded(path: Path, values: Mapping[int, NDArray[Any]], more: int) -> tuple[Path, Node, Node]:
+    """A path, in a graph of its own whose x has `more` further elements.
 
     values : the values of nodes that depend on arguments, if those of the trace are replaced
 
-    Returns (the result, the first elements of x, the further ones).
+    Returns (the path, the first elements of x, the further ones).
     """
-    x = result.graph.x
-    graph = Graph(x.size + more, sys.maxsize)
+    x = path.graph.x
+    graph = Graph(x.size + more, sys.maxsize, first_index=x.index)
     graph.in_double = True
     source = graph("copy", graph.view(graph.x, Geometry(0, (1,)), x.shape))
     found = {x.index: source}
-    for node in needed(result):
+    for node in needed(*path.ends):
         if node.index not in found:
             known = values.get(node.index, node.value)
             found[node.index] = _made(graph, node, found) if known is None else copied(graph, node, known)
-    return found[result.index], source, graph.view(graph.x, Geometry(x.size, (1,)), (more,))
+    guards = tuple([guard._replace(node=found[guard.node.index]) for guard in path.guards])
+    made = Path(guards, tuple([found[node.index] for node in path.results]))
+    return made, source, graph.view(graph.x, Geometry(x.size, (1,)), (more,))
 
 
 def copied(graph: Graph, node: Node, value: NDArray[Any]) -> Node:

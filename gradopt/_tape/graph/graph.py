@@ -87,6 +87,8 @@ class Graph:
         The largest number of nodes; one more raises `TooLong`.
     copies : Copies, optional
         The copies of large constants that an earlier trace made.
+    first_index : int
+        The index of x; those of other nodes follow.
 
     Attributes
     ----------
@@ -97,8 +99,9 @@ class Graph:
         The nodes, by index, that keep a slope which may be infinite out of the gradient where its adjoint is 0.
     """
 
-    def __init__(self, n: int, limit: int, copies: Copies | None = None) -> None:
+    def __init__(self, n: int, limit: int, copies: Copies | None = None, first_index: int = 0) -> None:
         self.nodes: list[Node] = []
+        self.first_index = first_index
         self.limit, self.in_double = limit, False
         self.guards: set[int] = set()
         self._known: dict[Any, Node] = {}
@@ -161,8 +164,11 @@ class Graph:
         self._copies = Copies()
 
     def argument(self, place: Any, array: NDArray[Any]) -> Node:
-        """An array that another one may replace later."""
-        return self._with_value("argument", array, place)
+        """An array that another one may replace later; there is one for each place."""
+        node = self._known.get(("argument", place))
+        if node is None:
+            node = self._known["argument", place] = self._with_value("argument", array, place)
+        return node
 
     def _with_value(self, operation: str, value: NDArray[Any], extra: Any, inputs: tuple[Node, ...] = ()) -> Node:
         node = Node(self, operation, inputs, extra, value.shape)

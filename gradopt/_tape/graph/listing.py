@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gradopt._tape.graph.geometry import Geometry, Shape, steps
 from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.paths import Path
 from gradopt._tape.graph.reverse import needed
 
 
-def listing(result: Node, gradient: Node) -> str:
-    """The operations that lead to the result and to its gradient, in their order."""
+def listing(paths: Sequence[Path], written: Sequence[tuple[Node, Node]]) -> str:
+    """The operations that lead to the result and to its gradient, in their order; for each path, if there are some."""
+    if not paths[0].guards:
+        return _of_path(paths[0], *written[0])
+    texts = []
+    for number, (path, (result, gradient)) in enumerate(zip(paths, written, strict=True), 1):
+        texts.append(f"path {number}\n{_of_path(path, result, gradient)}")
+    return "\n\n".join(texts)
+
+
+def _of_path(path: Path, result: Node, gradient: Node) -> str:
     names: dict[int, str] = {}
     lines: list[str] = []
-    for node in needed(result, gradient):
+    for node in needed(result, gradient, *[guard.node for guard in path.guards]):
         if node.operation == "x":
             names[node.index] = "x"
             lines.append(_line("x", "", node.shape))
@@ -24,6 +36,9 @@ def listing(result: Node, gradient: Node) -> str:
         else:
             names[node.index] = f"%{len(lines)}"
             lines.append(_line(f"%{len(lines)}", _operation(node, names), node.shape))
+    for node, outcome in path.guards:
+        says = f"is {outcome:.0f}" if not node.boolean else "is true" if outcome else "is false"
+        lines.append(f"where      {names[node.index]} {says}")
     lines.append(f"objective  {names[result.index]}")
     lines.append(f"gradient   {names[gradient.index]}")
     return "\n".join(lines)

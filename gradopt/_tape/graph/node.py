@@ -22,6 +22,7 @@ class Arithmetic(Protocol):
     """The part of a graph that its nodes use."""
 
     nodes: list[Node]
+    first_index: int
     limit: int
     x: Node
 
@@ -43,7 +44,8 @@ class Node:
     graph : Arithmetic
         The graph that the node belongs to.
     index : int
-        The position in `graph.nodes`; inputs have smaller ones.
+        A number that no other node of the graph has, nor of the graphs of the function's other paths; inputs have
+        smaller ones.
     operation : str
     inputs : tuple of Node
     extra : hashable
@@ -81,8 +83,8 @@ class Node:
         self.value: NDArray[Any] | None = None
         self.literal: Any = None
         self.fixed = self.boolean = self.elementwise = self.in_double = self.strong = False
-        self.index = len(graph.nodes)
-        if self.index >= graph.limit:
+        self.index = graph.first_index + len(graph.nodes)
+        if len(graph.nodes) >= graph.limit:
             raise TooLong
         graph.nodes.append(self)
 

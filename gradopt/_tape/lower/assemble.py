@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from gradopt._tape.graph.evaluate import HOW
 from gradopt._tape.graph.matrices import MATRICES
 from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.paths import Guard
 from gradopt._tape.graph.reverse import needed
 from gradopt._tape.lower import layout
 from gradopt._tape.lower.groups import Group, Grouping, group_order
@@ -21,7 +23,14 @@ _ORDERS = {"order": program.ORDER, "taken": program.TAKEN, "put_back": program.P
 
 
 class Assembly:
-    """The program for a result and its gradient.
+    """The program for some results, each beside a vector, one for each path of a function.
+
+    Parameters
+    ----------
+    x : Node
+    branches : bool
+        Whether the function has branches: then a run tries one path after the other, from the last successful one on,
+        and notes it where none is that of x.
 
     Attributes
     ----------
@@ -29,24 +38,56 @@ class Assembly:
         As in `Program`.
     layout : Layout
     grouping : Grouping
+        Of the latest path.
+    guards : list of list of int
+        For each path, the places of its guards in `work`.
+    memory : int
+        With branches, the place in `work` of the number of the stage with which to begin; of whether an x was on no
+        path; and of the first such x, (n,).
     """
 
-    def __init__(self, result: Node, gradient: Node) -> None:
-        x = result.graph.x
+    def __init__(self, x: Node, *, branches: bool = False) -> None:
         self.layout = Layout(x)
-        self.grouping = Grouping(self.layout)
         self.rows: list[tuple[int, ...]] = []
         self.stages: list[tuple[int, int, int, int, int]] = []
-        self._operands: dict[int, int] = {}  # scalars that lie in `work` -> their places
+        self.guards: list[list[int]] = []
         self._brought: dict[Place, int] = {}  # places of scalars in other arrays -> their copies in `work`
-
+        self._operands: dict[int, int] = {}  # scalars that lie in `work` -> their places
         if self.layout.x_is_copied:
             self._stage(program.START, x.size)
-        self.grouping.compute_scalars(needed(result, gradient), gradient)
-        self.grouping.write(gradient, Place(program.GRAD, 0))
+        self.memory = self.layout.space(x.size + 2) if branches else -1
+        if branches:
+            self._stage(program.SELECT, self.memory)
+        self._first = len(self.stages)
+
+    @property
+    def all_stages(self) -> list[tuple[int, int, int, int, int]]:
+        """The stages with their end."""
+        end = (program.UNKNOWN, self.memory, self._first, len(self.guards), 0)
+        return [*self.stages, end] if self.memory >= 0 else self.stages
+
+    def add(self, result: Node, outputs: Node, guards: Sequence[Guard] = ()) -> None:
+        """Assemble the result of a path, and the vector that a run writes beside it."""
+        first = len(self.stages)
+        self.layout.begin_path()
+        self.grouping = Grouping(self.layout)
+        self._operands.clear()
+        self._brought.clear()
+        nodes = [guard.node for guard in guards]
+        self.grouping.compute_scalars(needed(result, outputs, *nodes), outputs)
+        self.grouping.write(outputs, Place(program.GRAD, 0))
+        places = [self._answer(node) for node in nodes]
         answer = self._answer(result)
         self._emit()
-        self._stage(program.RESULT, answer)
+        self.guards.append(places)
+        if self.memory < 0:
+            self._stage(program.RESULT, answer)
+            return
+        at = len(self.layout.tables)
+        for place, guard in zip(places, guards, strict=True):
+            self.layout.tables += [place, int(guard.outcome)]
+        self.layout.tables += [len(places), self.memory]
+        self._stage(program.TEST, at, answer, first, at + 2 * len(places))
 
     def _stage(self, kind: int, *numbers: int) -> None:
         self.stages.append((kind, *numbers, *[0] * (4 - len(numbers))))  # type: ignore[arg-type]

@@ -62,13 +62,19 @@ class Layout:
         self.known: list[Known] = []
         self.work_size = self.constants_size = 0
         self.tables: list[int] = []
-        self._places: dict[int, Place] = {}  # of nodes
+        self._known_places: dict[int, Place] = {}  # of nodes with a value
+        self._places: dict[int, Place] = {}  # of the other nodes
         self._numbers: dict[int, Place] = {}  # of scalars, views included
         self._filled: dict[tuple[int, int], int] = {}  # known scalars and their number of copies -> their place
         self._registers: list[int] = []  # places of pieces that are free
         self._geometries: dict[Any, int] = {}
         self.x_is_copied = x.size <= COPIED
-        self.put(x, Place(program.WORK, self.space(x.size)) if self.x_is_copied else Place(program.X, 0))
+        self._x = Place(program.WORK, self.space(x.size)) if self.x_is_copied else Place(program.X, 0)
+
+    def begin_path(self) -> None:
+        """Forget where nodes are that another path computes."""
+        self._places.clear()
+        self._numbers.clear()
 
     def put(self, node: Node, place: Place) -> None:
         """Set the place of a node."""
@@ -92,7 +98,9 @@ class Layout:
     def where(self, node: Node) -> Place | None:
         """The place where the elements of a node lie one after the other; None if they do not, as in many views."""
         if node.value is not None and not (node.operation == "view" and node.size > PIECE):
-            where = self._places.get(node.index)
+            # Paths share large arrays: they are copied to `constants` once.
+            key = node.index if node.size <= PIECE else id(node.value)
+            where = self._known_places.get(key)
             if where is None:
                 small = node.size <= PIECE
                 where = (
@@ -101,9 +109,11 @@ class Layout:
                     else Place(program.CONSTANTS, self.constants_size)
                 )
                 self.constants_size += 0 if small else _next_line(node.size)
-                self._places[node.index] = where
+                self._known_places[key] = where
                 self.known.append(Known(*where, node, 1))
             return where
+        if node.operation == "x":
+            return self._x
         if node.operation == "view":
             geometry = node.extra
             lengths = [length for length in node.shape if length > 1]

@@ -36,6 +36,7 @@ X, CONSTANTS, WORK, GRAD = range(4)
 
 # Kinds of stages.
 START, SCALARS, PIECES, CLEAR, MATMUL, CUMSUM, OTHER_PRODUCTS, ORDER, TAKEN, PUT_BACK, MATRICES, RESULT = range(12)
+SELECT, TEST, UNKNOWN = range(12, 15)  # for functions with branches
 
 # How a store combines with the existing elements, in the order of `graph.evaluate.HOW`; the last one replaces them.
 COMBINE_ADD, COMBINE_MULTIPLY, COMBINE_MAXIMUM, COMBINE_MINIMUM, REPLACE = range(5)

@@ -53,7 +53,10 @@ from gradopt._tape.machine.program import (
     PIECES,
     RESULT,
     SCALARS,
+    SELECT,
     START,
+    TEST,
+    UNKNOWN,
 )
 from gradopt._tape.machine.transfers import chosen, copy, fill, load_at, load_view, store, store_at, store_view
 
@@ -273,13 +276,18 @@ def _run(kind, tables, at, arrays) -> None:
 
 @kernel(late_bound=True)
 def run(program, grad, work, x):
-    """Run a tape from its first stage to its last: writes the gradient, returns the objective as float64."""
+    """Run a tape from its first stage to its last: writes the gradient, returns the objective as float64.
+
+    The tape of a function with branches consists of several paths, of which it tries one after the other until all
+    guards of one hold; where none does, all is NaN, and x is kept for whoever knows the function.
+    """
     program, stages, tables, constants = borrowed(program)
     grad, work, x = borrowed(grad), borrowed(work), borrowed(x)
     real = work.dtype.type
     fun = 0.0
     arrays = constants, grad, work, x
-    for stage in range(stages.shape[0]):
+    stage, tried = 0, 0
+    while stage < stages.shape[0]:
         kind, first, end = stages[stage, 0], stages[stage, 1], stages[stage, 2]
         if kind == SCALARS:
             scalars(program, first, end, constants, grad, work, x)
@@ -301,9 +309,44 @@ def run(program, grad, work, x):
             _run(kind, tables, first, arrays)
         elif kind == MATRICES:
             of_matrices(tables, first, arrays)
+        elif kind == SELECT:
+            stage = max(np.int64(work[first]), stage + 1)
+            continue
+        elif kind == TEST:
+            if _guards_hold(tables, first, stages[stage, 4], work):
+                work[tables[stages[stage, 4] + 1]] = stages[stage, 3]
+                return np.float64(work[np.uint64(end)])
+            tried += 1
+        elif kind == UNKNOWN:
+            if tried < stages[stage, 3]:
+                stage = end
+                continue
+            return _unknown(grad, work, x, first)
         else:
             order_lines(kind, tables, first, arrays)
+        stage += 1
     return fun
+
+
+@kernel(inline=True)
+def _guards_hold(tables, at, end, work):
+    """Whether the guards, pairs of a place and an outcome, are what they are on a path."""
+    hold = True
+    for i in range(at, at + 2 * tables[end], 2):
+        hold = hold and work[np.uint64(tables[i])] == tables[i + 1]
+    return hold
+
+
+@kernel(inline=True)
+def _unknown(grad, work, x, memory):
+    """Fill the gradient with NaN, and keep the first x that is on no known path."""
+    for i in range(grad.size):
+        grad[i] = np.nan
+    if work[memory + 1] == 0.0:
+        work[memory + 1] = 1.0
+        for i in range(x.size):
+            work[memory + 2 + i] = x[i]
+    return np.nan
 
 
 # For loops that call the machine by its address.

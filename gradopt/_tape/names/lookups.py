@@ -46,6 +46,9 @@ class Lookups:
 
     def __init__(self) -> None:
         self.found: list[Lookup] = []
+        self._names: dict[
+            int, tuple[NDArray[Any], str]
+        ] = {}  # id of an array -> the array, which stays alive, its name
         self.arrays: dict[str, tuple[Path, NDArray[Any]]] = {}
         self.complete = self.recording = True
 
@@ -59,12 +62,20 @@ class Lookups:
         else:
             self.found.append(Lookup(path, how, value.copy() if how == "equal" else value))
 
-    def argument(self, path: Path | None, array: NDArray[Any]) -> str:
-        """The name of a new argument of the graph for an array."""
+    def argument(self, path: Path | None, array: NDArray[Any], copy: NDArray[Any]) -> str:
+        """The name of the graph's argument for an array; copy : the array as it is now."""
+        known = self._names.get(id(array))
+        if known is not None:
+            return known[1]
         name = f"outside.{len(self.arrays)}"
-        self.arrays[name] = (path or (), array)
+        self._names[id(array)] = array, name
+        self.arrays[name] = (path or (), copy)
         self.complete = self.complete and path is not None
         return name
+
+    def forget(self) -> None:
+        """Let go of the arrays that were found, of which there are copies."""
+        self._names.clear()
 
     def again(self, function: Any) -> dict[str, NDArray[Any]] | None:
         """The arrays that another function of the same code finds; None if it finds something else beside them."""

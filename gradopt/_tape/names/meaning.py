@@ -53,6 +53,8 @@ class Meanings:
     Parameters
     ----------
     trace : Trace
+    lookups : Lookups, optional
+        What an earlier trace of the function found.
 
     Attributes
     ----------
@@ -60,8 +62,8 @@ class Meanings:
         Where each value was found, and the arrays among them, which are arguments of the graph.
     """
 
-    def __init__(self, trace: Trace) -> None:
-        self._trace, trace.again, self.lookups = trace, self._again, Lookups()
+    def __init__(self, trace: Trace, lookups: Lookups | None = None) -> None:
+        self._trace, trace.again, self.lookups = trace, self._again, lookups or Lookups()
         # id -> the value, which stays alive, its meaning, and where it was found first
         self._known: dict[int, tuple[Any, Any, Path | None]] = {}
         self._names: dict[int, Names] = {}
@@ -147,7 +149,7 @@ class Meanings:
             self.lookups.add(path, "equal", array)
             return array
         copy = self._trace.graph.copy_of(array)
-        return TracedArray(self._trace, self._trace.graph.argument(self.lookups.argument(path, copy), copy))
+        return TracedArray(self._trace, self._trace.graph.argument(self.lookups.argument(path, array, copy), copy))
 
     def _container(self, value: Any, items: Any, path: Path | None, made: Any) -> Any:
         """The container with the meanings of what it holds; itself if they are all the same."""

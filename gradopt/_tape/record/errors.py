@@ -31,6 +31,10 @@ class TraceError(TypeError):
     """
 
 
+class BranchError(TraceError):
+    """A run came to a branch of a function that can't be traced, or the function has too many branches."""
+
+
 class _Latest(threading.local):
     error: TraceError | None = None
 
@@ -58,6 +62,16 @@ def is_users(code: CodeType | str | None) -> bool:
     """Whether code, or a file, is the user's: neither in this package, nor in Python, nor in an installed package."""
     name = code.co_filename if isinstance(code, CodeType) else code
     return name is not None and not name.startswith((*_LIBRARIES, "<frozen"))
+
+
+def may_be_caught() -> bool:
+    """Whether a function of the user's that is being run has a `try`, so that it may catch an exception."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_exceptiontable and is_users(frame.f_code):
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def where_asked() -> str:

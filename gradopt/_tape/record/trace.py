@@ -7,8 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gradopt._tape.graph.graph import Copies, Graph
+from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.paths import Choices
 from gradopt._tape.record.elements import Elements
 
 
@@ -17,10 +18,11 @@ class Trace:
 
     Parameters
     ----------
-    n, limit, copies
-        As for `Graph`.
+    graph : Graph
     functions : dict
         NumPy's functions -> their versions for traced arrays: f(trace, *arguments, **keywords).
+    choices : Choices, optional
+        Which way the function goes where that depends on x; without them, it must not.
 
     Attributes
     ----------
@@ -28,8 +30,10 @@ class Trace:
         A function in Python -> the same with the names of the trace.
     """
 
-    def __init__(self, n: int, limit: int, copies: Copies, functions: Mapping[Any, Callable[..., Any]]) -> None:
-        self.graph, self.functions = Graph(n, limit, copies), functions
+    def __init__(
+        self, graph: Graph, functions: Mapping[Any, Callable[..., Any]], choices: Choices | None = None
+    ) -> None:
+        self.graph, self.functions, self.choices = graph, functions, choices
         self.elements = Elements(self.graph)
         self.running: list[Any] = []  # NumPy's functions whose own code is being traced
         self.again: Callable[[Any], Callable[..., Any]] | None = None

@@ -155,18 +155,41 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         return self._trace.value_of(self.node)
 
     def __bool__(self) -> bool:
+        if self.node.value is not None:
+            return bool(self._trace.value_of(self.node))
+        if self.size != 1:
+            raise ValueError(
+                "The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()"
+            )
+        graph = self._trace.graph
+        number = graph.reshaped(self.node, ())
         remedy = "take np.where(condition, a, b), or another jac"
-        return bool(self._numbers("a branch or loop on what depends on x", remedy))
+        return bool(self._outcome(number if number.boolean else graph("not_equal", number, 0.0), "a branch", remedy))
+
+    def _outcome(self, number: Node, what: str, remedy: str) -> float:
+        """The number that a condition, an index or a count is where the function is traced; it becomes a guard."""
+        if self._trace.choices is None:
+            raise refused(f"{what} that depends on x", remedy)
+        return self._trace.choices.of(number)
 
     def __float__(self) -> float:
         remedy = "take functions of NumPy, arrays that the function makes, or another jac"
         return float(self._numbers("a plain number made of what depends on x", remedy))
 
     def __int__(self) -> int:
-        return int(self._numbers("an integer made of what depends on x", "take another jac"))
+        if self.node.value is not None or self.size != 1:
+            return int(self._numbers("an integer made of what depends on x", "take another jac"))
+        graph = self._trace.graph
+        whole = graph("trunc", graph.real(graph.reshaped(self.node, ())))
+        return int(self._outcome(whole, "an integer", "take another jac"))
 
     def __index__(self) -> int:
-        return self._numbers("an index or a count that depends on x", "take another jac").__index__()
+        if self.node.value is not None or self.size != 1:
+            return self._numbers("an index or a count that depends on x", "take another jac").__index__()
+        outcome = self._outcome(self._trace.graph.real(self.node), "an index or a count", "take another jac")
+        if outcome != math.trunc(outcome):
+            raise TypeError("only integers can be used as an index or a count")
+        return int(outcome)
 
     def __complex__(self) -> complex:
         raise refused("a complex number", "take real arithmetic, or another jac")
@@ -569,6 +592,8 @@ def _plain(key: Any, trace: Trace) -> Any:
     """One item of an index, in a form that NumPy accepts."""
     if isinstance(key, TracedArray):
         if key.node.value is None:
+            if key.shape == () and not key.node.boolean:
+                return key.__index__()
             raise refused("an index that depends on x", "take np.where, or another jac")
         return trace.value_of(key.node)
     if isinstance(key, slice):

@@ -119,5 +119,22 @@ class ByObjective(Problem):
     def compile(self, work: Any, x: NDArray[Any]) -> None:
         self.as_objective().compile(work, x)
 
+    @property
+    def may_branch(self) -> bool:
+        return self.as_objective().may_branch
+
+    @property
+    def known_paths(self) -> int:
+        return self.as_objective().known_paths
+
+    def met_unknown_path(self, work: Any) -> bool:
+        return self.as_objective().met_unknown_path(work)
+
+    def learn_path(self, work: Any) -> None:
+        self.as_objective().learn_path(work)
+
+    def _renewed(self, work: Any) -> Any:
+        return self.as_objective()._renewed(work)
+
     def lower(self, dtype: Any = np.float64) -> Any:
         return self.as_objective().lower(dtype)

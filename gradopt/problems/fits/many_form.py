@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._losses.robust import curvature_of, of_counts, of_squares
-from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.paths import Paths
 from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.traced_array import TracedArray
-from gradopt._tape.residuals import ResidualTapes, Sum
+from gradopt._tape.residuals import ResidualTapes
 from gradopt.problems.fits.curve_form import model_values
 from gradopt.problems.functions.residuals import Table
 from gradopt.problems.functions.traced_residuals import ResidualForm, TracedResiduals, as_vector
@@ -90,7 +90,7 @@ class ManyForm(ResidualForm):
         if self._loss == "poisson":
             residual = where_valid(values - y)
             fun, slopes, weights = of_counts(where_valid(values, 1.0), y, 0.0)
-            return Results((fun, residual, where_valid(slopes), weights, weights))
+            return Results((fun, residual, where_valid(slopes), weights))
         residual = where_valid(values - y if sigma is None else (values - y) / sigma)
         loss = meanings.of(self._loss) if callable(self._loss) else self._loss
         fun, weights = of_squares(loss, residual, self._scale)
@@ -99,11 +99,8 @@ class ManyForm(ResidualForm):
         curvatures = where_valid(curvature_of(loss, residual, self._scale))
         return Results((fun, residual, weights * residual, weights, curvatures))
 
-    def checked(self, nodes: tuple[Node, ...]) -> ResidualTapes:
-        objective, residual, slopes, *others = nodes
-        weights, curvatures = others or (None, None)
-        curvatures = None if self._loss == "poisson" else curvatures
-        return ResidualTapes(Sum(objective, residual, slopes, weights, curvatures), len(self._layout.free))
+    def tape(self, paths: Paths) -> ResidualTapes:
+        return ResidualTapes(paths, len(self._layout.free))
 
     def evaluated(self, problem: TracedResiduals, x: NDArray[Any]) -> tuple[Any, bool]:
         table: Table = problem.table(x.astype(np.float64))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import config
-from gradopt._core.protocol import value_and_grad
 from gradopt._tape.curvature import jacobian_tape
+from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.paths import Paths
 from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.errors import TraceError
 from gradopt._tape.record.traced_array import TracedArray
@@ -151,8 +152,12 @@ class TermsForm(Form):
         terms = as_vector(fun(x, *args))
         return Results((terms.sum(), terms))
 
-    def checked(self, nodes: Any) -> _TermTapes:
-        return _TermTapes(*nodes)
+    def require(self, nodes: tuple[Node, ...], first: tuple[Node, ...]) -> None:
+        if nodes[1].size != first[1].size:
+            raise TraceError(f"terms must always return {first[1].size} numbers, got {nodes[1].size} on another path")
+
+    def tape(self, paths: Paths) -> _TermTapes:
+        return _TermTapes(paths)
 
     def problem(self, tape: Any, *arguments: Any) -> _TracedTerms:
         return _TracedTerms(tape, *arguments)
@@ -165,16 +170,16 @@ class TermsForm(Form):
 class _TermTapes:
     """The tapes of a sum of terms."""
 
-    def __init__(self, total: Any, terms: Any) -> None:
-        self.total, self.terms = total, terms
+    def __init__(self, paths: Paths) -> None:
+        self.paths, self.m = paths, paths.known[0].results[1].size
 
     @cached_property
     def objective(self) -> Tape:
-        return Tape(self.total)
+        return Tape(self.paths)
 
     @cached_property
     def jacobian(self) -> Tape:
-        return jacobian_tape(self.terms)
+        return jacobian_tape(self.paths)
 
     @property
     def bytes(self) -> int:
@@ -203,15 +208,14 @@ class _TracedTerms(_Terms):
     """Traced terms; the arguments are those of `Traced`, but for the tapes."""
 
     def __init__(self, tapes: _TermTapes, *arguments: Any) -> None:
-        self._m = tapes.terms.size
+        self._m = tapes.m
         self.objective = Traced(tapes.objective, *arguments)
         self._jacobian = Traced(tapes.jacobian, *arguments)
 
     def terms_and_scores(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The terms (m,) and their derivatives (m, n)."""
         out = np.empty(self._m * (1 + x.size))
-        problem = self._jacobian
-        value_and_grad(problem.lower(x.dtype), out, problem.workspace(x.dtype), np.ascontiguousarray(x))
+        self._jacobian.written(out, np.ascontiguousarray(x))
         return out[: self._m].copy(), out[self._m :].reshape(self._m, x.size)
 
     def scores(self, x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numba import float32, float64, int64
 
 from gradopt._compiler import call_at, portable
 from gradopt._core.config import Config
-from gradopt._core.protocol import batch_value_and_grad, note_iterate, value_and_grad
+from gradopt._core.protocol import batch_value_and_grad, note_iterate, unknown_path, value_and_grad
 
 
 class ProblemByAddress(Config):
@@ -24,6 +24,7 @@ class ProblemByAddress(Config):
         evaluate_rows: int  # 0 for a problem without rows
         data: int
         keeps_scales: bool = False  # whether the workspace keeps the scales of the n parameters, from element n on
+        memory: int = -1  # for a tape with branches, the place in the workspace of what it knows of its paths
 
 
 _VECTORS = {"float32": float32[::1], "float64": float64[::1]}  # type: ignore[index]
@@ -57,6 +58,7 @@ class PythonProblem(Config):
         evaluate: Callable[..., float]
         evaluate_rows: Callable[..., float] | None
         keeps_scales: bool = False
+        memory: int = -1
 
 
 @value_and_grad.in_python(PythonProblem)
@@ -78,3 +80,12 @@ def _note_iterate(problem, work, x):
 
 note_iterate.on(ProblemByAddress)(_note_iterate)
 note_iterate.in_python(PythonProblem)(_note_iterate)
+
+
+@portable
+def _unknown_path(problem, work):
+    return problem.memory >= 0 and work[problem.memory + 1] != 0.0
+
+
+unknown_path.on(ProblemByAddress)(_unknown_path)
+unknown_path.in_python(PythonProblem)(_unknown_path)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING, TupleInMemory, address_of
 from gradopt._core import validate
+from gradopt._core.protocol import value_and_grad
 from gradopt._numerics.bounds import Box
 from gradopt._tape.curvature import columns_at_once, hessian_tape, product_tape
 from gradopt._tape.graph import archive
@@ -24,7 +25,7 @@ from gradopt.problems.functions.traced_curvature import TracedCurvature
 # Up to this number of parameters, one tape gives the whole Hessian; beyond, it gives that many columns at once.
 _COLUMNS = 64
 
-_making = threading.Lock()  # second derivatives become part of the graph
+_making = threading.RLock()  # second derivatives become part of the graph
 
 
 class Traced(Problem):
@@ -110,48 +111,94 @@ class Traced(Problem):
         return self.tape.workspace(np.dtype(dtype), self._values)
 
     def by_values(self) -> Problem:
+        nothing = np.zeros(self.n)
         with _making:
-            graph = self.tape.graph
-            tape = Tape(self.tape.result, graph.constant(np.zeros(self.n)))
+            tape = Tape(self.tape.paths, lambda path: (path.results[0], path.graph.constant(nothing)))
         arguments = self._x0, self._args, self._frozen, self._name, self._values, self._calls_before, self._outside
         return _Values(tape, *arguments)
 
     def by_curvature(self, x: NDArray[Any], box: Box | None = None, *, whole: bool = True) -> Curved:
-        made = self.__dict__.setdefault("_curvatures", {})
-        if whole not in made:
+        made, key = self.__dict__.setdefault("_curvatures", {}), (whole, len(self.tape.paths.known))
+        if key not in made:
             try:
-                made[whole] = self._with_curvature(whole)
+                made[key] = self._with_curvature(whole)
             except TooLarge:
-                made[whole] = super().by_curvature(x)
-        found: Curved = made[whole]
+                made[key] = super().by_curvature(x)
+        found: Curved = made[key]
         return found
 
     def _with_curvature(self, whole: bool) -> TracedCurvature:
-        result, columns, values = self.tape.result, 1, self._values
+        paths, columns, values = self.tape.paths, 1, self._values
         if whole:
-            columns = 0 if self.n <= _COLUMNS else min(_COLUMNS, columns_at_once(result))
+            columns = 0 if self.n <= _COLUMNS else min(_COLUMNS, columns_at_once(paths))
         with _making:
             if columns > 0:
-                tape, values = product_tape(result, self._values, columns), {}
+                tape, values = product_tape(paths, self._values, columns), {}
             else:
-                tape = self.tape.hessian = self.tape.hessian or hessian_tape(result)
+                tape = self.tape.hessian = self.tape.hessian or hessian_tape(paths)
         start = np.zeros(self.n * (1 + columns))
         second = Traced(tape, start, (), frozenset(), f"the second derivatives of {self._name}", values)
         return TracedCurvature(self, second, columns)
 
     def _program(self, dtype: Any) -> Any:
         """The program for the machine, made once per dtype."""
-        if dtype not in self._programs:
-            self._programs[dtype] = self.tape.program(dtype, self._values)
-        return self._programs[dtype]
+        key = dtype, len(self.tape.paths.known)
+        if key not in self._programs:
+            self._programs[key] = self.tape.program(dtype, self._values)
+        return self._programs[key]
+
+    def lower(self, dtype: Any = np.float64) -> Any:
+        key = np.dtype(dtype), len(self.tape.paths.known)
+        known = self.__dict__.setdefault("_lowered_by_paths", {})
+        if key not in known:
+            known[key] = self._lower(key[0])
+        return known[key]
+
+    @property
+    def may_branch(self) -> bool:
+        return self.tape.paths.branches
+
+    @property
+    def known_paths(self) -> int:
+        return len(self.tape.paths.known)
+
+    def met_unknown_path(self, work: Any) -> bool:
+        return self.tape.met_unknown_path(work)
+
+    def learn_path(self, work: Any) -> None:
+        with _making:
+            x = self.tape.unknown_x(work)
+            lowered, own = self.prepared(x)
+            out = np.empty(max(outputs.size for _, outputs in self.tape.written), work.dtype)
+            value_and_grad(lowered, out, own, x)
+            if self.met_unknown_path(own):  # else another thread has traced it
+                arguments = self._arguments if self._values else {}
+                self.tape.add_path(own, arguments)
+                if arguments:
+                    self._values = self.tape.values(arguments)
+
+    def _renewed(self, work: Any) -> Any:
+        return self.workspace(work.dtype)
+
+    @property
+    def _arguments(self) -> dict[Any, NDArray[Any]]:
+        """The arrays in args and from outside, by their places in the graph."""
+        leaves = {i: argument for i, argument in enumerate(self._args) if is_leaf(argument)}
+        return {**self._outside, **leaves}
+
+    def written(self, out: NDArray[Any], x: NDArray[Any]) -> float:
+        """Evaluate the tape at x, which writes to `out`; returns its result."""
+        return float(self._on_known_path(x, lambda problem, work: value_and_grad(problem, out, work, x)))
 
     def _lower(self, dtype: Any) -> Any:
         program = self._program(dtype)
         if not COMPILING:
-            return PythonProblem.Lowered(lambda grad, work, x: machine.run(program, grad, work, x), None)
+            return PythonProblem.Lowered(
+                lambda grad, work, x: machine.run(program, grad, work, x), None, memory=self.tape.memory
+            )
         packed = TupleInMemory(program)
         self.__dict__.setdefault("_in_memory", []).append(packed)  # lives as long as the problem
-        return ProblemByAddress.Lowered(machine_address(np.dtype(dtype)), 0, packed.address)
+        return ProblemByAddress.Lowered(machine_address(np.dtype(dtype)), 0, packed.address, memory=self.tape.memory)
 
     def with_args(self, *args: Any) -> Traced:
         """The same function with other arrays in `args`, without tracing it again.
@@ -209,7 +256,7 @@ class Traced(Problem):
     def described(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Facts for JSON and arrays by name, from which `made` builds the problem again; no code."""
         arguments = {i: np.asarray(argument) for i, argument in enumerate(self._args) if is_leaf(argument)}
-        facts, arrays = archive.described(self.tape.result, arguments, self._outside)
+        facts, arrays = archive.described(self.tape.paths, arguments, self._outside)
         others = [None if is_leaf(a) else _plain(a) for a in self._args]
         frozen = sorted(place for place in self._frozen if isinstance(place, int))
         facts |= {"name": self._name, "frozen": frozen, "args": others}
@@ -219,11 +266,11 @@ class Traced(Problem):
     def made(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Traced:
         """The problem from the output of `described`."""
         args = tuple(arrays.get(f"argument.{i}", other) for i, other in enumerate(facts["args"]))
-        result = archive.made(facts, arrays)
+        paths = archive.made(facts, arrays)
         x0 = validate.array("x0", arrays["x0"], 1)
-        if x0.size != result.graph.x.size:
+        if x0.size != paths.n:
             raise ValueError("x0 is not that of the tape")
-        return Traced(Tape(result), x0, args, frozenset(facts["frozen"]), str(facts["name"]))
+        return Traced(Tape(paths), x0, args, frozenset(facts["frozen"]), str(facts["name"]))
 
 
 class _Values(Traced):

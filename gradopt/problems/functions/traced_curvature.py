@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._compiler import portable
-from gradopt._core.protocol import hessian, hessian_product, value_and_grad
+from gradopt._core.protocol import hessian, hessian_product, unknown_path, value_and_grad
 from gradopt.problems.base import Curved, Problem, delegate
 
 
@@ -43,11 +43,25 @@ class TracedCurvature(Curved):
         inputs, outputs = np.zeros(n + n * columns, x.dtype), np.empty(n * (columns or n), x.dtype)
         return self._second.workspace(x.dtype), inputs, outputs
 
+    def learn_path(self, work: Any) -> None:
+        self._plain.learn_path(work[0])
+        again = self._plain.by_curvature(np.empty(self.n), whole=self._columns != 1)
+        self._second = getattr(again, "_second", self._second)
+
+    def _renewed(self, work: Any) -> Any:
+        plain = self._plain._renewed(work[0])
+        return plain, work[1], self._own_workspace(np.empty(self.n, plain.dtype))
+
     def _lower(self, dtype: Any) -> Any:
         return self.Lowered(self._plain.lower(dtype), self._second.lower(dtype), self._columns)
 
 
 delegate(TracedCurvature)
+
+
+@unknown_path.on(TracedCurvature)
+def _(problem, work):
+    return unknown_path(problem.plain, work[0])
 
 
 @hessian.on(TracedCurvature)

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING, TupleInMemory, call_at, kernel, slice_of, summation
-from gradopt._core.protocol import gauss_newton, value_and_grad
+from gradopt._core.protocol import gauss_newton, unknown_path
 from gradopt._losses.robust import of_squares
 from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.paths import Paths
 from gradopt._tape.machine import run as machine
 from gradopt._tape.names.meaning import Meanings
 from gradopt._tape.record.errors import TraceError
 from gradopt._tape.record.traced_array import TracedArray
-from gradopt._tape.residuals import ResidualTapes, Sum
+from gradopt._tape.residuals import ResidualTapes
 from gradopt._tape.tape import Tape
 from gradopt.problems.functions.python_residuals import PythonResiduals
 from gradopt.problems.functions.residuals import ResidualProblem, Table, checked_residuals
@@ -31,6 +32,7 @@ class TracedResiduals(ResidualProblem):
         evaluate: int
         data: int
         residuals: int  # their number if a run of the tape writes a table; 0 if it writes the moments
+        memory: int  # as in `ProblemByAddress`
 
     def __init__(
         self,
@@ -94,21 +96,41 @@ class TracedResiduals(ResidualProblem):
         table = np.empty((self.n + 3) * self.m if self.tapes.in_table else 0, dtype)
         return self.tapes.main.workspace(dtype, self._values), table
 
+    @property
+    def may_branch(self) -> bool:
+        return self.tapes.paths.branches
+
+    @property
+    def known_paths(self) -> int:
+        return len(self.tapes.paths.known)
+
+    def met_unknown_path(self, work: Any) -> bool:
+        return self.tapes.main.met_unknown_path(work[0])
+
+    def learn_path(self, work: Any) -> None:
+        Traced(self.tapes.main, *self._of_traced).learn_path(work[0])
+
+    def _renewed(self, work: Any) -> Any:
+        return self.workspace(work[0].dtype)
+
+    def lower(self, dtype: Any = np.float64) -> Any:
+        return self._lower(np.dtype(dtype))
+
     def _lower(self, dtype: Any) -> Any:
         program, size = self.tapes.main.program(np.dtype(dtype), self._values), self.m if self.tapes.in_table else 0
         if not COMPILING:
             return PythonResiduals.Lowered(lambda moments, work, x: _evaluated(program, size, moments, work, x))
         packed = TupleInMemory(program)
         self.__dict__.setdefault("_in_memory", []).append(packed)  # lives as long as the problem
-        return self.Lowered(machine_address(np.dtype(dtype)), packed.address, size)
+        memory = self.tapes.main.memory
+        return self.Lowered(machine_address(np.dtype(dtype)), packed.address, size, memory)
 
     def table(self, x: NDArray[np.float64]) -> Table:
         tape, n, m = self.tapes.table, self.n, self.m
         if "_table" not in self.__dict__:
             self.__dict__["_table"] = Traced(tape, *self._of_traced)
         problem, out = self.__dict__["_table"], np.empty((n + 3) * m)
-        x = np.ascontiguousarray(x, np.float64)
-        fun = value_and_grad(problem.lower(np.float64), out, problem.workspace(np.float64), x)
+        fun = problem.written(out, np.ascontiguousarray(x, np.float64))
         rows = out.reshape(n + 3, m)
         return Table(float(fun), rows[0], rows[1], rows[2], rows[3:].T)
 
@@ -121,6 +143,11 @@ def _(problem, moments, work, x):
     fun = call_at(problem.evaluate, (problem.data, table, tape_work, x))
     moments_of_table(moments, table, problem.residuals)
     return fun
+
+
+@unknown_path.on(TracedResiduals)
+def _(problem, work):
+    return problem.memory >= 0 and work[0][problem.memory + 1] != 0.0
 
 
 def _evaluated(program: Any, size: int, moments: Any, work: Any, x: Any) -> float:
@@ -203,9 +230,12 @@ class ResidualForm(Form):
         slopes = residual if weights is None else weights * residual
         return Results((fun, residual, slopes, *(() if weights is None else (weights,))))
 
-    def checked(self, nodes: tuple[Node, ...]) -> ResidualTapes:
-        objective, residual, slopes, *weights = nodes
-        return ResidualTapes(Sum(objective, residual, slopes, weights[0] if weights else None))
+    def require(self, nodes: tuple[Node, ...], first: tuple[Node, ...]) -> None:
+        if nodes[1].size != first[1].size or len(nodes) != len(first):
+            raise TraceError(f"fun must always return {first[1].size} residuals, got {nodes[1].size} on another path")
+
+    def tape(self, paths: Paths) -> ResidualTapes:
+        return ResidualTapes(paths)
 
     def problem(self, tape: Any, *arguments: Any) -> TracedResiduals:
         problem = TracedResiduals(tape, *arguments)

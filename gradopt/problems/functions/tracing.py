@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba.core.errors import NumbaError
@@ -15,12 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradopt._compiler import Bounded, no_collection
 from gradopt._core import validate
-from gradopt._core.protocol import value_and_grad
-from gradopt._tape.graph.graph import Copies
+from gradopt._tape.graph.graph import Copies, Graph
 from gradopt._tape.graph.node import Node, TooLong
+from gradopt._tape.graph.paths import Choices, Path, Paths
 from gradopt._tape.names.lookups import Lookups, is_simple
 from gradopt._tape.names.meaning import Meanings
-from gradopt._tape.record.errors import TraceError, forget, refusal, where_raised
+from gradopt._tape.record.errors import BranchError, TraceError, forget, refusal, where_raised
 from gradopt._tape.record.numpy_functions import FUNCTIONS
 from gradopt._tape.record.trace import Trace
 from gradopt._tape.record.traced_array import TracedArray, node_of
@@ -48,7 +51,7 @@ class Tracing(NamedTuple):
     slope_at_start: bool  # whether the gradient is finite at x0 if the objective is
 
 
-def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
+def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = (), *, paths_from: Sequence[ArrayLike] = ()) -> Traced:
     """Record the operations of a NumPy function, as a problem with an exact gradient.
 
     The function is called with stand-ins for its arrays, which record the operations. A machine that is already
@@ -63,6 +66,9 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
         The start. It sets the length of x, and the dtype of the problem (float32 or float64).
     args : tuple
         The other arguments. `with_args` can replace the arrays in it; everything else becomes part of the tape.
+    paths_from : sequence of array_like (n,)
+        Points at which the function may go another way at its branches than at x0. `optimize` finds such ways by
+        itself; `descend` can't.
 
     Returns
     -------
@@ -72,9 +78,9 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
     Raises
     ------
     TraceError
-        The function branches or loops on a value that depends on x, calls an unsupported function, does not return a
-        single number, does something else at each call, or has more than 200 000 operations. The message says which
-        line, and what to do.
+        The function calls an unsupported function, does not return a single number, does something else at each call,
+        or has more than 200 000 operations, or more than 64 ways at its branches. The message says which line, and
+        what to do.
 
     Notes
     -----
@@ -88,6 +94,10 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
     incomplete integrals by their limit, logsumexp and softmax. Of scipy.stats: densities and distribution functions of
     norm, t, cauchy, gamma, chi2, beta, expon, lognorm, uniform, laplace, logistic, weibull_min, poisson, binom,
     bernoulli, nbinom and multivariate_normal.
+
+    Branches and loops on x: `if`, `while`, `and`, int(x) as an index or a count. The trace follows the way that the
+    function goes at x0, and the machine tests at each x whether it goes the same way; where it does not, that way is
+    traced, then too. At a jump, the gradient is that of the side taken.
 
     Names mean the trace's in the function, its helpers and methods; what it assigns to globals or objects meanwhile is
     dropped.
@@ -111,6 +121,8 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = ()) -> Traced:
     args = args if isinstance(args, tuple) else (args,)
     with np.errstate(all="ignore"):
         problem: Traced = traced(fun, args, start, real(fun(start.copy(), *args))).problem
+        for x in paths_from:
+            problem.value(x)
         return problem
 
 
@@ -130,20 +142,22 @@ class Form:
             answer = answer.ravel()[0]
         return answer
 
-    def checked(self, nodes: tuple[Node, ...]) -> Any:
-        """The tape, or tapes, of the results."""
+    def require(self, nodes: tuple[Node, ...], first: tuple[Node, ...]) -> None:
+        """Raise a TraceError if these can't be results, or not those of another path than that of the first ones."""
         (node,) = nodes
         if node.shape != ():
             raise TraceError(f"fun must return a number, got an array of shape {node.shape}")
-        return Tape(node)
+
+    def tape(self, paths: Paths) -> Any:
+        """The tape, or tapes, of the results."""
+        return Tape(paths)
 
     def problem(self, tape: Any, *arguments: Any) -> Any:
         return Traced(tape, *arguments)
 
     def evaluated(self, problem: Any, x: NDArray[Any]) -> tuple[Any, bool]:
         """What `value` should be, from the tape, and whether the slopes there are finite."""
-        grad = np.empty_like(x)
-        value = value_and_grad(problem.lower(x.dtype), grad, problem.workspace(x.dtype), x)
+        value, grad = problem.value_and_grad(x)
         return value, bool(np.isfinite(grad).all()) or not np.isfinite(value)
 
 
@@ -169,6 +183,9 @@ def traced(
     inside : moves a point to where the function may be evaluated
     """
     name = getattr(fun, "__name__", repr(fun))
+    reason = _why_given_up(fun, form, x0.size)
+    if reason is not None:
+        raise TraceError(reason)
     values = map(values_of, args)
     taken = tuple(leaf(i, argument) if is_leaf(argument) else argument for i, argument in enumerate(values))
     started = time.perf_counter()
@@ -185,24 +202,23 @@ def traced(
             found = _compared(form, problem, x0, points)
             if found.disagreement is None:
                 return Tracing(problem, found.slope_at_start)
-    copies = Copies()
     with no_collection():
-        recorded = _traced(form, fun, x0.size, taken, copies, limit)
+        recording = Recording(form, fun, taken, x0, limit)
+        first = recording.path(x0)
+        paths = Paths(first, recording if first.guards else None)
         try:
-            tape = form.checked(recorded.results)
-        except TraceError:
-            raise
+            tape = form.tape(paths)
         except Exception as error:
             reason = f"the trace of {name} could not be differentiated: {type(error).__name__}: {error}"
             raise TraceError(reason) from error
-    outside = {place: array for place, (_, array) in recorded.lookups.arrays.items()}
-    frozen = frozenset(recorded.trace.frozen)
+    lookups, frozen = recording.lookups, frozenset(recording.frozen)
+    outside = {place: array for place, (_, array) in lookups.arrays.items()}
     problem = form.problem(tape, x0, taken, frozen, name, {}, calls_before, outside)
     found = _compared(form, problem, x0, points)
     if found.disagreement is not None:
         ours, wanted = found.disagreement
-        again, once_more = (_traced(form, fun, x0.size, taken, copies, limit).trace.graph for _ in range(2))
-        if not again.same_as(once_more):
+        again, once_more = (Recording(form, fun, taken, x0, limit) for _ in range(2))
+        if not again.path(x0).graph.same_as(once_more.path(x0).graph):
             raise TraceError(
                 f"{name} does something else at each call: random numbers or side effects. Draw random numbers"
                 " beforehand and pass them in args"
@@ -211,8 +227,12 @@ def traced(
             f"{name} is {wanted:.10g} but its trace gives {ours:.10g}: it treats stand-ins for arrays differently"
             " from arrays"
         )
-    if key is not None and recorded.lookups.complete and not frozen.intersection(outside) and tape.bytes < _KEPT_BYTES:
-        _kept[key] = Kept(tape, recorded.lookups, frozen, taken)
+    # A tape with branches may have to trace its own function again.
+    whole = lookups.complete and not frozen.intersection(outside) and not paths.branches
+    if not paths.branches:
+        lookups.forget()
+    if key is not None and whole and tape.bytes < _KEPT_BYTES:
+        _kept[key] = Kept(tape, lookups, frozen, taken)
     return Tracing(problem, found.slope_at_start)
 
 
@@ -240,7 +260,7 @@ def _compared(form: Form, problem: Any, x0: NDArray[Any], points: list[tuple[NDA
 class Kept(NamedTuple):
     """A tape for all functions of the same code that find the same things outside."""
 
-    tape: Any  # what `Form.checked` made
+    tape: Any  # what `Form.tape` made
     lookups: Lookups
     frozen: frozenset[Any]
     args: tuple[Any, ...]
@@ -298,45 +318,99 @@ class Results(tuple[Any, ...]):
     """Several traced results."""
 
 
-class Recorded(NamedTuple):
-    """A trace, the nodes of its results, and what the function found outside itself."""
+class Recording:
+    """The traces of a function, one for each path.
 
-    trace: Trace
-    results: tuple[Node, ...]
-    lookups: Lookups
+    Attributes
+    ----------
+    lookups : Lookups
+        What the function found outside itself.
+    frozen : set
+        The places of arguments whose numbers became part of the graph.
+    """
 
+    def __init__(
+        self, form: Form, fun: Callable[..., Any], args: tuple[Any, ...], x0: NDArray[Any], limit: int
+    ) -> None:
+        self._form, self._fun, self._args, self._limit, self._size = form, fun, args, limit, x0.size
+        self._first: tuple[Node, ...] | None = None
+        self._graphs: list[Graph] = []
+        self._copies, self.lookups, self.frozen = Copies(), Lookups(), set[Any]()
 
-def _traced(form: Form, fun: Callable[..., Any], n: int, args: tuple[Any, ...], copies: Copies, limit: int) -> Recorded:
-    """Call the function with stand-ins."""
-    function = fun.py_func if is_jitted(fun) else fun  # type: ignore[attr-defined]
-    trace = Trace(n, limit, copies, FUNCTIONS)
-    meanings = Meanings(trace)
-    given = [
-        TracedArray(trace, trace.graph.argument(i, argument)) if is_leaf(argument) else meanings.of_argument(argument)
-        for i, argument in enumerate(args)
-    ]
-    forget()
-    try:
-        answers = form.recorded(meanings.of(function, ()), TracedArray(trace, trace.graph.x), given, meanings)
-        answers = answers if isinstance(answers, Results) else Results((answers,))
-        results = tuple([node_of(trace, answer) for answer in answers])
-    except TooLong:
-        remedy = "; write loops as operations on arrays"
-        if limit < _LIMIT:
-            remedy = f', and would cost more than a run by differences{remedy}, or take jac="trace"'
-        raise TraceError(f"the trace has more than {limit} operations{remedy}") from None
-    except Exception as error:
+    def path(
+        self, x: NDArray[Any], arguments: Mapping[Any, NDArray[Any]] | None = None, before: tuple[float, ...] = ()
+    ) -> Path:
+        """Trace the function where it goes at x; see `Paths`."""
+        with _tracing:
+            left = self._limit - sum([len(graph.nodes) for graph in self._graphs])
+            graph = Graph(self._size, max(left, 1), self._copies, len(self._graphs) << 32)
+            self._graphs.append(graph)
+            try:
+                choices = Choices(graph, np.asarray(x, np.float64), arguments or {}, before)
+                results = self._results(graph, choices)
+                self._form.require(results, self._first or results)
+            except TraceError as error:
+                if self._first is None:
+                    raise
+                if error.__cause__ is not None:  # the function itself may raise an exception there
+                    self._form.value(self._fun, x.copy(), self._args)
+                raise self.give_up(str(error)) from error
+        self._first = self._first or results
+        return Path(choices.guards, results)
+
+    def give_up(self, reason: str) -> BranchError:
+        with contextlib.suppress(TypeError):  # it can't be hashed, or there are no weak references to it
+            _given_up.setdefault(self._fun, {})[self._form.key, self._size] = reason
+        return BranchError(f"{getattr(self._fun, '__name__', self._fun)}: {reason}")
+
+    def _results(self, graph: Graph, choices: Choices) -> tuple[Node, ...]:
+        """Call the function with stand-ins."""
+        fun, form = self._fun, self._form
+        function = fun.py_func if is_jitted(fun) else fun  # type: ignore[attr-defined]
+        trace = Trace(graph, FUNCTIONS, choices)
+        meanings = Meanings(trace, self.lookups)
+        given = [
+            TracedArray(trace, trace.graph.argument(i, argument))
+            if is_leaf(argument)
+            else meanings.of_argument(argument)
+            for i, argument in enumerate(self._args)
+        ]
+        forget()
+        try:
+            answers = form.recorded(meanings.of(function, ()), TracedArray(trace, trace.graph.x), given, meanings)
+            answers = answers if isinstance(answers, Results) else Results((answers,))
+            results = tuple([node_of(trace, answer) for answer in answers])
+        except TooLong:
+            remedy = "; write loops as operations on arrays"
+            if self._limit < _LIMIT:
+                remedy = f', and would cost more than a run by differences{remedy}, or take jac="trace"'
+            raise TraceError(f"the trace has more than {self._limit} operations{remedy}") from None
+        except Exception as error:
+            reason = refusal()
+            if reason is None and isinstance(error, NumbaError):
+                where = where_raised(error)
+                reason = TraceError(f"{where}: a function that Numba compiled can't be traced; remove its @njit")
+            if reason is None:
+                hint = next((hint for text, hint in _HINTS.items() if text in str(error)), "")
+                reason = TraceError(f"{where_raised(error)}: {type(error).__name__}: {error}{hint}")
+            raise reason from (None if reason is error else error)
+        finally:
+            meanings.forget()
+            self.frozen |= trace.frozen
         reason = refusal()
-        if reason is None and isinstance(error, NumbaError):
-            where = where_raised(error)
-            reason = TraceError(f"{where}: a function that Numba compiled can't be traced; remove its @njit")
-        if reason is None:
-            hint = next((hint for text, hint in _HINTS.items() if text in str(error)), "")
-            reason = TraceError(f"{where_raised(error)}: {type(error).__name__}: {error}{hint}")
-        raise reason from (None if reason is error else error)
-    finally:
-        meanings.forget()
-    reason = refusal()
-    if reason is not None:  # the function has caught the error
-        raise reason
-    return Recorded(trace, results, meanings.lookups)
+        if reason is not None:  # the function has caught the error
+            raise reason
+        return results
+
+
+_tracing = threading.RLock()  # a graph has one trace at a time
+
+# Functions with branches that can't be followed -> the form and the size of x -> the reason.
+_given_up: WeakKeyDictionary[Any, dict[Any, str]] = WeakKeyDictionary()
+
+
+def _why_given_up(fun: Any, form: Form, n: int) -> str | None:
+    try:
+        return _given_up.get(fun, {}).get((form.key, n))
+    except TypeError:
+        return None

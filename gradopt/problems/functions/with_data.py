@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._core.protocol import value_and_grad
 from gradopt._tape.graph.node import Node
+from gradopt._tape.graph.paths import Path, Paths
 from gradopt._tape.graph.reverse import gradient
 from gradopt._tape.names.meaning import Meanings
-from gradopt._tape.record.errors import TraceError
 from gradopt._tape.record.traced_array import TracedArray
 from gradopt._tape.tape import Tape
 from gradopt.problems.functions.tracing import Form
@@ -54,13 +53,13 @@ class DataForm(Form):
     def recorded(self, fun: Any, x: TracedArray, args: list[Any], meanings: Meanings) -> Any:
         return super().recorded(fun, x[: self._n], self._arguments(x, args), meanings)
 
-    def checked(self, nodes: tuple[Node, ...]) -> Tape:
-        (node,) = nodes
-        if node.shape != ():
-            raise TraceError(f"fun must return a number, got an array of shape {node.shape}")
-        return Tape(node, gradient(node.graph, node, self._n))  # type: ignore[arg-type]
+    def tape(self, paths: Paths) -> Tape:
+        def written(path: Path) -> tuple[Node, Node]:
+            return path.results[0], gradient(path.graph, path.results[0], self._n)
+
+        return Tape(paths, written)
 
     def evaluated(self, problem: Any, x: NDArray[Any]) -> tuple[Any, bool]:
         grad = np.empty(self._n, x.dtype)
-        value = value_and_grad(problem.lower(x.dtype), grad, problem.workspace(x.dtype), x)
+        value = problem.written(grad, x)
         return value, bool(np.isfinite(grad).all()) or not np.isfinite(value)

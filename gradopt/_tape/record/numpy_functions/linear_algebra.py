@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.linalg
 
+from gradopt._tape.graph.geometry import Geometry
 from gradopt._tape.graph.matrices import Side
 from gradopt._tape.graph.node import Node
-from gradopt._tape.record.errors import refused
+from gradopt._tape.record.errors import may_be_caught, refused
 from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, NotSupported
 from gradopt._tape.record.trace import Trace
 from gradopt._tape.record.traced_array import TracedArray, array_of, depends_on_x
@@ -88,6 +89,19 @@ def _broadcast(a: TracedArray, y: TracedArray) -> tuple[tuple[int, ...], Node, N
     return shape, _stack(whole[0]), _stack(whole[1])
 
 
+def _require(trace: Trace, ok: Node, message: str) -> None:
+    """Where numbers are not defined, they are NaN; but a function that catches NumPy's error goes its own way there."""
+    if trace.choices is not None and ok.value is None and may_be_caught() and not trace.choices.of(ok):
+        raise np.linalg.LinAlgError(message)
+
+
+def _require_regular(trace: Trace, stack: Node, factors: Node) -> None:
+    if trace.choices is not None and may_be_caught():
+        sign = trace.graph.of_matrices("sign_of_determinant", stack, factors)
+        smallest = trace.graph.accumulated([(Geometry(0, (0,)), trace.graph("absolute", sign))], (), "minimum")
+        _require(trace, trace.graph("greater", smallest, 0.0), "Singular matrix")
+
+
 # Solutions of equations.
 
 
@@ -104,7 +118,9 @@ def _solve_stacks(trace: Trace, a: TracedArray, y: TracedArray) -> Any:
         factor, side = triangle
         solved = graph.of_matrices("triangular_solve", factor, right, extra=side)
     else:
-        solved = graph.of_matrices("lu_solve", left, graph.of_matrices("lu", left), right, extra=False)
+        factors = graph.of_matrices("lu", left)
+        _require_regular(trace, left, factors)
+        solved = graph.of_matrices("lu_solve", left, factors, right, extra=False)
     return _shaped(trace, solved, (*shape, *y.shape[-2:]))
 
 
@@ -172,7 +188,7 @@ def _inv(trace: Trace, a: Any) -> Any:
     n = matrix.shape[-1]
     if n == 1:
         return 1.0 / matrix
-    if n == 2:
+    if n == 2 and not (trace.choices is not None and may_be_caught()):
         (p, q), (r, s) = (_elements(matrix, i, (0, 1)) for i in (0, 1))
         whole = np.stack([np.stack([s, -q], -1), np.stack([-r, p], -1)], -2)
         return whole / (p * s - q * r)[..., None, None]
@@ -263,6 +279,8 @@ def _cholesky(trace: Trace, a: Any, /, *, upper: bool = False) -> Any:
     matrix = _matrix(trace, a)
     matrix = _turned(matrix) if upper else matrix
     stack = trace.graph.of_matrices("cholesky", _stack(matrix))
+    total = trace.graph.total(stack)
+    _require(trace, trace.graph("equal", total, total), "Matrix is not positive definite")
     factor = _shaped(trace, stack, matrix.shape)
     return _turned(factor) if upper else factor
 
