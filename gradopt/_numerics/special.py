@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import scipy.special
 from numba.extending import overload
 from scipy.special import cython_special
@@ -67,8 +68,10 @@ _wofz = of_complex(cython_special, "wofz")
 
 
 def wofz(a: Any, b: Any) -> Any:
-    """The Faddeeva function of a + b i, a complex number."""
-    return scipy.special.wofz(a + 1j * b)
+    """The Faddeeva function of a + b i, complex; in Python of arrays too."""
+    z = np.empty(np.broadcast_shapes(np.shape(a), np.shape(b)), complex)
+    z.real, z.imag = a, b  # 1j times infinity would be NaN
+    return scipy.special.wofz(z)
 
 
 @overload(wofz)
@@ -103,6 +106,8 @@ def _(s, a):
                 return math.nan
         if a < -1e6:  # the sum would take too long
             return math.nan
+        if a == math.inf:
+            return 0.0
         power, total, q = a**-s, 0.0, a
         while q < 10.0 + s or q < a + 1.0:
             total += power

@@ -622,6 +622,8 @@ class TestInstructions:
         inputs = np.array(np.meshgrid(*[SAMPLES] * count)).reshape(count, -1)
         if name == "where":
             inputs = inputs[:, ~np.isnan(inputs[0])]
+        if name == "zeta":
+            inputs = inputs[:, np.isfinite(inputs[0])]
         with np.errstate(all="ignore"):
             wanted = np.asarray(function(*inputs), float)
             found = [of_scalar(number, *[*one, one[0], one[0]][:3], 0.0, 0.5, 1.0) for one in inputs.T]

@@ -11,6 +11,7 @@ from typing import Any
 
 import scipy.special
 
+from gradopt._numerics.special import wofz
 from gradopt._tape.graph.node import Node
 from gradopt._tape.graph.operations import OPERATIONS, Derivative, Operation
 
@@ -108,13 +109,13 @@ _special("ndtri", scipy.special.ndtri, lambda d, result, a: d * (_ROOT_OF_2_PI *
 # w(a + b i), with w' = 2 i / sqrt(pi) - 2 z w (DLMF 7.10.2).
 _special(
     "wofz_real",
-    lambda a, b: scipy.special.wofz(a + 1j * b).real,
+    lambda a, b: wofz(a, b).real,
     lambda d, result, a, b: d * (2.0 * (b * a.graph("wofz_imag", a, b) - a * result)),
     lambda d, result, a, b: d * (2.0 * (a * a.graph("wofz_imag", a, b) + b * result) - 2.0 / _ROOT_OF_PI),
 )
 _special(
     "wofz_imag",
-    lambda a, b: scipy.special.wofz(a + 1j * b).imag,
+    lambda a, b: wofz(a, b).imag,
     lambda d, result, a, b: d * (2.0 / _ROOT_OF_PI - 2.0 * (a * result + b * a.graph("wofz_real", a, b))),
     lambda d, result, a, b: d * (2.0 * (b * result - a * a.graph("wofz_real", a, b))),
 )

@@ -24,10 +24,10 @@ class TraceError(TypeError):
     --------
     >>> import gradopt
     >>> try:
-    ...     gradopt.trace(lambda x: x[0] if x[0] > 0 else 0.0, [1.0])
+    ...     gradopt.trace(lambda x: x[x > 0].sum(), [1.0])
     ... except gradopt.TraceError as error:
     ...     print(str(error).rpartition(": ")[2])
-    a branch or loop on what depends on x can't be traced; take np.where(condition, a, b), or another jac
+    an index that depends on x can't be traced; take np.where, or another jac
     """
 
 
