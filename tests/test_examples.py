@@ -39,6 +39,7 @@ PRINTED = {
     "many_assets": ["5,000 runs: 4,999 converged", "scales off by 4.0 %"],
     "multistart": ["25 different minima", "f = -1.000000 at"],
     "likelihood": ["the first gap is 2.561 +/- 0.558", "profile 0.476 to 1.338, by the curvature 0.513 to 1.368"],
+    "gaussian_process": ["length 0.529, height 0.459, noise 0.148; minus log evidence -104.164", "reverse mode"],
     "any_numpy_function": ["gradopt  loss 0.0680828231", "scipy    loss 0.068082823"],
     "heat_inverse": ["584 operations, gradient included", "minimum   71.516", "0.0045 without the noise"],
     "volatility": ["gradopt                ", "omega 4.04e-06, alpha 0.052, beta 0.901"],
