@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.stats
 from scipy.optimize import minimize
 
 import gradopt
@@ -78,7 +79,7 @@ def f(p):
 
 def new_functions(source):
     for i in itertools.count():
-        names = dict(globals())
+        names = {**globals(), "stats": scipy.stats}
         exec(source.format(a=f"{i + 1}e-12"), names)
         yield names["f"]
 
