@@ -130,7 +130,9 @@ SPECIAL = {
     "polygamma": lambda np, x: np.sum(special.polygamma(1, x) + special.polygamma(2, x) + special.polygamma(0, x)),
     "zeta": lambda np, x: np.sum(special.zeta(3.0, x)),
     "beta": lambda np, x: np.sum(special.betaln(x, x[::-1]) + special.beta(x, 2.0)),
-    "erfc": lambda np, x: np.sum(special.erf(x) * special.erfc(x) * special.erfcx(4 * x)) + math.erfc(x[2]) * math.erf(x[3]),
+    "erfc": lambda np, x: (
+        np.sum(special.erf(x) * special.erfc(x) * special.erfcx(4 * x)) + math.erfc(x[2]) * math.erf(x[3])
+    ),
     "erfinv": lambda np, x: np.sum(special.erfinv(x) + special.erfcinv(x)),
     "dawsn": lambda np, x: np.sum(special.dawsn(x)),
     "ndtr": lambda np, x: np.sum(special.ndtr(x) + special.log_ndtr(-10 * x) + special.log_ndtr(x)),
