@@ -161,6 +161,7 @@ OTHERS = {
     "select": lambda np, x: np.sum(np.select([x > 0.7, x > 0.4], [x**2, np.sin(x)], default=0.3)),
     "piecewise": lambda np, x: np.sum(np.piecewise(x, [x < 0.5, x >= 0.5], [lambda v: v**2, lambda v: np.sin(v)])),
     "heaviside": lambda np, x: np.sum(np.heaviside(x - 0.5, 0.5) * x),
+    "full_like": lambda np, x: np.sum(np.full_like(x, x[1]) * x**2),
     "linspace": lambda np, x: np.sum(np.linspace(x[0], x[1], 5) ** 2) + np.linspace(0.0, x[2], 4, endpoint=False)[2],
     "cbrt and sinc": lambda np, x: np.sum(np.cbrt(x) + np.sinc(x)),
     "fmax and fmin": lambda np, x: np.sum(np.fmax(x, C) * np.fmin(x, 0.55)),

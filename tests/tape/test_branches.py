@@ -1,10 +1,12 @@
 """Branches and loops on x: each way is traced when a run first meets it, and is exact."""
 
 import math
+import pickle
 import threading
 
 import numpy as np
 import pytest
+import scipy.linalg
 from numba import njit
 from scipy.optimize._numdiff import approx_derivative
 
@@ -211,8 +213,8 @@ class TestWhereItEnds:
         assert "3-point differences, since it can't be traced: line" in result.message
         with pytest.raises(TraceError, match="an index that depends on x"):
             optimize(fun, [2.0, 1.0], jac="trace")
-        with pytest.raises(TraceError, match="an index that depends on x"):
-            trace(fun, [2.0, 1.0])  # known by now
+        again = optimize(fun, [2.0, 1.0])
+        np.testing.assert_array_equal(result.x, again.x)
 
     def test_too_many_ways(self):
         borders = np.linspace(-2.0, 2.0, 100)
@@ -265,6 +267,107 @@ def test_data_from_outside_are_those_of_the_call():
     assert np.allclose(optimize(fun, [0.0, 0.0]).x, data)
     data[:] = 3.0, 4.0
     assert np.allclose(optimize(fun, [0.0, 0.0]).x, [3.0, 4.0])
+
+
+class TestPlainPython:
+    """What Python does with numbers that depend on x, beside branches."""
+
+    @pytest.mark.parametrize(
+        ("f", "start", "point"),
+        [
+            (lambda x: min((x[0], 1), (x[1], 2))[1] * x[0], [0.5, 1.2], [1.1, -2.2]),
+            (lambda x: sorted([(x[0], 1), (x[1], 2)])[0][1] * x[0], [0.5, 1.2], [1.1, -2.2]),
+            (lambda x: max((v, i) for i, v in enumerate(x))[1] * x[0], [0.5, 1.2], [1.1, -2.2]),
+            (lambda x: {0: 1.0, 1: 2.0}[int(x[0])] * x[1], [0.5, 1.0], [1.5, 3.0]),
+            (lambda x: x[1] if int(x[0]) in {1, 2} else x[1] ** 2, [0.5, 1.0], [1.5, 3.0]),
+            (lambda x: sum(divmod(x[0], 2.0)) * x[1], [3.3, 1.0], [5.5, 2.0]),
+        ],
+        ids=["min", "sorted", "max", "a key", "a set", "divmod"],
+    )
+    def test_is_what_it_is_with_numbers(self, f, start, point):
+        assert trace(f, start).value(point) == f(np.array(point))
+
+    @pytest.mark.parametrize(
+        ("compute", "error"),
+        [
+            (lambda v: math.log(v), ValueError),
+            (lambda v: math.sqrt(v), ValueError),
+            (lambda v: math.exp(-1000.0 * v), OverflowError),
+        ],
+        ids=["log", "sqrt", "exp"],
+    )
+    def test_errors_of_math_are_raised_where_they_may_be_caught(self, compute, error):
+        def fun(x):
+            try:
+                return compute(x[0]) + x[1]
+            except error:
+                return x[1] ** 3
+
+        problem = trace(fun, [1.0, 2.0])
+        for point in ([2.0, 2.0], [-1.0, 2.0]):
+            assert problem.value(point) == pytest.approx(fun(np.array(point)))
+
+    def test_a_triangular_matrix_may_be_singular(self):
+        def fun(x):
+            try:
+                lower = np.array([[x[0], 0.0], [1.0, x[1]]])
+                return np.sum(scipy.linalg.solve_triangular(lower, np.ones(2), lower=True))
+            except np.linalg.LinAlgError:
+                return 33.0
+
+        problem = trace(fun, [1.0, 2.0])
+        for point in ([0.0, 2.0], [1.0, 0.0], [1.0, 3.0]):
+            assert problem.value(point) == fun(np.array(point))
+
+    def test_texts_are_refused(self):
+        with pytest.raises(TraceError, match="a text made of what depends on x"):
+            trace(lambda x: {"1": 3.0}.get(str(int(x[0])), 1.0) * x[1], [0.5, 1.0])
+
+    def test_objects_keep_what_they_compute(self):
+        class Sums:
+            def __call__(self, x):
+                self.total = 0.0
+                for v in x:
+                    self.total = self.total + v**2 if v > 0.0 else self.total
+                return self.total
+
+        problem = trace(Sums(), np.ones(3))
+        np.testing.assert_array_equal(problem.grad([1.0, -2.0, 3.0]), [2.0, 0.0, 6.0])
+
+
+def test_what_has_changed_outside_is_said():
+    factor = [2.0]
+
+    def fun(x):
+        return np.sum(x**2) * factor[0] if x[0] > 0.0 else np.sum(x**4) * factor[0]
+
+    problem = trace(fun, [1.0, 1.0])
+    factor[0] = 5.0
+    assert problem.value([1.0, 1.0]) == 4.0
+    with pytest.raises(TraceError, match="has changed since it was traced"):
+        problem.value([-1.0, 1.0])
+
+
+def test_pickles_know_the_ways_that_were_met():
+    problem = optimize(trace(penalty, [-3.0, 2.0])).problem
+    again = pickle.loads(pickle.dumps(problem))
+    for point in ([-1.0, 2.0], [2.0, 2.0]):
+        assert again.value(point) == problem.value(point)
+    with pytest.raises(TypeError, match="a loaded trace does not know"):
+        pickle.loads(pickle.dumps(trace(penalty, [3.0, 2.0]))).value([-1.0, 2.0])
+
+
+def test_a_run_that_gave_up_does_not_keep_others_from_tracing():
+    borders = np.linspace(-2.0, 2.0, 100)
+
+    def fun(p):
+        total = 0.0
+        for border in borders:
+            total += (p[0] - border) ** 2 if p[0] > border else 0.5 * (p[0] - border) ** 2
+        return total / 100
+
+    assert "can't be traced" in optimize(fun, [1.99], method=SGD(0.01), max_iter=2000).message
+    assert trace(fun, [0.0]).value([0.0]) == pytest.approx(fun(np.zeros(1)))
 
 
 def test_threads_share_what_they_learn():

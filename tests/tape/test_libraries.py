@@ -140,6 +140,27 @@ class TestMatrices:
         problem = trace(lambda x: np.sum(np.linalg.eigvalsh(x.reshape(3, 3)) ** 3), np.eye(3).ravel())
         np.testing.assert_allclose(problem.grad(np.eye(3).ravel()), 3.0 * np.eye(3).ravel())
 
+    def test_eigenvectors_of_equal_eigenvalues_have_no_slope_and_no_success(self):
+        target = np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.1], [0.2, 0.1, 1.0]])
+
+        def projected(x):
+            matrix = np.eye(3)
+            matrix[np.triu_indices(3, 1)] = x
+            values, vectors = np.linalg.eigh(matrix + matrix.T - np.eye(3))
+            return np.sum(((vectors * np.maximum(values, 1e-3)) @ vectors.T - target) ** 2)
+
+        assert np.isnan(trace(projected, [0.3, 0.2, 0.1]).grad(np.zeros(3))).all()
+        assert np.isnan(trace(projected, [0.3, 0.2, 0.1]).grad([0.5, 0.5, 0.5])).all()
+        result = optimize(projected, np.zeros(3))
+        np.testing.assert_allclose(result.x, [0.5, 0.2, 0.1], atol=1e-5)
+        assert "at x0 its gradient would be NaN" in result.message
+
+    @pytest.mark.parametrize("df", [3.0, 79.0, 81.0, 1e6, 1e10, 1e14, math.exp(40.0)])
+    def test_students_distribution_with_many_degrees_of_freedom(self, df):
+        points = np.array([0.1, 5.0])
+        problem = trace(lambda x: np.sum(stats.t.logpdf(points, x[0] * df)), [1.0])
+        assert problem.value([1.0]) == pytest.approx(np.sum(stats.t.logpdf(points, df)), rel=1e-13)
+
     def test_a_factor_from_outside_is_replaced_with_its_argument(self):
         rng = np.random.default_rng(0)
         A, B = (rng.normal(size=(5, 5)) + 5.0 * np.eye(5) for _ in range(2))

@@ -294,20 +294,25 @@ def _eigh(extra: Any, a: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
-def _gaps(values: Node) -> Node:
-    """1 / (w_j - w_i), 0 where they are equal."""
+def _over_gaps(values: Node, a: Node) -> Node:
+    """a_ij / (w_j - w_i); 0 where a_ij and a_ji are 0, and else NaN where the eigenvalues are equal to rounding.
+
+    There the eigenvectors have no derivative. What is made of them may have one, but it does not follow from theirs.
+    """
     graph = values.graph
-    gap = graph.rearranged(values, lambda v: v.reshape(len(v), 1, -1)) - graph.rearranged(
-        values, lambda v: v.reshape(len(v), -1, 1)
-    )
-    equal = graph("equal", gap, 0.0)
-    return graph("where", equal, 0.0, 1.0 / graph("where", equal, 1.0, gap))
+    right = graph.rearranged(values, lambda v: v.reshape(len(v), 1, -1))
+    left = graph.rearranged(values, lambda v: v.reshape(len(v), -1, 1))
+    gap, size = right - left, graph("maximum", graph("absolute", left), graph("absolute", right))
+    equal = graph("less_equal", graph("absolute", gap), 1e-9 * size)
+    unused = graph("equal", graph("absolute", a) + graph("absolute", _turned(a)), 0.0)
+    over = a / graph("where", equal, 1.0, gap)
+    return graph("where", unused, 0.0, graph("where", equal, graph("where", _identity(over), 0.0, np.nan), over))
 
 
 def _of_eigh(d: Node, applied: Applied) -> Node:
     values, vectors, n = _rows(applied.result, 0, 1), _rows(applied.result, 1, None), applied.result.shape[-1]
     through_values = _rows(d, 0, 1) * np.eye(n)
-    inner = through_values + _gaps(values) * _times(vectors, _turned(_rows(d, 1, None)))
+    inner = through_values + _over_gaps(values, _times(vectors, _turned(_rows(d, 1, None))))
     return _into_lower(_times(_times(_turned(vectors), inner), vectors))
 
 
@@ -322,7 +327,7 @@ def _along_eigh(applied: Applied, inner: list[Node | None]) -> Node:
     )
     within = _times(_times(vectors, _from_lower(moved)), _turned(vectors))
     diagonal = applied.result.graph.rearranged(within, lambda v: np.diagonal(v, axis1=1, axis2=2).reshape(count, 1, n))
-    return _stacked(diagonal, _times(_turned(_gaps(values) * within), vectors))
+    return _stacked(diagonal, _times(_turned(_over_gaps(values, within)), vectors))
 
 
 # QR.

@@ -25,6 +25,8 @@ _FROZEN_NORMAL = type(scipy.stats.multivariate_normal([0.0]))
 
 def meaning_of(trace: Trace, value: Any) -> Any:
     """What a distribution, frozen or not, means in the trace; None for other values, and for unknown distributions."""
+    if not type(value).__module__.startswith("scipy.stats"):
+        return None
     if value is scipy.stats.multivariate_normal:
         return _Normal(trace, value)
     if type(value) is _FROZEN_NORMAL:

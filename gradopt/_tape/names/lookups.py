@@ -62,16 +62,23 @@ class Lookups:
         else:
             self.found.append(Lookup(path, how, value.copy() if how == "equal" else value))
 
-    def argument(self, path: Path | None, array: NDArray[Any], copy: NDArray[Any]) -> str:
-        """The name of the graph's argument for an array; copy : the array as it is now."""
+    def argument(self, path: Path | None, array: NDArray[Any], copy: NDArray[Any]) -> tuple[str, NDArray[Any]]:
+        """The name of the graph's argument for an array, and the array as it was found first; copy : as it is now."""
         known = self._names.get(id(array))
         if known is not None:
-            return known[1]
+            return known[1], self.arrays[known[1]][1]
         name = f"outside.{len(self.arrays)}"
         self._names[id(array)] = array, name
         self.arrays[name] = (path or (), copy)
         self.complete = self.complete and path is not None
-        return name
+        return name, copy
+
+    def still_hold(self, function: Any) -> bool:
+        """Whether the function finds what was found before, as far as that can be asked; its arrays aside."""
+        try:
+            return all([_agrees(lookup, function) for lookup in self.found])
+        except Exception:
+            return False
 
     def forget(self) -> None:
         """Let go of the arrays that were found, of which there are copies."""

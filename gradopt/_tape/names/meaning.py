@@ -9,6 +9,8 @@ was. The user's modules, classes and objects are not changed, so other threads s
 from __future__ import annotations
 
 import builtins
+import collections
+import copy
 import functools
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -108,6 +110,9 @@ class Meanings:
             return self._container(value, enumerate(value), path, lambda items: kind(items))
         if kind is dict:
             return self._container(value, value.items(), path, lambda items: dict(zip(value, items, strict=True)))
+        if kind in (set, collections.deque, collections.defaultdict, collections.OrderedDict, collections.Counter):
+            add(None, "is", value)
+            return copy.copy(value)
         if kind is functools.partial:
             return self._partial(value, path)
         if is_jitted(value):
@@ -149,16 +154,18 @@ class Meanings:
             self.lookups.add(path, "equal", array)
             return array
         copy = self._trace.graph.copy_of(array)
-        return TracedArray(self._trace, self._trace.graph.argument(self.lookups.argument(path, array, copy), copy))
+        return TracedArray(self._trace, self._trace.graph.argument(*self.lookups.argument(path, array, copy)))
 
     def _container(self, value: Any, items: Any, path: Path | None, made: Any) -> Any:
         """The container with the meanings of what it holds; itself if they are all the same."""
         if len(value) > _LONGEST:
             self.lookups.add(None, "is", value)
-            return value
+            return copy.copy(value)
+        kind = type(value)
         self.lookups.add(path, "length", len(value))
         found = [(item, self.of(item, None if path is None else (*path, ("item", key)))) for key, item in items]
-        same = all([meaning is item for item, meaning in found])
+        # What the function writes into a list or a dictionary is dropped, as with all that it assigns.
+        same = kind is tuple and all([meaning is item for item, meaning in found])
         return value if same else made([meaning for _, meaning in found])
 
     def _partial(self, value: Any, path: Path | None) -> Any:

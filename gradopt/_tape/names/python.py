@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from gradopt._tape.record.errors import may_be_caught, refused
 from gradopt._tape.record.traced_array import TRACED, TracedArray, has_traced
 
 
@@ -65,6 +66,25 @@ class Int(metaclass=_Number):
         return int(value) if value.node.value is not None else np.trunc(value)  # type: ignore[call-overload]
 
 
+class Str(metaclass=_Number):
+    """Python's str, which can't tell numbers that are not known."""
+
+    plain, dtype = str, np.dtype(object)
+
+    @staticmethod
+    def convert(value: Any) -> Any:
+        return _text(value)
+
+
+def _text(value: Any) -> Any:
+    raise refused("a text made of what depends on x", "compare numbers, or take another jac")
+
+
+def _repr(value: Any) -> str:
+    known = type(value) not in TRACED or all([part.node.value is not None for part in value.parts])
+    return repr(value) if known else _text(value)
+
+
 class Float64(metaclass=_Number):
     """np.float64, which leaves a traced number, or an array, as it is."""
 
@@ -100,11 +120,16 @@ def plain_type(kind: Any) -> Any:
     return kind.plain if isinstance(kind, _Number) else kind
 
 
+def _are_numbers(items: list[Any]) -> bool:
+    """Whether all are numbers; tuples and lists are compared item by item, which is a branch."""
+    return not any([isinstance(item, (tuple, list)) or getattr(item, "shape", ()) for item in items])
+
+
 def _extremum(plain: Callable[..., Any], combine: Any) -> Callable[..., Any]:
     @functools.wraps(plain)
     def extremum(*values: Any, **keywords: Any) -> Any:
         items = list(values[0]) if len(values) == 1 else list(values)
-        if keywords or not has_traced(items):
+        if keywords or not has_traced(items) or not _are_numbers(items):
             return plain(items, **keywords)
         return functools.reduce(combine, items)
 
@@ -145,7 +170,7 @@ def _isinstance(value: Any, kinds: Any) -> bool:
 
 def _sorted(values: Any, *, key: Any = None, reverse: bool = False) -> Any:
     items = list(values)
-    if key is not None or not has_traced(items):
+    if key is not None or not has_traced(items) or not _are_numbers(items):
         return sorted(items, key=key, reverse=reverse)
     in_order = list(np.sort(np.stack(items)))
     return in_order[::-1] if reverse else in_order
@@ -155,6 +180,8 @@ BUILTINS: dict[str, Any] = {
     "float": Float,
     "int": Int,
     "complex": Complex,
+    "str": Str,
+    "repr": _repr,
     "max": _extremum(max, _first(np.greater)),
     "min": _extremum(min, _first(np.less)),
     "any": _truth(any, np.logical_or, True),
@@ -177,6 +204,10 @@ def _product(values: Any, *, start: Any = 1) -> Any:
     return functools.reduce(lambda a, b: a * b, values, start)
 
 
+def _isclose(a: Any, b: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> Any:
+    return np.abs(a - b) <= np.maximum(rel_tol * np.maximum(np.abs(a), np.abs(b)), abs_tol)
+
+
 _SAME_NAME = (
     *("exp", "expm1", "exp2", "log1p", "log2", "log10", "sqrt", "cbrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"),
     *("floor", "ceil", "trunc", "degrees", "radians", "copysign", "fabs", "fmod", "isnan", "isinf", "isfinite"),
@@ -197,9 +228,31 @@ _OTHER_NAME = {
     "lgamma": scipy.special.gammaln,
     "erf": scipy.special.erf,
     "erfc": scipy.special.erfc,
+    "isclose": _isclose,
     "fsum": lambda values: sum(values),
     "dist": lambda p, q: np.linalg.norm(np.asarray(p) - np.asarray(q)),
 }
+
+
+def _with_errors(function: Callable[..., Any], error: type[Exception], says: str) -> Callable[..., Any]:
+    """A function of math, which raises an error where there is no number, if the user's function may catch it."""
+
+    def checked(*values: Any) -> Any:
+        result = function(*values)
+        if type(result) is TracedArray and may_be_caught():
+            finite = np.isfinite(result)
+            for value in values:
+                finite = finite | ~np.isfinite(value)
+            if not finite:
+                raise error(says)
+        return result
+
+    return checked
+
+
+_DOMAIN = ("log", "log1p", "log2", "log10", "sqrt", "asin", "acos", "acosh", "atanh", "gamma", "lgamma", "fmod")
+_RANGE = ("exp", "expm1", "exp2", "sinh", "cosh", "pow")
+
 # The functions of math -> those of NumPy that do the same for traced numbers.
 MATH: dict[Any, Callable[..., Any]] = {
     getattr(math, name): function
@@ -213,6 +266,12 @@ def _of_complex(function: Any) -> Callable[[Any], Any]:
     return lambda value: function(value + 0j)
 
 
+for _names, _error, _says in ((_DOMAIN, ValueError, "math domain error"), (_RANGE, OverflowError, "math range error")):
+    MATH |= {
+        getattr(math, name): _with_errors(MATH[getattr(math, name)], _error, _says)
+        for name in _names
+        if hasattr(math, name)
+    }
 # The same for cmath.
 MATH |= {
     getattr(cmath, name): _of_complex(getattr(np, name))

@@ -87,7 +87,6 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
     __slots__ = ("_trace", "latest", "memory")
     __array_priority__ = 1000.0
     __pandas_priority__ = 10_000
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, trace: Trace, node: Node, memory: Memory | None = None) -> None:
         self._trace, self.latest, self.memory = trace, node, memory
@@ -190,6 +189,14 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
         if outcome != math.trunc(outcome):
             raise TypeError("only integers can be used as an index or a count")
         return int(outcome)
+
+    def __hash__(self) -> int:
+        """The hash of a whole number, which is one way of the function; NumPy's arrays have none."""
+        if self.node.value is not None and not self.shape:
+            return hash(self._trace.value_of(self.node)[()])
+        if self.shape or self.node.operation not in ("trunc", "floor", "ceil", "rint"):
+            raise refused("a key, or an item of a set, that depends on x", "take int(x), or another jac")
+        return hash(int(self))
 
     def __complex__(self) -> complex:
         raise refused("a complex number", "take real arithmetic, or another jac")
@@ -403,6 +410,7 @@ class TracedArray(_ElementMethods, ArrayMethods):  # type: ignore[misc]
     __xor__, __rxor__ = _of_numpy(np.bitwise_xor)
     __mod__, __rmod__ = _of_numpy(np.mod)
     __floordiv__, __rfloordiv__ = _of_numpy(np.floor_divide)
+    __divmod__, __rdivmod__ = _of_numpy(lambda a, b: (np.floor_divide(a, b), np.mod(a, b)))
     __lshift__, __rlshift__ = _of_numpy(np.left_shift)
     __rshift__, __rrshift__ = _of_numpy(np.right_shift)
 
@@ -596,6 +604,8 @@ def _plain(key: Any, trace: Trace) -> Any:
                 return key.__index__()
             raise refused("an index that depends on x", "take np.where, or another jac")
         return trace.value_of(key.node)
+    if type(key) is list and has_traced(key):
+        return [_plain(k, trace) for k in key]
     if isinstance(key, slice):
         return slice(*(None if part is None else part.__index__() for part in (key.start, key.stop, key.step)))
     return key

@@ -75,7 +75,7 @@ def as_problem(
 
 def _trace_of(fun: Any, args: Any, x0: NDArray[Any], box: Box | None, first: FirstCall, insists: bool) -> Tracing:
     seconds = math.inf if insists else first.seconds
-    return traced(fun, args, x0, first.value, calls=1, seconds=seconds, inside=_into(box))
+    return traced(fun, args, x0, first.value, calls=1, seconds=seconds, inside=_into(box), insists=insists)
 
 
 def _reasons(fun: Any) -> dict[Any, str]:

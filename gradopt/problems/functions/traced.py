@@ -262,6 +262,12 @@ class Traced(Problem):
         facts |= {"name": self._name, "frozen": frozen, "args": others}
         return facts, arrays | {"x0": self._x0} | {f"argument.{i}": array for i, array in arguments.items()}
 
+    def __reduce__(self) -> Any:
+        return Traced.made, self.described()
+
+    def __deepcopy__(self, memo: Any) -> Traced:
+        return self
+
     @staticmethod
     def made(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Traced:
         """The problem from the output of `described`."""

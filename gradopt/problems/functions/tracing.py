@@ -90,10 +90,12 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = (), *, paths_from:
 
     Of np.linalg and scipy.linalg: solve, inv, det, slogdet, cholesky, cho_factor and cho_solve, solve_triangular, eigh,
     eigvalsh, svd, lstsq and pinv of full rank, qr, matrix_power, multi_dot, expm, norms. A matrix that is not positive
-    definite gives NaN. Of scipy.special: gamma, beta and error functions and their kin, entropies, Bessel functions,
-    incomplete integrals by their limit, logsumexp and softmax. Of scipy.stats: densities and distribution functions of
-    norm, t, cauchy, gamma, chi2, beta, expon, lognorm, uniform, laplace, logistic, weibull_min, poisson, binom,
-    bernoulli, nbinom and multivariate_normal.
+    definite gives NaN; eigenvectors of equal eigenvalues have NaN as their slopes.
+
+    Of scipy.special: gamma, beta and error functions and their kin, entropies, Bessel functions, incomplete integrals
+    by their limit, logsumexp and softmax. Of scipy.stats: densities and distribution functions of norm, t, cauchy,
+    gamma, chi2, beta, expon, lognorm, uniform, laplace, logistic, weibull_min, poisson, binom, bernoulli, nbinom and
+    multivariate_normal.
 
     Branches and loops on x: `if`, `while`, `and`, int(x) as an index or a count. The trace follows the way that the
     function goes at x0, and the machine tests at each x whether it goes the same way; where it does not, that way is
@@ -120,7 +122,7 @@ def trace(fun: Callable[..., Any], x0: ArrayLike, args: Any = (), *, paths_from:
     start = validate.array("x0", x0, 1)
     args = args if isinstance(args, tuple) else (args,)
     with np.errstate(all="ignore"):
-        problem: Traced = traced(fun, args, start, real(fun(start.copy(), *args))).problem
+        problem: Traced = traced(fun, args, start, real(fun(start.copy(), *args)), insists=True).problem
         for x in paths_from:
             problem.value(x)
         return problem
@@ -174,6 +176,7 @@ def traced(
     seconds: float = math.inf,
     inside: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     form: Form = _OBJECTIVE,
+    insists: bool = False,
 ) -> Tracing:
     """Trace a function with checked arguments.
 
@@ -181,10 +184,11 @@ def traced(
     calls : the number of calls of the function made to get it
     seconds : what a call takes; the trace stops where it would cost more than a run by differences
     inside : moves a point to where the function may be evaluated
+    insists : whether a function that an earlier run gave up is traced again
     """
     name = getattr(fun, "__name__", repr(fun))
     reason = _why_given_up(fun, form, x0.size)
-    if reason is not None:
+    if reason is not None and not insists:
         raise TraceError(reason)
     values = map(values_of, args)
     taken = tuple(leaf(i, argument) if is_leaf(argument) else argument for i, argument in enumerate(values))
@@ -341,6 +345,9 @@ class Recording:
         self, x: NDArray[Any], arguments: Mapping[Any, NDArray[Any]] | None = None, before: tuple[float, ...] = ()
     ) -> Path:
         """Trace the function where it goes at x; see `Paths`."""
+        function = self._fun.py_func if is_jitted(self._fun) else self._fun  # type: ignore[attr-defined]
+        if self._first is not None and not self.lookups.still_hold(function):
+            raise self.give_up("what it takes from outside has changed since it was traced; trace it again")
         with _tracing:
             left = self._limit - sum([len(graph.nodes) for graph in self._graphs])
             graph = Graph(self._size, max(left, 1), self._copies, len(self._graphs) << 32)

@@ -82,8 +82,11 @@ _ROOT_OF_2_PI = 0.5 * math.log(2.0 * math.pi)
 
 def _t_density(y: Any, df: Any) -> Any:
     half = 0.5 * df
-    constant = special.gammaln(half + 0.5) - special.gammaln(half) - 0.5 * np.log(math.pi * df)
-    return constant - (half + 0.5) * np.log1p(y * y / df)
+    many = half > 40.0  # where the difference of two large numbers loses digits (NIST DLMF, 5.11.13)
+    few, h = np.where(many, 1.0, half), np.where(many, half, 41.0)
+    difference = special.gammaln(few + 0.5) - special.gammaln(few) - 0.5 * np.log(2.0 * math.pi * few)
+    series = (-1.0 / 8.0 + (1.0 / 192.0 - 1.0 / (640.0 * h * h)) / (h * h)) / h - _ROOT_OF_2_PI
+    return np.where(many, series, difference) - (half + 0.5) * np.log1p(y * y / df)
 
 
 def _binomial(k: Any, n: Any, p: Any) -> Any:

@@ -98,8 +98,13 @@ def _require(trace: Trace, ok: Node, message: str) -> None:
 def _require_regular(trace: Trace, stack: Node, factors: Node) -> None:
     if trace.choices is not None and may_be_caught():
         sign = trace.graph.of_matrices("sign_of_determinant", stack, factors)
-        smallest = trace.graph.accumulated([(Geometry(0, (0,)), trace.graph("absolute", sign))], (), "minimum")
-        _require(trace, trace.graph("greater", smallest, 0.0), "Singular matrix")
+        _require(trace, _all_not_zero(trace, sign), "Singular matrix")
+
+
+def _all_not_zero(trace: Trace, node: Node) -> Node:
+    size = trace.graph("absolute", node)
+    smallest = trace.graph.accumulated([(Geometry(0, (0,) * len(node.shape)), size)], (), "minimum")
+    return trace.graph("not_equal", smallest, 0.0)
 
 
 # Solutions of equations.
@@ -175,6 +180,9 @@ def _solve_triangular(
     if columns.shape[-2] != matrix.shape[-1]:
         raise ValueError(f"shapes of a {matrix.shape} and b {right.shape} are incompatible")
     shape, left, stacked = _broadcast(matrix, columns)
+    if trace.choices is not None and may_be_caught() and not unit_diagonal:
+        diagonal = trace.graph.rearranged(left, lambda v: np.diagonal(v, axis1=1, axis2=2))
+        _require(trace, _all_not_zero(trace, diagonal), "singular matrix")
     side = Side(bool(lower), trans in (1, 2, "T", "C", True), bool(unit_diagonal))
     result = _shaped(
         trace, trace.graph.of_matrices("triangular_solve", left, stacked, extra=side), (*shape, *columns.shape[-2:])
@@ -279,8 +287,11 @@ def _cholesky(trace: Trace, a: Any, /, *, upper: bool = False) -> Any:
     matrix = _matrix(trace, a)
     matrix = _turned(matrix) if upper else matrix
     stack = trace.graph.of_matrices("cholesky", _stack(matrix))
-    total = trace.graph.total(stack)
-    _require(trace, trace.graph("equal", total, total), "Matrix is not positive definite")
+    found, given = (trace.graph.total(node) for node in (stack, stack.inputs[0] if stack.inputs else stack))
+    lost = trace.graph("not_equal", given, given)  # NumPy's factor of NaN is NaN
+    _require(
+        trace, trace.graph("logical_or", trace.graph("equal", found, found), lost), "Matrix is not positive definite"
+    )
     factor = _shaped(trace, stack, matrix.shape)
     return _turned(factor) if upper else factor
 
@@ -384,6 +395,15 @@ def _qr_parts(trace: Trace, matrix: Any) -> tuple[Any, Any]:
 class _QRResult(NamedTuple):
     Q: Any
     R: Any
+
+
+@_function(scipy.linalg.qr)
+def _scipy_qr(trace: Trace, a: Any, *, mode: str = "full") -> Any:
+    matrix = _matrix(trace, a, square=False)
+    if mode == "r" or (mode == "full" and matrix.shape[-2] != matrix.shape[-1]):
+        raise NotSupported(f"with mode={mode!r}")
+    q, r = _qr(trace, matrix)
+    return q, r
 
 
 @_function(np.linalg.qr)

@@ -12,7 +12,7 @@ from gradopt._tape.graph.geometry import Geometry, steps
 from gradopt._tape.graph.node import Node
 from gradopt._tape.record.numpy_functions.registry import FUNCTIONS, NotSupported, implements, known, refuse_others
 from gradopt._tape.record.trace import Trace
-from gradopt._tape.record.traced_array import TracedArray, array_of, node_of
+from gradopt._tape.record.traced_array import TracedArray, array_of, depends_on_x, node_of
 
 _MOVES = (
     *(np.transpose, np.swapaxes, np.moveaxis, np.squeeze, np.expand_dims, np.broadcast_to, np.flip, np.fliplr),
@@ -203,7 +203,15 @@ def _size(trace: Trace, a: Any, axis: Any = None) -> int:
     return int(a.size if axis is None else a.shape[axis])
 
 
-FUNCTIONS |= {f: _likes(f) for f in (np.zeros_like, np.ones_like, np.full_like, np.empty_like)}
+def _full_like(trace: Trace, a: Any, fill_value: Any, **keywords: Any) -> Any:
+    if not depends_on_x(fill_value):
+        return _likes(np.full_like)(trace, a, fill_value, **keywords)
+    refuse_others(**keywords)
+    return TracedArray(trace, trace.graph.stretched(node_of(trace, fill_value), node_of(trace, a).shape))
+
+
+FUNCTIONS |= {f: _likes(f) for f in (np.zeros_like, np.ones_like, np.empty_like)}
+FUNCTIONS[np.full_like] = _full_like
 FUNCTIONS |= {
     np.shape: lambda trace, a: a.shape,
     np.ndim: lambda trace, a: a.ndim,

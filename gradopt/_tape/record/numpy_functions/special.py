@@ -47,6 +47,21 @@ def _pseudo_huber(delta: Any, r: Any) -> Any:
     return np.where(delta < 0.0, math.inf, delta * delta * np.expm1(0.5 * np.log1p(u * u)))
 
 
+@_composed(scipy.special.cbrt)
+def _cbrt(a: Any) -> Any:
+    return np.cbrt(a)
+
+
+@_composed(scipy.special.exp2)
+def _exp2(a: Any) -> Any:
+    return np.exp2(a)
+
+
+@_composed(scipy.special.exp10)
+def _exp10(a: Any) -> Any:
+    return np.power(10.0, a)
+
+
 @_composed(scipy.special.cosm1)
 def _cosm1(a: Any) -> Any:
     half = np.sin(0.5 * a)
