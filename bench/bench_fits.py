@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,8 @@ def test_nist(table):
             found = []
             for start in problem["starts"]:
                 try:
-                    with np.errstate(all="ignore"):
+                    with np.errstate(all="ignore"), warnings.catch_warnings():
+                        warnings.simplefilter("ignore", scipy.optimize.OptimizeWarning)
                         popt = curve_fit(f, np.array(problem["x"]), np.array(problem["y"]), start)[0]
                     off = np.max(np.abs(popt / np.array(problem["parameters"], float) - 1.0))
                     found.append(f"{-np.log10(np.clip(off, 1e-16, 1.0)) + 0.0:.1f}")

@@ -92,6 +92,11 @@ def _(problem, out, work, x, v):
     counts[1] += 1
     for j in range(n):
         inputs[j] = x[j]
+    if columns == 1:  # the vector takes all that follows, and the product is all that is written
+        for j in range(n):
+            inputs[n + j] = v[j]
+        value_and_grad(problem.second, out, tape_work, inputs)
+        return
     for at in range(n, inputs.size):
         inputs[at] = 0.0
     for j in range(n if columns > 0 else 0):
