@@ -154,9 +154,9 @@ def curve_fit(
     problem = residual_problem(f, start, all_args, "linear", 1.0, derivatives, box, steps, form)
     fit = run_fit(problem, start, box, settings, options.get("callback"), options.get("verbose", 0))
     observations = Observations(f, data.x, data.y, data.sigma, data.spread, args, form, names, tuple(free))
-    refit = _refitting(problem, box, settings)
+    refit = _refitting(fit.problem, box, settings)
     result = CurveFitResult.of(
-        problem, fit, box, observations, bool(absolute_sigma) or loss == "poisson", refit, loss, scale, full_output
+        fit, box, observations, bool(absolute_sigma) or loss == "poisson", refit, loss, scale, full_output
     )
     if not fit.status.success:
         raise FitError(f"the fit failed: {fit.message}", result)

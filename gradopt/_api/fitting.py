@@ -21,6 +21,7 @@ from gradopt._run.descent import Descent, Limits
 from gradopt._run.messages import message
 from gradopt._run.progress_bar import bar_of
 from gradopt._run.supervisor import Supervision, supervise
+from gradopt._tape.record.errors import BranchError
 from gradopt.methods import LevenbergMarquardt
 from gradopt.problems.functions.residuals import ResidualProblem
 
@@ -162,6 +163,7 @@ class Fit(NamedTuple):
     result: OptimizeResult  # of the run
     status: Status
     message: str
+    problem: ResidualProblem  # that was run
 
 
 def run_fit(
@@ -179,9 +181,14 @@ def run_fit(
     tests, max_nfev, max_iter, method = settings
     limits = Limits(tests, max_iter, max_nfev, _NO_CLIPPING, box)
     run = Descent(problem, method, x0.copy(), limits, False, "scalars", None)
-    with bar_of(False, *run.total) as bar:
-        status = supervise(run, Supervision(Callbacks(callbacks or None), bar, None, np.inf))
-    fit = Fit(run.result(), status, message(status, run, max_nfev=max_nfev, max_time=np.inf))
+    try:
+        with bar_of(False, *run.total) as bar:
+            status = supervise(run, Supervision(Callbacks(callbacks or None), bar, None, np.inf))
+    except BranchError:
+        if problem.instead is None:
+            raise
+        return run_fit(problem.instead(), x0, box, settings, callback, verbose)
+    fit = Fit(run.result(), status, message(status, run, max_nfev=max_nfev, max_time=np.inf), problem)
     if verbose:
         print(f"{fit.message}\n{fit.result.nfev} evaluations, objective {fit.result.fun:.6g}")
     return fit

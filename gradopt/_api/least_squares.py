@@ -121,11 +121,11 @@ def least_squares(
     if method == "lm" and problem.m < x.size:
         raise ValueError(f"method 'lm' needs as many residuals as parameters, got {problem.m} and {x.size}")
     fit = run_fit(problem, x, box, settings, callback, verbose)
-    return _result(problem, fit, box, loss, f_scale)
+    return _result(fit.problem, fit, box, loss, f_scale)
 
 
 def _result(problem: ResidualProblem, fit: Fit, box: Box | None, loss: Any, f_scale: float) -> LeastSquaresResult:
-    run, status, text = fit
+    run, status, text, _ = fit
     table, n = problem.table(run.x), run.x.size
     mask = np.zeros(n, np.int64) if box is None else active_bounds(box, run.x)
     free = mask == 0

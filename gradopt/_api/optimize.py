@@ -239,7 +239,8 @@ def optimize(
         except BranchError:
             if isinstance(problem, Traced) or jac == "trace":
                 raise
-            # Now it is known that the function can't be traced.
+            if isinstance(problem, Problem):
+                problem.forget_traces()
             run = deterministic_run(request, gtol, ftol, xtol, bounds, rng)
             status = _supervised(run, request, deadline)
     except KeyboardInterrupt as interrupt:

@@ -28,7 +28,7 @@ from gradopt._results.result import Interrupted
 from gradopt._run.many import Interruption, checked_workers, in_pieces
 from gradopt._run.many_fits import TapeProgram
 from gradopt._run.progress_bar import bar_of
-from gradopt._tape.record.errors import TraceError
+from gradopt._tape.record.errors import BranchError, TraceError
 from gradopt.methods import LBFGS, Method, as_method
 from gradopt.problems import Problem
 from gradopt.problems.functions.tracing import trace, traced
@@ -416,5 +416,8 @@ class _Runs:
                 return optimize(problem, start, record=None, **self._settings)
             except ValueError:  # data that are part of the tape: traced anew
                 if not any(axis is not None for axis in self._axes):
+                    raise
+            except BranchError:  # a way that can't be traced: by differences, as of the function itself
+                if self._jac == "trace":
                     raise
         return optimize(self._fun, start, args=args, jac=self._jac, record=None, **self._settings)

@@ -38,11 +38,17 @@ class Config:
     def lower(self, dtype: Any = np.float64) -> Any:
         """The NamedTuple that kernels receive, with floating-point numbers and arrays in `dtype`; made once."""
         dtype = np.dtype(dtype)  # np.float32 and its dtype give the same lowered form
+        key = dtype, self.known_paths
         known = self.__dict__.setdefault("_lowered_by_dtype", {})
-        lowered = known.get(dtype)
+        lowered = known.get(key)
         if lowered is None:
-            lowered = known[dtype] = self._lower(dtype)
+            lowered = known[key] = self._lower(dtype)
         return lowered
+
+    @property
+    def known_paths(self) -> int:
+        """How many ways of a user's function are known; with another one, the lowered form is another one."""
+        return 1
 
     def _lower(self, dtype: Any) -> Any:
         """Make that NamedTuple; subclasses override this if their kernels need other fields."""

@@ -102,11 +102,13 @@ def cholesky(a):
     a : float array (n, n), C order, written; its lower triangle is read
     """
     n = a.shape[0]
-    if factor_cholesky(a) != 0 or not np.isfinite(a[n - 1, n - 1]):
-        a[:, :] = np.nan
+    definite = factor_cholesky(a) == 0 and np.isfinite(a[n - 1, n - 1])
     for i in range(n):
-        for j in range(i + 1, n):
-            a[i, j] = 0.0 if a[i, i] == a[i, i] else np.nan
+        for j in range(n):
+            if not definite:
+                a[i, j] = np.nan
+            elif j > i:
+                a[i, j] = 0.0
 
 
 @kernel

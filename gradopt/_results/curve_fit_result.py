@@ -151,7 +151,6 @@ class CurveFitResult(tuple[Any, ...]):
     @classmethod
     def of(
         cls,
-        problem: Any,
         fit: Any,
         box: Any,
         data: Observations,
@@ -162,7 +161,7 @@ class CurveFitResult(tuple[Any, ...]):
         full_output: bool,
     ) -> CurveFitResult:
         """The result of a fit that has ended."""
-        run, status, message = fit
+        run, status, message, problem = fit
         free, n = list(data.free), len(data.names)
         table = problem.table(run.x)
         popt = np.array(data.form.all_parameters(run.x), np.float64)
@@ -319,7 +318,7 @@ class CurveFitResult(tuple[Any, ...]):
 
         def excess(value: float) -> float:
             nonlocal start
-            run, _, _ = self._refit(start, j, value)
+            run = self._refit(start, j, value).result
             if not np.isfinite(run.fun):
                 return q
             start = run.x

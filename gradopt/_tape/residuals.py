@@ -15,7 +15,7 @@ from gradopt._tape.graph.graph import Graph
 from gradopt._tape.graph.lanes import side_by_side
 from gradopt._tape.graph.node import Node, TooLarge
 from gradopt._tape.graph.paths import Paths
-from gradopt._tape.tape import Tape, values_of
+from gradopt._tape.tape import Tape, Values
 
 # The most numbers in a table that is kept in memory.
 _LARGEST_TABLE = 200_000
@@ -33,22 +33,6 @@ class Sum(NamedTuple):
     slopes: Node  # (m,)
     weights: Node | None = None  # (m,) None for ones
     curvatures: Node | None = None  # (m,) the second derivatives of each residual's loss, where they are asked for
-
-
-class Values(dict[int, NDArray[Any]]):
-    """The values of the nodes that depend on arguments, also of nodes that a later tape adds to the graph."""
-
-    def __init__(self, paths: Paths, arguments: dict[Any, NDArray[Any]]) -> None:
-        super().__init__()
-        self._paths, self._arguments, self._count = paths, arguments, 0
-
-    def get(self, index: int, default: Any = None) -> Any:
-        count = sum([len(path.graph.nodes) for path in self._paths.known])
-        if self._count != count:
-            for path in self._paths.known:
-                self.update(values_of(path.graph, self._arguments))
-            self._count = count
-        return super().get(index, default)
 
 
 class ResidualTapes:

@@ -128,12 +128,9 @@ class Tape:
                     value = values.get(known.node.index, known.node.value)
                     target[known.place : known.place + known.node.size * known.times] = np.ravel(value)  # type: ignore[arg-type]
 
-    def values(self, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
-        """As `values_of`, for all paths."""
-        found: dict[int, NDArray[Any]] = {}
-        for path in self.paths.known:
-            found |= values_of(path.graph, arguments)
-        return found
+    def values(self, arguments: Mapping[Any, NDArray[Any]]) -> Values:
+        """As `Values`."""
+        return Values(self.paths, arguments)
 
     # Paths.
 
@@ -158,15 +155,42 @@ class Tape:
         self.paths.add(self.unknown_x(work), arguments, seen)
 
 
-def values_of(graph: Graph, arguments: dict[Any, NDArray[Any]]) -> dict[int, NDArray[Any]]:
-    """The values of the nodes that depend on arguments, if these arguments replace those of the trace."""
-    result: dict[int, NDArray[Any]] = {}
-    for node in graph.nodes:
-        if node.value is None or node.fixed:
-            continue
-        if node.operation == "argument":
-            result[node.index] = arguments[node.extra]
-        elif node.inputs:
-            inputs = [given(node.operation, i, result.get(i.index, i.value), node.in_double) for i in node.inputs]
-            result[node.index] = evaluate(node.operation, node.extra, node.shape, *inputs)
-    return result
+class Values(dict[int, NDArray[Any]]):
+    """The values of the nodes that depend on arguments, if these arguments replace those of the trace.
+
+    Nodes that a later tape adds to a graph have values too, and those of paths that are found later.
+
+    Parameters
+    ----------
+    paths : Paths
+    arguments : dict
+        The arrays by their places; what a later path finds outside is as it is found.
+    """
+
+    def __init__(self, paths: Paths, arguments: Mapping[Any, NDArray[Any]]) -> None:
+        super().__init__()
+        self._paths, self._arguments, self._count = paths, arguments, 0
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get(self, index: int, default: Any = None) -> Any:
+        count = sum([len(path.graph.nodes) for path in self._paths.known])
+        if self._count != count:
+            for path in self._paths.known:
+                self._add(path.graph)
+            self._count = count
+        return super().get(index, default)
+
+    def _add(self, graph: Graph) -> None:
+        for node in graph.nodes:
+            if node.value is None or node.fixed or node.index in self:
+                continue
+            if node.operation == "argument":
+                self[node.index] = self._arguments.get(node.extra, node.value)
+            elif node.inputs:
+                inputs = [
+                    given(node.operation, i, super(Values, self).get(i.index, i.value), node.in_double)
+                    for i in node.inputs
+                ]
+                self[node.index] = evaluate(node.operation, node.extra, node.shape, *inputs)

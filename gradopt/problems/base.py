@@ -110,6 +110,9 @@ class Problem(Config):
         """Whether the gradient is found by differences."""
         return False
 
+    def forget_traces(self) -> None:
+        """Have what the problem made of a user's function made anew, once its trace was given up."""
+
     def by_values(self) -> Problem:
         """The same problem for methods that look at values alone; its gradient need not be right."""
         return self
@@ -179,11 +182,6 @@ class Problem(Config):
     def may_branch(self) -> bool:
         """Whether a run may come to a branch of the function that its trace has not seen."""
         return False
-
-    @property
-    def known_paths(self) -> int:
-        """The number of ways at its branches that are known."""
-        return 1
 
     def met_unknown_path(self, work: Any) -> bool:
         """Whether a run with this workspace came to a branch of the function that its trace has not seen."""

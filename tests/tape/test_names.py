@@ -195,6 +195,16 @@ def test_other_threads_see_nothing():
 
 
 class TestKeptTapes:
+    def test_serve_fits_to_other_data(self, monkeypatch):
+        traces, path = [], tracing.Recording.path
+        monkeypatch.setattr(tracing.Recording, "path", lambda *given: traces.append(1) or path(*given))
+        t = np.linspace(0.0, 1.0, 9)
+        for amount in (2.0, 3.0, 4.0):
+            y = amount * np.exp(-1.5 * t)
+            fit = gradopt.curve_fit(lambda t, a, b: a * np.exp(-b * t), t, y, p0=[1.0, 1.0])
+            np.testing.assert_allclose(fit.popt, [amount, 1.5], rtol=1e-7)
+        assert len(traces) == 1
+
     DATA = np.random.default_rng(0).normal(size=50)
 
     def test_a_recursion_is_traced_once_for_all_data(self, monkeypatch):

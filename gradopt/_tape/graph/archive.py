@@ -42,9 +42,9 @@ def _of_path(path: Path, arrays: Arrays, outside: dict[str, NDArray[Any]]) -> di
     for node in needed(path.graph.x, path.results[0], *[guard.node for guard in path.guards]):
         numbers[node.index] = len(nodes)
         inputs, operation, extra = [numbers[i.index] for i in node.inputs], node.operation, _extra(node, arrays)
-        if operation == "argument" and node.extra in outside:
+        if operation == "argument" and isinstance(node.extra, str):
             operation, extra = "constant", [node.index, True]
-            arrays[f"constant.{node.index}"] = outside[node.extra]
+            arrays[f"constant.{node.index}"] = np.asarray(outside.get(node.extra, node.value))
         nodes.append([operation, inputs, list(node.shape), extra])
     guards = [[numbers[node.index], outcome] for node, outcome in path.guards]
     return {"nodes": nodes, "guards": guards, "result": numbers[path.results[0].index]}

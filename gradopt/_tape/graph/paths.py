@@ -46,7 +46,15 @@ class Path(NamedTuple):
 
 
 class Source(Protocol):
-    """A function that can be traced again."""
+    """A function that can be traced again.
+
+    Attributes
+    ----------
+    frozen : set
+        The places of arguments whose numbers became part of a path.
+    """
+
+    frozen: set[Any]
 
     def path(self, x: NDArray[Any], arguments: Mapping[Any, NDArray[Any]], before: tuple[float, ...]) -> Path:
         """Trace the path at x, where the first guards have the given outcomes; arguments : as for `Choices`."""
@@ -68,10 +76,12 @@ class Paths:
     ----------
     known : list of Path
         In the order in which they were found; none is removed.
+    shared : bool
+        Whether the function is used with other arguments too.
     """
 
     def __init__(self, first: Path, source: Source | None = None) -> None:
-        self.known, self._source = [first], source
+        self.known, self._source, self.shared = [first], source, False
         self.n = first.graph.x.size
 
     @property
@@ -84,6 +94,11 @@ class Paths:
         """The path of a function without branches."""
         assert not self.branches
         return self.known[0]
+
+    @property
+    def frozen(self) -> set[Any]:
+        """The places of arguments whose numbers are part of a path."""
+        return set() if self._source is None else self._source.frozen
 
     def add(self, x: NDArray[Any], arguments: Mapping[Any, NDArray[Any]], seen: Sequence[Sequence[float]]) -> None:
         """Trace the path at x, which no known one is.
@@ -107,7 +122,11 @@ class Paths:
             )
         if len(self.known) >= _MOST_PATHS:
             raise self._source.give_up(f"its branches lead along more than {_MOST_PATHS} paths")
-        self.known.append(self._source.path(x, arguments, tuple(before)))
+        frozen = set(self.frozen)
+        path = self._source.path(x, arguments, tuple(before))
+        if self.shared and self.frozen != frozen:
+            raise self._source.give_up("on one of its ways an argument that was replaced supplies indices or branches")
+        self.known.append(path)
 
 
 class Choices:

@@ -244,7 +244,7 @@ def _with_errors(function: Callable[..., Any], error: type[Exception], says: str
             for value in values:
                 finite = finite | ~np.isfinite(value)
             if not finite:
-                raise error(says)
+                raise ValueError("math domain error") if np.isnan(result) else error(says)
         return result
 
     return checked

@@ -28,6 +28,10 @@ class ByObjective(Problem):
         """What the problem is made of for parameters like start: an object with its number n and `objective`."""
         raise NotImplementedError
 
+    def forget_traces(self) -> None:
+        self.__dict__.pop("_made", None)
+        self.__dict__.pop("_spare", None)
+
     def _check_start_and_args(self) -> None:
         object.__setattr__(self, "args", self.args if isinstance(self.args, tuple) else (self.args,))
         if self.x0 is not None:

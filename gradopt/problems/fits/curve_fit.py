@@ -122,6 +122,9 @@ class CurveFit(RowProblem):
             return False
         return isinstance(self.by_residuals(self.checked("x0", np.atleast_1d(np.asarray(x0)))), TracedResiduals)
 
+    def forget_traces(self) -> None:
+        self.__dict__.pop("_residuals", None)
+
     def by_residuals(self, x: NDArray[Any]) -> Problem | None:
         if self.loss not in SQUARED:
             return None

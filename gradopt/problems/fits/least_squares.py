@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +127,9 @@ def residual_problem(
             tracing = traced(residuals, args, x0, first, calls=1, inside=inside, form=form)
             if tracing.slope_at_start:
                 problem: ResidualProblem = tracing.problem
+                problem.instead = functools.partial(
+                    residual_problem, residuals, x0, args, loss, scale, jac, box, steps, form
+                )
                 return problem
             reason = "at x0 its derivatives would be NaN or infinite"
         except TraceError as error:

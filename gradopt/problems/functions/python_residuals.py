@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._core.protocol import gauss_newton
+from gradopt._core.protocol import gauss_newton, unknown_path
 from gradopt.problems.base import Problem
 from gradopt.problems.functions.by_address import PythonProblem
 from gradopt.problems.functions.residuals import ResidualProblem, Table
@@ -42,6 +42,7 @@ class PythonResiduals(ResidualProblem):
 
     class Lowered(NamedTuple):
         evaluate: Callable[..., float]
+        memory: int = -1  # as in `ProblemByAddress`
 
     def __init__(
         self,
@@ -170,6 +171,11 @@ class PythonSum(Problem):
 @gauss_newton.in_python(PythonResiduals)
 def _(problem, moments, work, x):
     return problem.evaluate(moments, work, x)
+
+
+@unknown_path.in_python(PythonResiduals)
+def _(problem, work):
+    return problem.memory >= 0 and work[0][problem.memory + 1] != 0.0
 
 
 def central(

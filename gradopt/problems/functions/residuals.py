@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ class ResidualProblem(Problem):
     m: int
     loss: Any = "linear"
     f_scale: float = 1.0
+    instead: Callable[[], ResidualProblem] | None = None  # makes the same anew, once its trace was given up
 
     def by_residuals(self, x: NDArray[Any]) -> Problem | None:
         return self

@@ -147,13 +147,6 @@ class Traced(Problem):
             self._programs[key] = self.tape.program(dtype, self._values)
         return self._programs[key]
 
-    def lower(self, dtype: Any = np.float64) -> Any:
-        key = np.dtype(dtype), len(self.tape.paths.known)
-        known = self.__dict__.setdefault("_lowered_by_paths", {})
-        if key not in known:
-            known[key] = self._lower(key[0])
-        return known[key]
-
     @property
     def may_branch(self) -> bool:
         return self.tape.paths.branches
@@ -172,10 +165,7 @@ class Traced(Problem):
             out = np.empty(max(outputs.size for _, outputs in self.tape.written), work.dtype)
             value_and_grad(lowered, out, own, x)
             if self.met_unknown_path(own):  # else another thread has traced it
-                arguments = self._arguments if self._values else {}
-                self.tape.add_path(own, arguments)
-                if arguments:
-                    self._values = self.tape.values(arguments)
+                self.tape.add_path(own, self._arguments if self._values else {})
 
     def _renewed(self, work: Any) -> Any:
         return self.workspace(work.dtype)
@@ -244,12 +234,13 @@ class Traced(Problem):
                 kinds = "booleans", "numbers"
                 wanted, got = kinds if old.dtype.kind == "b" else kinds[::-1]
                 raise ValueError(f"args[{i}] must be an array of {wanted}, as in trace, got one of {got}; trace again")
-            if i in self._frozen and not _equal(old, array):
+            if i in self._frozen | self.tape.paths.frozen and not _equal(old, array):
                 raise ValueError(
                     f"args[{i}] supplied indices, branches or numbers that are part of the tape; trace again"
                 )
             arrays[i] = array
         values = self.tape.values(arrays)
+        self.tape.paths.shared = True
         args = tuple(arrays.get(i, new) for i, new in enumerate(args))
         return Traced(self.tape, self._x0, args, self._frozen, self._name, values, outside=self._outside)
 
@@ -266,6 +257,9 @@ class Traced(Problem):
         return Traced.made, self.described()
 
     def __deepcopy__(self, memo: Any) -> Traced:
+        return self
+
+    def __copy__(self) -> Traced:
         return self
 
     @staticmethod

@@ -46,7 +46,8 @@ class TracedCurvature(Curved):
     def learn_path(self, work: Any) -> None:
         self._plain.learn_path(work[0])
         again = self._plain.by_curvature(np.empty(self.n), whole=self._columns != 1)
-        self._second = getattr(again, "_second", self._second)
+        if isinstance(again, TracedCurvature):
+            self._second, self._columns = again._second, again._columns
 
     def _renewed(self, work: Any) -> Any:
         plain = self._plain._renewed(work[0])

@@ -113,13 +113,11 @@ class TracedResiduals(ResidualProblem):
     def _renewed(self, work: Any) -> Any:
         return self.workspace(work[0].dtype)
 
-    def lower(self, dtype: Any = np.float64) -> Any:
-        return self._lower(np.dtype(dtype))
-
     def _lower(self, dtype: Any) -> Any:
         program, size = self.tapes.main.program(np.dtype(dtype), self._values), self.m if self.tapes.in_table else 0
         if not COMPILING:
-            return PythonResiduals.Lowered(lambda moments, work, x: _evaluated(program, size, moments, work, x))
+            memory = self.tapes.main.memory
+            return PythonResiduals.Lowered(lambda moments, work, x: _evaluated(program, size, moments, work, x), memory)
         packed = TupleInMemory(program)
         self.__dict__.setdefault("_in_memory", []).append(packed)  # lives as long as the problem
         memory = self.tapes.main.memory

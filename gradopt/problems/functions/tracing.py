@@ -207,7 +207,7 @@ def traced(
             if found.disagreement is None:
                 return Tracing(problem, found.slope_at_start)
     with no_collection():
-        recording = Recording(form, fun, taken, x0, limit)
+        recording = Recording(form, fun, taken, x0, limit, remembers=not insists)
         first = recording.path(x0)
         paths = Paths(first, recording if first.guards else None)
         try:
@@ -331,11 +331,23 @@ class Recording:
         What the function found outside itself.
     frozen : set
         The places of arguments whose numbers became part of the graph.
+
+    Parameters
+    ----------
+    remembers : bool
+        Whether later runs know that a function was given up.
     """
 
     def __init__(
-        self, form: Form, fun: Callable[..., Any], args: tuple[Any, ...], x0: NDArray[Any], limit: int
+        self,
+        form: Form,
+        fun: Callable[..., Any],
+        args: tuple[Any, ...],
+        x0: NDArray[Any],
+        limit: int,
+        remembers: bool = False,
     ) -> None:
+        self._remembers = remembers
         self._form, self._fun, self._args, self._limit, self._size = form, fun, args, limit, x0.size
         self._first: tuple[Node, ...] | None = None
         self._graphs: list[Graph] = []
@@ -360,14 +372,17 @@ class Recording:
                 if self._first is None:
                     raise
                 if error.__cause__ is not None:  # the function itself may raise an exception there
-                    self._form.value(self._fun, x.copy(), self._args)
+                    args = tuple([(arguments or {}).get(i, argument) for i, argument in enumerate(self._args)])
+                    self._form.value(self._fun, x.copy(), args)
                 raise self.give_up(str(error)) from error
         self._first = self._first or results
         return Path(choices.guards, results)
 
     def give_up(self, reason: str) -> BranchError:
-        with contextlib.suppress(TypeError):  # it can't be hashed, or there are no weak references to it
-            _given_up.setdefault(self._fun, {})[self._form.key, self._size] = reason
+        """The exception for a function that can't be followed any further."""
+        if self._remembers:
+            with contextlib.suppress(TypeError):  # it can't be hashed, or there are no weak references to it
+                _given_up.setdefault(self._fun, {})[self._form.key, self._size] = reason
         return BranchError(f"{getattr(self._fun, '__name__', self._fun)}: {reason}")
 
     def _results(self, graph: Graph, choices: Choices) -> tuple[Node, ...]:

@@ -27,10 +27,7 @@ _WITHOUT_EFFECT = (
     "driver",
     "turbo",
     "lapack_driver",
-    "hermitian",
 )
-# Up to this size, inverses and determinants are formulas.
-_BY_FORMULA = 2, 3
 
 
 def _function(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -221,8 +218,14 @@ def _pinv(trace: Trace, a: Any) -> Any:
     return _solve_triangular(trace, r, _turned(q))
 
 
-@_function(np.linalg.lstsq, scipy.linalg.lstsq)
-def _lstsq(trace: Trace, a: Any, b: Any, rcond: Any = None, *, cond: Any = None) -> Any:
+@_function(scipy.linalg.lstsq)
+def _scipy_lstsq(trace: Trace, a: Any, b: Any, cond: Any = None) -> Any:
+    x, rest, rank, values = _lstsq(trace, a, b, cond)
+    return x, rest[0] if x.ndim == 1 and rest.size else rest, rank, values
+
+
+@_function(np.linalg.lstsq)
+def _lstsq(trace: Trace, a: Any, b: Any, rcond: Any = None) -> Any:
     """The solution of full rank: (x, sums of squares of the residuals, rank, singular values)."""
     matrix, right = _matrix(trace, a, square=False), array_of(trace, b)
     if matrix.ndim > 2:
