@@ -140,7 +140,7 @@ def training_run(
         epochs = validate.integer("epochs", epochs, 0)
     limits = TrainingLimits(epochs, max_iter, request.target, request.clipping)
     request.callbacks.warn_if_never_due(limits.epochs)
-    x = _start(request, problem, plan.rng)
+    x = _start(request, problem, plan.orders.rng)
     return Training(problem, method, x, plan, watch, limits, request.recover is not None, request.record, state)
 
 

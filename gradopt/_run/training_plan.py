@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._results.state import State, TrainingState
 from gradopt.problems import RowProblem
+from gradopt.problems.rows import random_orders
 
 MONITORS = ("loss", "accuracy")
+
+
+class RowOrders:
+    """The orders in which the epochs of a run go through the rows: random ones, or 0, 1, ... each time.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the orders.
+    rows : int
+        The number of rows.
+    shuffled : bool
+        Whether orders are drawn.
+    """
+
+    def __init__(self, rng: np.random.Generator, rows: int, shuffled: bool) -> None:
+        self.rng, self._rows, self._shuffled = rng, rows, shuffled
+
+    @property
+    def bit_generator(self) -> str:
+        """The numpy.random class of the bit generator."""
+        return type(self.rng.bit_generator).__name__
+
+    @property
+    def state(self) -> Any:
+        """The state of the bit generator, a new dictionary; set it to draw the same orders again."""
+        return self.rng.bit_generator.state
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self.rng.bit_generator.state = state
+
+    def draw(self, epochs: int) -> NDArray[np.int64]:
+        """The orders of the next epochs (epochs, rows), or (1, rows) if all are the same."""
+        return random_orders(self.rng, epochs, self._rows) if self._shuffled else np.arange(self._rows)[None]
 
 
 @dataclass(frozen=True)
@@ -20,12 +57,23 @@ class Plan:
 
     batch_size : int, or None for all rows at once
     shuffle : whether the rows are shuffled for each epoch
-    rng : the Generator that draws the orders
+    orders : the RowOrders
     """
 
     batch_size: int | None
     shuffle: bool
-    rng: np.random.Generator
+    orders: RowOrders
+
+
+class Measured(Protocol):
+    """Rows on which a run can be measured, such as a `RowProblem`."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The names of the measures; the first is the loss, "fun"."""
+
+    def assess(self, x: NDArray[Any]) -> dict[str, float]:
+        """The measures at x, by name."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +81,17 @@ class Watch:
     """The checks after each epoch.
 
     validation : the same problem with the validation rows, or None
-    monitor : "loss" or "accuracy", of the validation rows if given, else of the epoch
+    monitor : "loss", or the name of a measure of the validation rows for which more is better, such as "accuracy"
     patience : the number of epochs without improvement after which the run ends, or None
     restore_best : whether the result is the best epoch, if validation rows are given
+    min_delta : the least improvement that counts; None for anything above 0
     """
 
-    validation: RowProblem | None
+    validation: Measured | None
     monitor: str
     patience: int | None
     restore_best: bool
+    min_delta: float | None = None
 
 
 def plan_of(problem: RowProblem, state: State | None, batch_size: int | None, shuffle: bool, rng: Any) -> Plan:
@@ -60,7 +110,7 @@ def plan_of(problem: RowProblem, state: State | None, batch_size: int | None, sh
     if batch_size is not None:
         batch_size = problem.checked_batch_size(batch_size)
     generator = validate.generator("rng", rng) if rng is not None or earlier is None else generator_of(earlier)
-    return Plan(batch_size, shuffle, generator)
+    return Plan(batch_size, shuffle, RowOrders(generator, problem.rows, shuffle and batch_size is not None))
 
 
 def watch_of(problem: RowProblem, validation: Any, monitor: str, patience: int | None, restore_best: bool) -> Watch:

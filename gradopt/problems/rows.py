@@ -125,7 +125,7 @@ class RowProblem(Problem):
         [[1, 2], [3, 0], [4]]
         """
         batch_size = self.checked_batch_size(batch_size)
-        order = random_order(validate.generator("rng", rng), self.rows)
+        order = random_orders(validate.generator("rng", rng), 1, self.rows)[0]
         return (order[start : start + batch_size] for start in range(0, self.rows, batch_size))
 
     def checked_batch_size(self, batch_size: Any) -> int:
@@ -144,20 +144,24 @@ class RowProblem(Problem):
         return np.ascontiguousarray(given, np.int64)
 
 
-def random_order(rng: np.random.Generator, rows: int) -> NDArray[np.int64]:
-    """The numbers 0, 1, ... below `rows` in random order.
+def random_orders(rng: np.random.Generator, epochs: int, rows: int) -> NDArray[np.int64]:
+    """The numbers 0, 1, ... below `rows` in random order, one row (rows,) per epoch.
 
     Like `rng.permutation`, but from one double per row: for small networks, drawing the orders then takes a tenth of
     the training time instead of a third.
     """
-    order = np.arange(rows)
-    _shuffle(order, rng.random(rows))
-    return order
+    orders = np.empty((epochs, rows), np.int64)
+    _shuffle(orders, rng.random(orders.shape))
+    return orders
 
 
 @kernel
-def _shuffle(order, random):
-    """Shuffle an array, given a number in [0, 1) for each element (R. Durstenfeld, ACM Algorithm 235, 1964)."""
-    for i in range(order.size - 1, 0, -1):
-        j = int(random[i] * (i + 1))
-        order[i], order[j] = order[j], order[i]
+def _shuffle(orders, random) -> None:
+    """Shuffle each row, given a number in [0, 1) for each element (R. Durstenfeld, ACM Algorithm 235, 1964)."""
+    epochs, rows = orders.shape
+    for epoch in range(epochs):
+        for i in range(rows):
+            orders[epoch, i] = i
+        for i in range(rows - 1, 0, -1):
+            j = int(random[epoch, i] * (i + 1))
+            orders[epoch, i], orders[epoch, j] = orders[epoch, j], orders[epoch, i]

@@ -360,3 +360,16 @@ def test_a_validation_loss_that_is_never_finite_is_no_success(bad, settings):
     assert "validation" in result.message
     assert np.isfinite(result.fun)
     assert len(result.history) == (settings.get("patience") or 4)
+
+
+def test_a_run_that_ends_early_has_drawn_no_further_orders():
+    curve = train(epochs=30, record="x").history
+    epochs = int(curve.fun[:20].argmin()) + 1
+    rng, after = np.random.default_rng(3), np.random.default_rng(3)
+    result = train(epochs=30, rng=rng, target=curve.fun[epochs - 1], record="x")
+    assert (result.status, len(result.history.fun)) == (Status.TARGET, epochs)
+    np.testing.assert_array_equal(result.history.x, curve.x[:epochs])
+    for _ in range(epochs):
+        CLASSIFIER.batches(5, after)
+    assert rng.bit_generator.state == after.bit_generator.state
+    assert_same(optimize(CLASSIFIER, state=result.state, epochs=5), train(epochs=epochs + 5))
