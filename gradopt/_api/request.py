@@ -153,6 +153,8 @@ def deterministic_run(
     if method.by_epoch:
         raise ValueError(f"learning_rate must be a function of the update count here, got {method}")
     problem, x, box = _problem_within(request, rng, bounds)
+    if isinstance(problem, RowProblem):
+        problem.require_deterministic()
     if loop.evaluates is gauss_newton:
         problem = _by_residuals(problem, method, x)
     elif loop.evaluates is hessian:

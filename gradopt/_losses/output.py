@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradopt._compiler import elementwise, generic, noinline, summation
+from gradopt._compiler import elementwise, generic, kernel, matrix, noinline, summation
 from gradopt._core.config import config
 from gradopt._losses.residual import (
     HalfSquaredError,
@@ -15,6 +15,7 @@ from gradopt._losses.residual import (
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    Quantile,
     RootMeanSquaredError,
     from_mean,
     pointwise,
@@ -52,6 +53,33 @@ class BinaryCrossEntropy(Loss):
     Since log p = z - log(1 + exp(z)) and log(1 - p) = -log(1 + exp(z)), the loss is softplus(z) - t z, which never
     overflows, and its derivative is p - t.
     """
+
+
+@config
+class Poisson(Loss):
+    """exp(z) - t z + t log t - t, with the target t >= 0; "poisson".
+
+    Half the deviance of counts t with mean exp(z): minus the logarithm of their probability, but for terms without z,
+    which make it 0 where exp(z) = t. The derivative is exp(z) - t.
+    """
+
+    mean_over_outputs = False
+
+
+@kernel(inline=True)
+def weighted_loss(loss, d, outputs, y, rows, weights, scale):
+    """The sum of `output_loss` over a block of rows, each times its weight; d is written as there.
+
+    weights : float array (m,), the weights of all rows, read; or None, for weights of 1
+    """
+    if weights is None:
+        return output_loss(loss, d, outputs, y, rows, scale)
+    total, n = 0.0, outputs.shape[1]
+    for i in range(rows.size):
+        weight = np.float64(weights[rows[i]])
+        row_d, row_outputs = matrix(d, i * n, 1, n), matrix(outputs, i * n, 1, n)
+        total += weight * output_loss(loss, row_d, row_outputs, y, rows[i : i + 1], scale * weight)
+    return total
 
 
 @output_loss.on(CrossEntropy)
@@ -108,11 +136,32 @@ def _binary_cross_entropy(d, z, y, rows, scale):
     return total
 
 
+@output_loss.on(Poisson)
+def _(loss, d, outputs, y, rows, scale):
+    return _poisson(d, outputs, y, rows, d.dtype.type(scale))
+
+
+@elementwise
+def _poisson(d, z, y, rows, scale):
+    total = 0.0
+    for i in range(z.shape[0]):
+        row = rows[i]
+        for j in range(z.shape[1]):
+            target = np.float64(y[row, j])
+            mean = math.exp(np.float64(z[i, j]))
+            total += mean - target * z[i, j] - target
+            if target > 0.0:
+                total += target * math.log(target)
+            d[i, j] = scale * d.dtype.type(mean - target)
+    return total
+
+
 @output_loss.on(MeanSquaredError)
 @output_loss.on(MeanAbsoluteError)
 @output_loss.on(RootMeanSquaredError)
 @output_loss.on(HalfSquaredError)
 @output_loss.on(Huber)
+@output_loss.on(Quantile)
 def _(loss, d, outputs, y, rows, scale):
     return _of_residuals(loss, d, outputs, y, rows, scale)
 
@@ -132,5 +181,6 @@ def _of_residuals(loss, d, z, y, rows, scale):
 
 @from_mean.on(CrossEntropy)
 @from_mean.on(BinaryCrossEntropy)
+@from_mean.on(Poisson)
 def _(loss, mean):
     return mean, 1.0

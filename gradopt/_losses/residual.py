@@ -59,6 +59,16 @@ class Huber(Loss):
     """mean of r**2 / 2 where abs(r) <= 1 and abs(r) - 1/2 beyond; "huber" (P. J. Huber, 1964, with delta = 1)."""
 
 
+@config
+class Quantile(Loss):
+    """mean of (1 - q) r where r > 0 and -q r where r < 0, with derivative 0 at r = 0; "quantile".
+
+    The prediction that minimises it is the q-quantile (R. Koenker and G. Bassett, 1978).
+    """
+
+    q: float = 0.5
+
+
 _LOSSES: dict[str, Loss] = {
     "mse": MeanSquaredError(),
     "mae": MeanAbsoluteError(),
@@ -95,6 +105,12 @@ def _(loss, residual):
     return slope * (residual - 0.5 * slope), slope
 
 
+@pointwise.on(Quantile)
+def _(loss, residual):
+    slope = (residual > 0) * (1.0 - loss.q) - (residual < 0) * loss.q
+    return slope * residual, slope
+
+
 @from_mean.on(MeanSquaredError)
 def _(loss, mean):
     return mean, 2.0
@@ -103,6 +119,7 @@ def _(loss, mean):
 @from_mean.on(MeanAbsoluteError)
 @from_mean.on(HalfSquaredError)
 @from_mean.on(Huber)
+@from_mean.on(Quantile)
 def _(loss, mean):
     return mean, 1.0
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
 
 from gradopt._core import validate
 from gradopt._core.config import Config, config
 from gradopt._network.activations import ACTIVATIONS
+from gradopt._network.inputs import SparseRows
 from gradopt._network.passes import BLOCK_ROWS, Scratch, Shape, backward, forward, outputs_of, scratch
 
 _SCHEMES = ("he", "glorot", "lecun", "zeros")
@@ -151,6 +153,7 @@ class Network(Config):
             np.array([self.n_in, *(layer.n_out for layer in self.layers)]),
             np.array([ACTIVATIONS.index(layer.activation) for layer in self.layers]),
             np.array([int(layer.bias) for layer in self.layers]),
+            np.zeros(len(self.layers), np.int64),
         )
 
     @property
@@ -274,7 +277,7 @@ class Network(Config):
         ----------
         theta : array_like (n,)
             The parameters; float32 is computed in float32, everything else in float64.
-        X : array_like (rows, n_in)
+        X : array_like or sparse matrix (rows, n_in)
             The inputs, finite.
 
         Returns
@@ -293,12 +296,18 @@ class Network(Config):
         array([[3.5],
                [4.5]])
         """
-        theta, X = self._checked(theta, X)
-        out = np.empty((len(X), self.n_out), theta.dtype)
-        shape = self.lower()
-        outputs_of(
-            out, shape, scratch(shape.sizes, min(len(X), BLOCK_ROWS), theta.dtype), X, theta, np.arange(len(X)), True
-        )
+        if not issparse(X):
+            theta, X = self._checked(theta, X)
+            return self._forward(theta, X, None, len(X))
+        theta, X = self._checked_theta(theta), self.checked_sparse("X", X)
+        values = X.data.astype(theta.dtype)
+        sparse = SparseRows(values, X.indices.astype(np.int64), X.indptr.astype(np.int64))
+        return self._forward(theta, np.empty((0, self.n_in), theta.dtype), sparse, X.shape[0])
+
+    def _forward(self, theta: NDArray[Any], X: NDArray[Any], sparse: SparseRows | None, rows: int) -> NDArray[Any]:
+        shape, out = self.lower(), np.empty((rows, self.n_out), theta.dtype)
+        work = scratch(shape.sizes, min(rows, BLOCK_ROWS), theta.dtype)
+        outputs_of(out, shape, work, X, sparse, theta, np.arange(rows), True)
         return out
 
     def activations(self, theta: Any, X: Any) -> list[NDArray[Any]]:
@@ -378,14 +387,34 @@ class Network(Config):
     def _after_forward(self, theta: NDArray[Any], X: NDArray[Any]) -> Scratch:
         shape = self.lower()
         work = scratch(shape.sizes, len(X), theta.dtype)
-        forward(shape, work, X, theta)
+        forward(shape, work, X, theta, None, work.ones)
         return work
 
     def _checked(self, theta: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        theta = self._checked_theta(theta)
+        return theta, self.checked_rows("X", X, theta.dtype)
+
+    def _checked_theta(self, theta: Any) -> NDArray[Any]:
         theta = validate.array("theta", theta, 1, finite=False)
         if theta.size != self.n:
             raise ValueError(f"theta must have {self.n} elements for this network, got {theta.size}")
-        return theta, self.checked_rows("X", X, theta.dtype)
+        return theta  # type: ignore[no-any-return]
+
+    def checked_sparse(self, name: str, X: Any) -> Any:
+        """A sparse X as a new scipy.sparse.csr_array of floats (rows, n_in)."""
+        if X.ndim != 2 or X.dtype.kind not in "biuf" or 0 in X.shape:
+            raise ValueError(f"{name} must be a real, two-dimensional sparse matrix, got {validate.shown(X)}")
+        X = csr_array(X, dtype=np.float32 if X.dtype == np.float32 else np.float64, copy=True)
+        if X.shape[1] != self.n_in:
+            raise ValueError(
+                f"{name} must have {self.n_in} columns, the width of the network's input, got {X.shape[1]}"
+            )
+        bad = ~np.isfinite(X.data)
+        if bad.any():
+            at = int(np.argmax(bad))
+            row = int(np.searchsorted(X.indptr, at, side="right")) - 1
+            raise ValueError(f"{name} must be finite, got {X.data[at]} at [{row}, {X.indices[at]}]")
+        return X
 
     def checked_rows(self, name: str, X: Any, dtype: Any = None) -> NDArray[Any]:
         """X as a new float array (rows, n_in); raises a ValueError that calls it `name`."""

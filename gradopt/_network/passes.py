@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gradopt._compiler import elementwise, kernel, matrix, repeated
 from gradopt._core.aligned import aligned_zeros
 from gradopt._network.activations import activate
+from gradopt._network.dropout import drop
 from gradopt._network.inputs import inputs_of
 from gradopt._numerics.matmul import product
 
@@ -34,6 +35,7 @@ class Shape(NamedTuple):
     sizes: NDArray[np.int64]  # (layers + 1,) the widths: of the input, and of each layer's output
     activations: NDArray[np.int64]  # (layers,) numbers of activations
     biased: NDArray[np.int64]  # (layers,) 1 if the layer has a bias, else 0
+    frozen: NDArray[np.int64]  # (layers,) 1 if the layer's gradient counts as 0, else 0
 
 
 class Scratch(NamedTuple):
@@ -64,16 +66,20 @@ def scratch(sizes: NDArray[np.int64], rows: int, dtype: Any) -> Scratch:
 
 
 @kernel(late_bound=True)
-def forward(shape, work, inputs, theta):
+def forward(shape, work, inputs, theta, dropout, memory):
     """Compute the outputs and slopes of all layers; returns the position of the last layer's outputs.
 
     shape : Shape
     work : Scratch, written
     inputs : float array (rows, n_in), C order, read
     theta : float array (n,), C order, read
+    dropout : float64 array (layers,), the probability that an output of a layer is dropped, in [0, 1); or None
+    memory : float64 array (2,), see `dropout.py`, written; not used if dropout is None
     """
     at = end = parameter = 0
     x, rows = inputs, inputs.shape[0]
+    if dropout is not None:
+        memory[1] += 1.0
     for layer in range(shape.activations.size):
         m, n = shape.sizes[layer], shape.sizes[layer + 1]
         at, end = end, end + rows * n
@@ -82,6 +88,8 @@ def forward(shape, work, inputs, theta):
         bias = repeated(theta, parameter + m * n, biased * rows, n)
         product(z, bias, x, matrix(theta, parameter, m, n))
         activate(shape.activations[layer], work.outputs[at:end], work.slopes[at:end])
+        if dropout is not None and dropout[layer] > 0.0:
+            drop(work.outputs[at:end], work.slopes[at:end], dropout[layer], memory, layer)
         parameter += (m + biased) * n
         x = z
     return at
@@ -100,23 +108,39 @@ def backward(shape, d_theta, work, inputs, theta, add, to_inputs) -> None:
     at, parameter, rows = 0, theta.size, inputs.shape[0]
     for n in shape.sizes[1:]:
         at += rows * n
-    for layer in range(shape.activations.size - 1, -1, -1):
+    lowest = 0  # the first layer whose gradient is wanted
+    while shape.frozen[lowest] and lowest < shape.frozen.size - 1 and not to_inputs:
+        lowest += 1
+    if add == 0:
+        clear_frozen(shape, d_theta)
+    for layer in range(shape.activations.size - 1, lowest - 1, -1):
         m, n = shape.sizes[layer], shape.sizes[layer + 1]
         at -= rows * n
         delta = matrix(work.slopes, at, rows, n)
         multiply(work.slopes[at : at + rows * n], work.d)
-        if shape.biased[layer]:
-            parameter -= n
+        parameter -= shape.biased[layer] * n
+        if shape.biased[layer] and not shape.frozen[layer]:
             d_bias = matrix(d_theta, parameter, 1, n)
             product(d_bias, repeated(d_theta, parameter, add, n), matrix(work.ones, 0, 1, rows), delta)
         parameter -= m * n
-        x = matrix(work.outputs, at - rows * m, rows, m) if layer > 0 else inputs
-        d_weight = matrix(d_theta, parameter, m, n)
-        product(d_weight, d_weight[: add * m, :], x.T, delta)
-        if layer > 0 or to_inputs:
+        if not shape.frozen[layer]:
+            x = matrix(work.outputs, at - rows * m, rows, m) if layer > 0 else inputs
+            d_weight = matrix(d_theta, parameter, m, n)
+            product(d_weight, d_weight[: add * m, :], x.T, delta)
+        if layer > lowest or to_inputs:
             w_transposed = matrix(work.transposed, 0, n, m)
             transpose(w_transposed, matrix(theta, parameter, m, n))
             product(matrix(work.d, 0, rows, m), w_transposed[:0, :], delta, w_transposed)
+
+
+@kernel(late_bound=True)
+def clear_frozen(shape, d_theta) -> None:
+    """Set the gradient with respect to the frozen layers to 0."""
+    end = 0
+    for layer in range(shape.frozen.size):
+        start, end = end, end + (shape.sizes[layer] + shape.biased[layer]) * shape.sizes[layer + 1]
+        for j in range(start if shape.frozen[layer] else end, end):
+            d_theta[j] = 0.0
 
 
 @elementwise
@@ -135,7 +159,7 @@ def transpose(out, a) -> None:
 
 
 @kernel(late_bound=True)
-def outputs_of(out, shape, work, X, theta, every_row, known_finite):
+def outputs_of(out, shape, work, X, sparse, theta, every_row, known_finite):
     """Compute the last layer's outputs for all rows, block by block; returns as `gather` does.
 
     out : float array (m, n_out), C order, written
@@ -143,15 +167,15 @@ def outputs_of(out, shape, work, X, theta, every_row, known_finite):
     work : Scratch for min(m, BLOCK_ROWS) rows, written
     X : real array (m, n_in), read
     theta : float array (n,), C order, read
-    every_row : int64 array (m,), 0, 1, ..., read
-    known_finite : bool, as for `gather`
+    every_row : int64 array (m,), rows of X, read
+    sparse, known_finite : as for `inputs_of`
     """
-    for start in range(0, X.shape[0], BLOCK_ROWS):
+    for start in range(0, every_row.size, BLOCK_ROWS):
         rows = every_row[start : start + BLOCK_ROWS]
-        bad, inputs = inputs_of(work, X, rows, known_finite)
+        bad, inputs = inputs_of(work, X, sparse, rows, known_finite)
         if bad >= 0:
             return bad
-        at = forward(shape, work, inputs, theta)
+        at = forward(shape, work, inputs, theta, None, work.ones)
         for i in range(rows.size):
             for j in range(out.shape[1]):
                 out[start + i, j] = work.outputs[at + i * out.shape[1] + j]

@@ -89,12 +89,14 @@ class Training(Run):
         dry_run_problem(problem, x, in_batches=True)
         dry_run_method(method, x)
         self._plan, self._watch, self._limits, self._record = plan, watch, limits, record
-        self._lowered = problem.lower(x.dtype), method.lower()
+        self._lowered = problem.lower_for_training(x.dtype), method.lower()
         self._batch_size = plan.batch_size or problem.rows
         slots = method.new_slots(x) if state is None else method.fitting_slots(state.slots)
         work = problem.batch_workspace_for(x, self._batch_size)
         self._memory = problem.memory(work)
-        if state is not None:
+        if state is None:
+            problem.begin_training(work, plan.orders.rng)
+        else:
             problem.remember(work, state.problem_memory)
         x, grad, best_x = aligned_copy(x), aligned_copy(x), aligned_copy(x)
         spare = grad if isinstance(limits.clipping, NoClipping) else aligned_copy(x)
@@ -129,15 +131,10 @@ class Training(Run):
         training = state.training
         if training is None:
             return position
-        if training.monitor == self._measure:
+        if training.monitor == self._watch.measure:
             self._arrays.best_x[:], self._best_fun = state.best_x, state.best_fun
             position = position._replace(best=training.best, waited=training.waited)
         return position._replace(epoch=training.epoch, row=training.row, total=training.total)
-
-    @property
-    def _measure(self) -> str:
-        """The name of the monitored measure, with its rows."""
-        return f"{'epoch' if self._watch.validation is None else 'validation'} {self._watch.monitor}"
 
     @property
     def nit(self) -> int:
@@ -299,6 +296,21 @@ class Training(Run):
         self._rejected_rate, self._known_loss = 0.0, None
         return RUNNING
 
+    def go_on_with_rates_times(self, factor: float) -> None:
+        """Go on after an early stop, with other rates."""
+        self._steering = self._steering._replace(scale=self._steering.scale * factor)
+        self._position = self._position._replace(waited=0)
+
+    @property
+    def best(self) -> float:
+        """The lowest value of what is monitored; infinite before the first epoch."""
+        return self._position.best
+
+    @property
+    def waited(self) -> int:
+        """The epochs since the last improvement."""
+        return self._position.waited
+
     def _loss(self) -> float:
         """The loss over all rows at x, computed once per x."""
         if self._known_loss is None:
@@ -317,7 +329,7 @@ class Training(Run):
         if self._record is not None:
             self._epochs_seen.append(self._last | ({"x": self._arrays.x.copy()} if self._record == "x" else {}))
         seen, position = self._last["val_fun"], self._position
-        value = seen if self._watch.monitor == "loss" else -self._last[f"val_{self._watch.monitor}"]
+        value = self._watch.value(self._last)
         if value < position.best:
             self._arrays.best_x[:], self._best_fun = self._arrays.x, seen
         best, waited = after_epoch(self._tests.min_delta, value, position.best, position.waited)
@@ -380,7 +392,7 @@ class Training(Run):
             epoch=position.epoch,
             row=position.row,
             total=position.total,
-            monitor=self._measure,
+            monitor=self._watch.measure,
             best=position.best,
             waited=position.waited,
         )

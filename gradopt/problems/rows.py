@@ -40,6 +40,16 @@ class RowProblem(Problem):
         """The same for parameters like x, for problems that do not know their number."""
         return self.batch_workspace(x.dtype, rows)
 
+    def lower_for_training(self, dtype: Any) -> Any:
+        """The lowered form for the batches of a training run, where it differs."""
+        return self.lower(dtype)
+
+    def begin_training(self, work: Any, rng: np.random.Generator) -> None:
+        """Draw what a training run needs at random, besides the orders of its rows, into the workspace."""
+
+    def require_deterministic(self) -> None:
+        """Raise a ValueError if the problem can only be trained in batches."""
+
     def faulty_row(self, rows: NDArray[np.int64]) -> int | None:
         """The first of these rows whose data are not finite, for data that was not checked in advance; else None."""
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +12,6 @@ from numpy.typing import NDArray
 from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._losses.output import BinaryCrossEntropy, CrossEntropy
-from gradopt._network import Network
 from gradopt.problems.networks.supervised import Data, Supervised
 
 
@@ -23,16 +24,32 @@ class Classifier(Supervised):
     network : Network
         With one raw output per class (activation "identity" in the last layer, usually), or with a single output, the
         logit of label 1 against label 0.
-    X : array_like (rows, n_in)
+    X : array_like or sparse matrix (rows, n_in)
         The inputs, finite. A numpy.memmap of any real dtype is read batch by batch, and its rows are checked when they
-        are used. Other arrays are copied; float32 stays float32, everything else becomes float64.
+        are used. A sparse matrix stays sparse. Other arrays are copied; float32 stays float32, everything else becomes
+        float64.
     y : integer array_like (rows,)
         The labels, each in [0, n_out), or 0 and 1 for a single output. They must have an integer dtype.
+    sample_weight : array_like (rows,), optional
+        The weights of the rows, >= 0, at least one above 0. The loss is the weighted mean, in a batch too; a batch
+        whose weights are all 0 changes nothing.
+    class_weight : "balanced", dict or array_like (classes,), optional
+        Weights of the labels, >= 0; a label that is not in the dict has 1. "balanced": inversely proportional to how
+        often a label occurs. They multiply sample_weight.
+    alpha : float, or sequence of float
+        A penalty on the weights of all layers, or of each layer, >= 0, which leaves biases alone: alpha / 2 times the
+        sum of their squares, divided by the number (or weights) of the rows, is added to the loss.
+    dropout : float, or sequence of float
+        The probability that an output of a hidden layer is 0, in [0, 1), for all of them or each; the others are
+        divided by 1 - dropout. Only in training runs, whose batches it is for.
+    frozen : sequence of int
+        The numbers of the layers, from 0, whose parameters stay as they are: their gradient is 0.
 
     Raises
     ------
     TypeError, ValueError
-        X and y do not fit each other or the network, are empty or not finite; labels are not integers, or out of range.
+        X and y do not fit each other or the network, are empty or not finite; labels are not integers, or out of range;
+        another argument is not as above.
 
     Notes
     -----
@@ -49,9 +66,7 @@ class Classifier(Supervised):
     array([1, 0])
     """
 
-    network: Network
-    X: Any
-    y: Any
+    class_weight: Any = field(default=None, kw_only=True)
 
     Lowered = Data
     __repr__ = Supervised.__repr__
@@ -59,7 +74,7 @@ class Classifier(Supervised):
     measures: ClassVar[tuple[str, ...]] = ("fun", "accuracy")
 
     def __post_init__(self) -> None:
-        self._check_network_and_X()
+        super().__post_init__()
         last = self.network.layers[-1].activation
         if last in _SQUASHING:
             raise ValueError(
@@ -68,6 +83,37 @@ class Classifier(Supervised):
             )
         object.__setattr__(self, "y", self._labels(self.y))
         self._check_length(self.y)
+        if self.class_weight is not None:
+            object.__setattr__(self, "class_weight", self._checked_class_weight(self.class_weight))
+
+    def _checked_class_weight(self, given: Any) -> tuple[float, ...]:
+        """The weight of each class."""
+        classes = max(self.network.n_out, 2)
+        if isinstance(given, str):
+            validate.choice("class_weight", given, ("balanced",))
+            counts = np.bincount(self.y, self.sample_weight, classes)
+            with np.errstate(divide="ignore"):
+                weights = np.where(counts > 0, counts.sum() / np.count_nonzero(counts) / counts, 0.0)
+        elif isinstance(given, Mapping):
+            unknown = [label for label in given if label not in range(classes)]
+            if unknown:
+                raise ValueError(f"class_weight must have labels in [0, {classes}), got {unknown[0]!r}")
+            weights = np.array([given.get(label, 1.0) for label in range(classes)])
+        else:
+            weights = validate.array("class_weight", given, 1)
+            if weights.size != classes:
+                raise ValueError(f"class_weight must have one number per class, {classes}, got {weights.size}")
+        checked = tuple(validate.number(f"class_weight[{i}]", weight, 0) for i, weight in enumerate(weights.tolist()))
+        if not np.take(checked, self.y).any():
+            raise ValueError(f"class_weight must be positive for at least one label of y, got {checked}")
+        return checked
+
+    @property
+    def weights(self) -> NDArray[Any] | None:
+        if self.class_weight is None:
+            return self.sample_weight  # type: ignore[no-any-return]
+        by_class: NDArray[Any] = np.take(self.class_weight, self.y)
+        return by_class if self.sample_weight is None else by_class * self.sample_weight
 
     def _labels(self, y: Any) -> NDArray[np.int64]:
         given = np.asarray(y)
@@ -91,7 +137,9 @@ class Classifier(Supervised):
         return self.y.astype(np.float64)[:, None] if self.network.n_out == 1 else self.y  # type: ignore[no-any-return]
 
     def _counts(self, rows: NDArray[np.int64], outputs: NDArray[Any]) -> tuple[float, ...]:
-        return (float(np.count_nonzero(_classes(outputs) == self.y[rows[0] : rows[-1] + 1])),)
+        within = slice(rows[0], rows[-1] + 1)
+        right = _classes(outputs) == self.y[within]
+        return (float(right.sum() if self.weights is None else self.weights[within] @ right),)
 
     def predict(self, theta: Any, X: Any) -> NDArray[np.int64]:
         """The most probable label of each row.
