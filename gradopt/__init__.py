@@ -4,6 +4,7 @@ optimize          minimise a problem or your own function
 problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, MGH; PolynomialFit, CurveFit, LeastSquares;
                   Classifier, Regressor
 Network, Dense    dense networks
+estimators        MLPClassifier and MLPRegressor for scikit-learn (needs scikit-learn)
 methods           LBFGS, NonlinearCG; LevenbergMarquardt for sums of squares; SGD, Adagrad, Adadelta, RMSprop,
                   Rprop, Adam, AdamW, Adamax, NAdam, RAdam, Lion; scipy.optimize.minimize takes them as `method` too
 schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, PolynomialDecay,
@@ -21,6 +22,9 @@ plot              plots of runs, problems and schedules (needs matplotlib)
 OptimizeResult    the result of `optimize`; its `status` is a Status, its `history` a History
 Interrupted       Ctrl-C during a run, with the result so far
 """
+
+import importlib
+from typing import Any
 
 from gradopt import plot, problems
 from gradopt._api.check_gradient import GradientCheck, check_gradient
@@ -164,6 +168,12 @@ __all__ = [
     "trace",
     "uncertainty",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "estimators":  # which need scikit-learn
+        return importlib.import_module("gradopt.estimators")
+    raise AttributeError(f"module 'gradopt' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

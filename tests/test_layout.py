@@ -14,6 +14,7 @@ ORDER = [
     "__main__",
     "__init__",
     "extend",
+    "estimators",
     "integrations",
     "plot",
     "_api",

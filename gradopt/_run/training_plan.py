@@ -81,7 +81,8 @@ class Watch:
     """The checks after each epoch.
 
     validation : the same problem with the validation rows, or None
-    monitor : "loss", or the name of a measure of the validation rows for which more is better, such as "accuracy"
+    monitor : "loss", of the validation rows if given, else of the epoch; "training loss", of the epoch in any case; or
+        the name of a measure of the validation rows for which more is better, such as "accuracy"
     patience : the number of epochs without improvement after which the run ends, or None
     restore_best : whether the result is the best epoch, if validation rows are given
     min_delta : the least improvement that counts; None for anything above 0
@@ -92,6 +93,17 @@ class Watch:
     patience: int | None
     restore_best: bool
     min_delta: float | None = None
+
+    @property
+    def measure(self) -> str:
+        """The name of what is monitored, with its rows."""
+        return f"{'epoch' if self.validation is None else 'validation'} {self.monitor}"
+
+    def value(self, epoch: dict[str, float]) -> float:
+        """What is monitored, lower is better, in the history's row of an epoch."""
+        if self.monitor == "training loss" or self.validation is None:
+            return epoch["fun"]
+        return epoch["val_fun"] if self.monitor == "loss" else -epoch[f"val_{self.monitor}"]
 
 
 def plan_of(problem: RowProblem, state: State | None, batch_size: int | None, shuffle: bool, rng: Any) -> Plan:
