@@ -98,6 +98,8 @@ def binary_cross_entropy(z, t):
 OUTPUT_LOSSES = {name: (lambda z, y, loss=loss: loss(z - y)) for name, loss in LOSSES.items()}
 OUTPUT_LOSSES["half_squared_error"] = lambda z, y: np.mean(np.sum((z - y) ** 2, axis=1)) / 2
 OUTPUT_LOSSES["binary_cross_entropy"] = binary_cross_entropy
+OUTPUT_LOSSES["quantile"] = lambda z, y: np.mean(np.maximum(0.5 * (z - y), -0.5 * (z - y)))
+OUTPUT_LOSSES["poisson"] = lambda z, y: np.mean(np.sum(np.exp(z) - y * z + special.xlogy(y, y) - y, axis=1))
 
 
 def tanh_network_gradient(layers, X, labels):
