@@ -292,7 +292,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         if self.out_activation_ == "softmax":
             return self.classes_[outputs.argmax(axis=1)]
         positive = (expit(outputs) > 0.5).astype(np.int64)
-        return positive if self.n_outputs_ > 1 else self.classes_[positive[:, 0]]
+        if self.n_outputs_ > 1:
+            return positive
+        return self.classes_[np.minimum(positive[:, 0], len(self.classes_) - 1)]  # there may be one class alone
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each label, (rows, labels), in the order of `classes_`.

@@ -191,8 +191,8 @@ class Regressor(Supervised):
 
 def r_squared(y: NDArray[Any], predicted: NDArray[Any], weights: NDArray[Any] | None = None) -> float:
     """The coefficient of determination, mean over outputs; y, predicted : (rows, n_out); weights : (rows,) or None."""
-    residual = np.average((predicted - y) ** 2, axis=0, weights=weights)
-    total = np.average((y - np.average(y, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # predictions of a run that diverges may overflow
+        residual = np.average((predicted - y) ** 2, axis=0, weights=weights)
+        total = np.average((y - np.average(y, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
         scores = np.where(total > 0.0, 1.0 - residual / total, residual == 0.0)
     return float(np.mean(scores))
