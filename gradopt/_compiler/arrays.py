@@ -46,7 +46,9 @@ def matrix(vector: Any, start: int, rows: int, columns: int) -> Any:
 
 
 def slice_of(vector: Any, start: int, length: int) -> Any:
-    """The elements of a C-order vector from `start` on; without ownership or checks."""
+    """The elements of a C-order vector, or of each in a tuple, from `start` on; without ownership or checks."""
+    if isinstance(vector, tuple):
+        return tuple(item[start : start + length] for item in vector)
     return vector[start : start + length]
 
 
@@ -217,6 +219,18 @@ def _slice_of(context):
 def _lower_slice_of(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     start, length = _as_indices(context, builder, signature, arguments)
     return _view_of(context, builder, signature, arguments[0], start, [length], [_item_size(context, signature)])
+
+
+@lower_builtin(slice_of, _Tuple, types.Integer, types.Integer)
+def _lower_slices_of(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    value = arguments[0]
+    for position, item_type in enumerate(signature.args[0].types):
+        item = builder.extract_value(arguments[0], position)
+        of_item = item_type(item_type, *signature.args[1:])
+        value = builder.insert_value(
+            value, _lower_slice_of(context, builder, of_item, [item, *arguments[1:]]), position
+        )
+    return value
 
 
 def _as_indices(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:

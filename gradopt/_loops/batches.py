@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._compiler import borrowed, kernel
-from gradopt._core.protocol import batch_value_and_grad, current_rate, note_iterate, observe, update
+from gradopt._core.protocol import batch_value_and_grad, current_rate, note_iterate, observe
 from gradopt._core.status import Status
 from gradopt._loops.clipping import clipped
+from gradopt._loops.parts import update_parts
 from gradopt._loops.types import RUNNING
 from gradopt._numerics.vectors import copy, copy_to_row, norm
 
@@ -104,7 +105,8 @@ def iterate_batches(problem, method, steering, arrays, position, tests, record, 
         grad_norm = new_norm
         k = epoch if by_epoch else nit
         step_rate = steering.scale * current_rate(method.learning_rate, schedule_state, k)
-        update(method, slots, x, clipped(steering.clipping, spare, grad, grad_norm), step_rate, nit - memory_starts_at)
+        direction = clipped(steering.clipping, spare, grad, grad_norm)
+        update_parts(steering.parts, method, slots, x, direction, step_rate, nit - memory_starts_at)
         nit += 1
         note_iterate(problem, work, x)
         row += rows.size

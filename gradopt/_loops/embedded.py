@@ -215,7 +215,7 @@ def _arrays(static_length, x, slots, work):
 
 @kernel(inline=True)
 def _steering(box):
-    return Steering(_NothingClipped(0), 1.0, box)
+    return Steering(_NothingClipped(0), 1.0, box, None)
 
 
 @kernel(inline=True)

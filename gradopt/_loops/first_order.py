@@ -9,6 +9,7 @@ from gradopt._core.protocol import current_rate, note_iterate, observe, update, 
 from gradopt._core.status import Status
 from gradopt._loops.batches import iterate_batches
 from gradopt._loops.clipping import clipped
+from gradopt._loops.parts import update_parts
 from gradopt._loops.stop_tests import finite, step_verdict, value_verdict
 from gradopt._loops.types import RUNNING, Loop
 from gradopt._numerics.vectors import copy, copy_to_row, norm, within
@@ -50,7 +51,7 @@ def iterate(problem, method, steering, arrays, progress, tests, record, iterates
         if moved:
             copy(new_x, x)
             direction = clipped(steering.clipping, new_grad, grad, last_norm)
-            update(method, slots, new_x, direction, step_rate, nit - memory_starts_at)
+            update_parts(steering.parts, method, slots, new_x, direction, step_rate, nit - memory_starts_at)
 
         new_fun = np.float64(value_and_grad(problem, new_grad, work, new_x))
         nfev += 1

@@ -63,6 +63,7 @@ class Steering(NamedTuple):
     clipping: Any  # lowered `NoClipping` or `Clipping`
     scale: float  # a factor on the schedule's rates
     box: Any  # `_numerics.bounds.Box`, or None
+    parts: Any  # `parts.Parts`, or None if all parameters are updated alike
 
 
 class Record(NamedTuple):

@@ -98,7 +98,7 @@ class Descent(Run):
             self._progress = Progress(state.nit, state.memory_starts_at, 0, state.fun, state.best_fun, 0.0)
             slots, best_x = method.fitting_slots(state.slots), state.best_x.copy()
             schedule_state, scale = state.schedule_state_for(method), state.scale
-        steering = Steering(clipping.lower(), scale, box)
+        steering = Steering(clipping.lower(), scale, box, method.parts(problem.parts()))
         super().__init__(problem, method, steering, self._progress.nit)
         static_length = (0,) * x.size if COMPILING and problem.inlined and x.size <= IN_REGISTERS else None
         new_x, grad, new_grad = aligned_copy(x), aligned_copy(x), aligned_copy(x)
@@ -117,8 +117,8 @@ class Descent(Run):
         self._lowered, self._arrays = (lowered, method.lower()), self._arrays._replace(work=work)
         self._loop = method.loop.in_python if problem.interpreted else method.loop.kernel
         self._memory = problem.memory(self._arrays.work)
-        clipping, _, box = self._steering
-        self._kinds = (*map(type, self._lowered), type(clipping), box is None, x.dtype, min(x.size, 16))
+        clipping, _, box, parts = self._steering
+        self._kinds = (*map(type, self._lowered), type(clipping), box is None, parts is None, x.dtype, min(x.size, 16))
         self._use_loop_of(problem.interpreted, self._kinds in _bound_kinds)
 
     @property

@@ -103,7 +103,8 @@ class Training(Run):
         schedule_state = np.zeros(5) if state is None else state.schedule_state_for(method)
         orders = np.empty((0, problem.rows), np.int64)
         self._arrays = BatchArrays(x, grad, spare, best_x, slots, schedule_state, work, orders)
-        steering = Steering(limits.clipping.lower(), 1.0 if state is None else state.scale, None)
+        scale = 1.0 if state is None else state.scale
+        steering = Steering(limits.clipping.lower(), scale, None, method.parts(problem.parts()))
         super().__init__(problem, method, steering, 0 if state is None else state.nit)
         self._best_fun = np.inf
         self._position = self._position_in(state)
@@ -115,6 +116,7 @@ class Training(Run):
             -1.0 if watch.min_delta is None else watch.min_delta,
         )
         self._epochs_seen: list[dict[str, Any]] = []
+        self._last: dict[str, Any] = {}  # the row of the last epoch
         self._evaluations, self._assessments = 0, 0
         self._known_loss: float | None = None
         self._rejected_rate = 0.0

@@ -19,8 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gradopt._api.optimize import optimize
 from gradopt._core.status import Status
 from gradopt._network import Dense, Network
-from gradopt.estimators.parameters import check_parameters, hidden_activations, hidden_layer_sizes
-from gradopt.estimators.training import BatchTraining, Held, Memory, as_list
+from gradopt.estimators.parameters import check_parameters, hidden_activations, hidden_layer_sizes, our_name
+from gradopt.estimators.training import BatchTraining, Best, Held, Memory, as_list, forget_curves
 from gradopt.methods import LBFGS, Method
 from gradopt.problems.networks.supervised import Supervised
 
@@ -69,7 +69,7 @@ class MultilayerPerceptron(BaseEstimator):
     validation_loss_curve_: list[float] | None
 
     _memory: Memory | None = None
-    _no_improvement_count: int = 0
+    _best: Best | None = None
 
     def _keep(self, parameters: dict[str, Any]) -> None:
         """Keep the parameters of a constructor, as they are, under their names."""
@@ -109,12 +109,16 @@ class MultilayerPerceptron(BaseEstimator):
         X, y = self._checked_data(X, y, incremental, first_pass)
         if sample_weight is not None:
             sample_weight = _checked_weights(sample_weight, X)
+        if np.any(self.dropout) and not self._trains:
+            raise ValueError("dropout needs a solver that works on batches, such as 'adam'")
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        self.n_outputs_ = self._outputs_of(y)
         random_state = check_random_state(self.random_state)
         if first_pass:
+            self.n_outputs_ = self._outputs_of(y)
             self._begin(X.shape[1], X.dtype, random_state)
+        else:
+            self._require_same_network(self._outputs_of(y))
         held = None
         if validation is not None:
             held = self._given_validation(validation)
@@ -141,25 +145,34 @@ class MultilayerPerceptron(BaseEstimator):
     @property
     def _trains(self) -> bool:
         """Whether the solver works on batches."""
-        return self.solver.loop.batches is not None if isinstance(self.solver, Method) else self.solver != "lbfgs"
+        if isinstance(self.solver, Method):
+            return self.solver.loop.batches is not None
+        return self.solver in ("sgd", "adam")
 
     def _begin(self, features: int, dtype: Any, random_state: np.random.RandomState) -> None:
         """Draw the network's weights and biases, and forget what was learned."""
         sizes = [features, *hidden_layer_sizes(self), self.n_outputs_]
-        activations = hidden_activations(self) or ["identity"]
+        given = self.activation
+        activations = hidden_activations(self) or [given if isinstance(given, str) else "identity"]
         self.coefs_, self.intercepts_ = [], []
         for i, (n_in, n_out) in enumerate(pairwise(sizes)):
-            squashes = activations[min(i, len(activations) - 1)] == "sigmoid"
+            squashes = activations[min(i, len(activations) - 1)] in ("sigmoid", "logistic")
             bound = np.sqrt((2.0 if squashes else 6.0) / (n_in + n_out))
             for parts, shape in ((self.coefs_, (n_in, n_out)), (self.intercepts_, (n_out,))):
                 parts.append(random_state.uniform(-bound, bound, shape).astype(dtype, copy=False))
         self.n_layers_, self.out_activation_ = len(sizes), self._out_activation()
-        self.n_iter_, self.t_, self._memory, self._no_improvement_count = 0, 0, None, 0
-        self.validation_scores_ = self.validation_loss_curve_ = self.best_validation_score_ = None
+        self.n_iter_, self.t_, self._memory, self._best = 0, 0, None, None
         if self._trains:
-            self.loss_curve_, self.best_loss_ = [], np.inf
-            if self.early_stopping and self.monitor in ("auto", "score"):
-                self.validation_scores_, self.best_validation_score_, self.best_loss_ = [], -np.inf, None
+            forget_curves(self)
+
+    def _require_same_network(self, n_outputs: int) -> None:
+        """Raise a ValueError if data or parameters want another network than the one that was trained before."""
+        sizes = [*hidden_layer_sizes(self), n_outputs]
+        before = [bias.size for bias in self.intercepts_]
+        if sizes[-1] != before[-1]:
+            raise ValueError(f"y must have {before[-1]} outputs, as in the first fit, got {n_outputs}")
+        if sizes != before:
+            raise ValueError(f"hidden_layer_sizes can't change after the first fit, from {before[:-1]} to {sizes[:-1]}")
 
     def _given_validation(self, validation: Any) -> Held:
         if not self._trains:
@@ -183,13 +196,14 @@ class MultilayerPerceptron(BaseEstimator):
     def _minimise(self, problem: Supervised) -> NDArray[Any] | None:
         """The parameters that minimise the loss over all rows at once; None if they diverged."""
         is_lbfgs = isinstance(self.solver, str)
+        method = LBFGS() if is_lbfgs else self.solver
         result = optimize(
             problem,
             self._theta(),
-            method=LBFGS() if is_lbfgs else self.solver,
+            method=method,
             max_iter=self.max_iter,
             max_nfev=self.max_fun,
-            gtol=self.tol,
+            gtol=None if method.loop.by_values else self.tol,
             ftol=_LBFGS_FTOL if is_lbfgs else None,
             callback=as_list(self.callback) or None,
             progress=self.progress,
@@ -211,11 +225,11 @@ class MultilayerPerceptron(BaseEstimator):
     # The network.
 
     def _network(self) -> Network:
-        activations = [*hidden_activations(self), "identity"]
-        if len(activations) != len(self.coefs_):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes} can't change after the first fit with warm_start=True"
-            )
+        given, hidden = self.activation, len(self.coefs_) - 1
+        activations = [
+            *([our_name(given)] * hidden if isinstance(given, str) else hidden_activations(self)),
+            "identity",
+        ]
         shapes = [weight.shape for weight in self.coefs_]
         return Network([Dense(m, n, name) for (m, n), name in zip(shapes, activations, strict=True)])  # type: ignore[arg-type]
 
@@ -229,7 +243,8 @@ class MultilayerPerceptron(BaseEstimator):
         """The raw outputs (rows, outputs)."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
-        return self._network().forward(self._theta(), X)
+        theta = self._theta()
+        return self._network().forward(theta.astype(np.result_type(theta, X.dtype), copy=False), X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, issparse
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
@@ -15,6 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from gradopt._network import Network
 from gradopt.estimators.base import MultilayerPerceptron, only_with_batches
+from gradopt.estimators.parameters import wrong
 from gradopt.estimators.targets import SumOfBinaryCrossEntropies, Targets
 from gradopt.methods import Method
 from gradopt.problems import Classifier
@@ -78,8 +80,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     max_fun : int
         Evaluations of the loss, at most, for solvers that take all rows at once.
     class_weight : dict, "balanced" or None
-        Weights of the labels, as {label: weight}; those not in it have 1. "balanced": inversely proportional to how
-        often a label occurs. They multiply `sample_weight`.
+        Weights of the labels in training, as {label: weight}; those not in it have 1. "balanced": inversely
+        proportional to how often a label occurs. They multiply `sample_weight`.
     dropout : float, or sequence of float
         The probability that an output of a hidden layer is left out in training, in [0, 1), for all of them or each.
     frozen : sequence of int
@@ -114,9 +116,12 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     Notes
     -----
-    What differs from scikit-learn: the slope of relu at exactly 0 is 1, there 0; "lbfgs" is `gradopt.LBFGS`, whose line
-    search is another; probabilities are not clipped at 1e-16 where the loss takes their logarithm; weights that diverge
-    under early stopping give a ConvergenceWarning. All rows of a batch having weight 0, it changes nothing.
+    What differs from scikit-learn: the slope of relu at exactly 0 is 1, there 0. "lbfgs" is `gradopt.LBFGS`, whose line
+    search is another. Probabilities are not clipped at 1e-16 where the loss takes their logarithm. A run that diverges
+    is an error, or, after a finite epoch under early stopping, gives the best epoch and a ConvergenceWarning. A batch
+    whose rows all have weight 0 changes nothing; there it is an error. partial_fit takes parameters that were changed;
+    there the first ones stay. There is a decision_function, which calibration and some meta-estimators prefer to
+    probabilities.
 
     Examples
     --------
@@ -193,15 +198,22 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
                 )
             if not hasattr(self, "classes_"):
                 self._set_classes(y if type_of_target(y).startswith("multilabel") else classes)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit, which sees a part of y; give a dict"
+            )
         return self._fit(X, y, sample_weight, None, incremental=True)
 
     def _set_classes(self, y: Any) -> None:
         kind = type_of_target(y, input_name="y")
         self._several_labels = kind.startswith("multilabel")
+        self._sparse_labels = issparse(y)
         if self._several_labels:
             self.classes_ = np.arange(y.shape[1])
         elif kind in ("binary", "multiclass"):
             self.classes_ = np.unique(y)
+            if self.classes_.dtype == object:
+                self.classes_ = np.array(self.classes_.tolist())
         else:
             raise ValueError(f"Unknown label type: {kind}. y must be labels, one per row, or a matrix of 0 and 1")
 
@@ -242,8 +254,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     def _numbered(self, y: Any) -> NDArray[Any]:
         """The labels as their numbers (rows,), or independent ones as 0 and 1 (rows, labels)."""
+        if self._several_labels != (y.ndim == 2):
+            raise ValueError("y must have one label per row, or several, as in the first fit")
         if self._several_labels:
-            return np.asarray(y, np.float64)
+            return ((y.toarray() if issparse(y) else y) != 0).astype(np.float64)
         numbers = np.searchsorted(self.classes_, y)
         if not np.array_equal(self.classes_[np.minimum(numbers, len(self.classes_) - 1)], y):
             raise ValueError(f"validation: y has labels that are not among the classes {self.classes_}")
@@ -268,12 +282,18 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     def _class_weights(self) -> Any:
         """The class weights, by the numbers of the labels."""
-        if not isinstance(self.class_weight, dict):
-            return self.class_weight
-        unknown = [label for label in self.class_weight if label not in self.classes_.tolist()]
-        if unknown:
-            raise ValueError(f"The classes, {unknown}, are not in class_weight: the labels are {self.classes_}")
-        return {i: self.class_weight.get(label, 1.0) for i, label in enumerate(self.classes_.tolist())}
+        given, labels = self.class_weight, self.classes_.tolist()
+        if given is None or isinstance(given, str):
+            return given
+        if not isinstance(given, dict):
+            raise wrong(self, "class_weight", "a dict, 'balanced' or None")
+        unknown, missing = (
+            [label for label in given if label not in labels],
+            [label for label in labels if label not in given],
+        )
+        if unknown and missing:
+            raise ValueError(f"The classes, {missing}, are not in class_weight, which has {unknown}; y has {labels}")
+        return {i: given.get(label, 1.0) for i, label in enumerate(labels)}
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """The network's raw outputs: logits (rows,) of the second of two classes, or (rows, classes)."""
@@ -293,7 +313,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             return self.classes_[outputs.argmax(axis=1)]
         positive = (expit(outputs) > 0.5).astype(np.int64)
         if self.n_outputs_ > 1:
-            return positive
+            return csr_matrix(positive) if self._sparse_labels else positive
         return self.classes_[np.minimum(positive[:, 0], len(self.classes_) - 1)]  # there may be one class alone
 
     def predict_proba(self, X: Any) -> NDArray[Any]:

@@ -45,16 +45,16 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     Notes
     -----
-    What differs from scikit-learn is listed at `MLPClassifier`. In addition, with several outputs the squared error
-    there is a mean over them, and its gradient that of the sum. "sgd" and "adam" do the same here; solvers that take
-    all rows at once, which need a gradient that fits, minimise the sum.
+    What differs from scikit-learn is listed at `MLPClassifier`. In addition, "poisson" refuses negative targets. With
+    several outputs the squared error there is a mean over them, and its gradient that of the sum. "sgd" and "adam" do
+    the same here; solvers that take all rows at once, which need a gradient that fits, minimise the sum.
 
     Examples
     --------
     >>> import numpy as np
     >>> from gradopt.estimators import MLPRegressor
     >>> t = np.linspace(0.0, 3.0, 50)[:, None]
-    >>> wave = MLPRegressor(hidden_layer_sizes=(20,), activation="tanh", solver="lbfgs", random_state=0)
+    >>> wave = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", max_iter=2000, random_state=0)
     >>> print(round(wave.fit(t, np.sin(2.0 * t[:, 0])).score(t, np.sin(2.0 * t[:, 0])), 2))
     1.0
     """
@@ -135,7 +135,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
             y = column_or_1d(y, warn=True)
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError("Some value(s) of y are negative, which is not allowed for loss='poisson'")
-        return X, y.reshape(len(y), -1)
+        return X, y.reshape(len(y), -1).astype(X.dtype)
 
     def _checked_validation(self, X: Any, y: Any) -> tuple[Any, Any]:
         return self._checked_data(X, y, incremental=True, reset=False)

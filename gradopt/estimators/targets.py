@@ -54,6 +54,7 @@ class Targets(Supervised):
     """Numbers as the targets of a network: y (rows, n_out), with a loss, and a score by which more is better."""
 
     Lowered = Data
+    __repr__ = Supervised.__repr__
     measures: ClassVar[tuple[str, ...]] = ("fun", "score")
 
     loss: Loss = field(default_factory=HalfSquaredError)
@@ -61,6 +62,9 @@ class Targets(Supervised):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "y", validate.array("y", self.y, 2, self.dtype))
+        self._check_length(self.y)
+        if self.y.shape[1] != self.network.n_out:
+            raise ValueError(f"y must have {self.network.n_out} columns, the network's outputs, got {self.y.shape[1]}")
 
     def _loss(self) -> Loss:
         return self.loss

@@ -38,6 +38,14 @@ class Memory(NamedTuple):
     scale: float
 
 
+class Best(NamedTuple):
+    """The best epoch so far, for fits that go on with it."""
+
+    measure: str  # the name of what is monitored
+    value: float  # lower is better
+    waited: int  # epochs since the last improvement
+
+
 class Held(NamedTuple):
     """Rows that are held out of training."""
 
@@ -66,6 +74,8 @@ class BatchTraining:
         self._method = self._chosen_method()
         self._score = problem.measures[1]
         self._watch = self._watch_of(held)
+        if not hasattr(estimator, "loss_curve_"):  # the fits before used a solver without epochs
+            forget_curves(estimator)
 
     def run(self, theta: NDArray[Any], random_state: np.random.RandomState) -> NDArray[Any] | None:
         """The parameters after training, from those before it; None if they diverged."""
@@ -125,8 +135,9 @@ class BatchTraining:
     def _state(self, theta: NDArray[Any]) -> State:
         """The state to begin with: what was learned and remembered so far."""
         it, method, memory = self._estimator, self._method, self._memory
-        score = getattr(it, "best_validation_score_", None)
-        best = it.best_loss_ if score is None else -score
+        best = it._best
+        if best is None or best.measure != self._watch.measure:
+            best = Best(self._watch.measure, np.inf, 0)
         if memory is None or type(memory.method) is not type(method):
             memory = Memory(method, method.new_slots(theta), 0, 0, np.zeros(5), 1.0)
         training = TrainingState(
@@ -138,9 +149,9 @@ class BatchTraining:
             epoch=memory.epoch if method is it.solver else 0,
             row=0,
             total=0.0,
-            monitor=self._watch.measure,
-            best=np.inf if best is None else best,
-            waited=it._no_improvement_count,
+            monitor=best.measure,
+            best=best.value,
+            waited=best.waited,
         )
         return State(
             method=memory.method,
@@ -169,6 +180,8 @@ class BatchTraining:
                     if status != Status.EARLY_STOPPED or not adapts or run.rate <= _SMALLEST_RATE:
                         return status
                     run.go_on_with_rates_times(0.2)
+                    if it.verbose:
+                        print(f"{self._why_it_ended()} Setting learning rate to {run.rate * 0.2:f}")
             except KeyboardInterrupt:
                 if not run.between_steps:
                     raise
@@ -188,13 +201,14 @@ class BatchTraining:
         it.n_iter_ = run.rounds
         it.t_ += run.rounds * self._problem.rows
         it.loss_curve_ += history.fun.tolist()
-        it._no_improvement_count = run.waited
+        it._best, it._no_improvement_count = Best(self._watch.measure, run.best, run.waited), run.waited
         if it.loss_curve_:
             it.loss_ = it.loss_curve_[-1]
         if self._watch.validation is not None:
             new = {"validation_scores_": history[f"val_{self._score}"], "validation_loss_curve_": history.val_fun}
             for name, values in new.items():
                 setattr(it, name, [*(getattr(it, name, None) or []), *values.tolist()])
+            it.best_validation_score_ = max(it.validation_scores_, default=None)
         it.best_loss_ = run.best if monitor == "training loss" else None
         if monitor == self._score:
             it.best_validation_score_ = -run.best
@@ -218,9 +232,21 @@ class BatchTraining:
                 ConvergenceWarning,
             )
         elif status == Status.EARLY_STOPPED and it.verbose:
-            names = {"training loss": "Training loss", "loss": "Validation loss"}
-            what, epochs = names.get(self._watch.monitor, "Validation score"), it.n_iter_no_change
-            print(f"{what} did not improve more than tol={it.tol:f} for {epochs} consecutive epochs. Stopping.")
+            too_small = it.solver == "sgd" and it.learning_rate == "adaptive"
+            print(self._why_it_ended() + " Learning rate too small." * too_small + " Stopping.")
+
+    def _why_it_ended(self) -> str:
+        it, names = self._estimator, {"training loss": "Training loss", "loss": "Validation loss"}
+        what, epochs = names.get(self._watch.monitor, "Validation score"), it.n_iter_no_change
+        return f"{what} did not improve more than tol={it.tol:f} for {epochs} consecutive epochs."
+
+
+def forget_curves(estimator: Any) -> None:
+    """Begin the curves of an estimator anew."""
+    estimator.loss_curve_, estimator.best_loss_ = [], np.inf
+    estimator.validation_scores_ = estimator.validation_loss_curve_ = estimator.best_validation_score_ = None
+    if estimator.early_stopping:
+        estimator.validation_scores_, estimator.best_validation_score_, estimator.best_loss_ = [], -np.inf, None
 
 
 def as_list(callback: Any) -> list[Any]:

@@ -33,8 +33,9 @@ class Adadelta(FirstOrderMethod):
         The decay of the moving averages, in [0, 1].
     eps : float
         Added under both roots, >= 0; with 0, x never moves.
-    weight_decay : float
-        Adds weight_decay * x to the gradient, >= 0.
+    weight_decay : float or tuple of float
+        Adds weight_decay * x to the gradient, >= 0. A tuple is for the weights of a network's layers, one
+        number for each or for all; its biases have none.
 
     Raises
     ------
@@ -64,13 +65,13 @@ class Adadelta(FirstOrderMethod):
     learning_rate: LearningRate = 1.0
     rho: float = 0.9
     eps: float = 1e-6
-    weight_decay: float = 0.0
+    weight_decay: float | tuple[float, ...] = 0.0
 
     def __post_init__(self) -> None:
         self._check_learning_rate()
         self._check("rho", validate.number, 0, 1)
         self._check("eps", validate.number, 0)
-        self._check("weight_decay", validate.number, 0)
+        self._check_weight_decay()
 
 
 @update.on(Adadelta)

@@ -30,8 +30,9 @@ class Adagrad(FirstOrderMethod):
         The step size, >= 0.
     lr_decay : float
         The rate of update k is divided by 1 + lr_decay * k, >= 0.
-    weight_decay : float
-        Adds weight_decay * x to the gradient, >= 0.
+    weight_decay : float or tuple of float
+        Adds weight_decay * x to the gradient, >= 0. A tuple is for the weights of a network's layers, one
+        number for each or for all; its biases have none.
     initial_accumulator_value : float
         The initial value of the sum, >= 0.
     eps : float
@@ -62,13 +63,14 @@ class Adagrad(FirstOrderMethod):
 
     learning_rate: LearningRate = 0.01
     lr_decay: float = 0.0
-    weight_decay: float = 0.0
+    weight_decay: float | tuple[float, ...] = 0.0
     initial_accumulator_value: float = 0.0
     eps: float = 1e-10
 
     def __post_init__(self) -> None:
         self._check_learning_rate()
-        for field in ("lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
+        self._check_weight_decay()
+        for field in ("lr_decay", "initial_accumulator_value", "eps"):
             self._check(field, validate.number, 0)
 
 

@@ -37,13 +37,13 @@ class _MomentMethod(FirstOrderMethod):
 
     betas: tuple[float, float]
     eps: float
-    weight_decay: float
+    weight_decay: float | tuple[float, ...]
 
     def __post_init__(self) -> None:
         self._check_learning_rate()
         self._check_betas()
         self._check("eps", validate.number, 0)
-        self._check("weight_decay", validate.number, 0)
+        self._check_weight_decay()
 
 
 class _Adam(NamedTuple):
@@ -69,8 +69,9 @@ class Adam(_MomentMethod):
         The decays of the moving averages of the gradient and of its square, each in [0, 1).
     eps : float
         Added to the divisor, >= 0.
-    weight_decay : float
-        Adds weight_decay * x to the gradient, >= 0; `AdamW` decouples it.
+    weight_decay : float or tuple of float
+        Adds weight_decay * x to the gradient, >= 0; `AdamW` decouples it. A tuple is for the weights of a network's
+        layers, one number for each or for all; its biases have none.
     amsgrad : bool
         Divide by the largest mean square so far (AMSGrad).
 
@@ -103,7 +104,7 @@ class Adam(_MomentMethod):
     learning_rate: LearningRate = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | tuple[float, ...] = 0.0
     amsgrad: bool = False
 
     def __post_init__(self) -> None:
@@ -122,8 +123,9 @@ class AdamW(_MomentMethod):
     ----------
     learning_rate, betas, eps, amsgrad
         As for `Adam`.
-    weight_decay : float
-        Decoupled: x also moves by -rate * weight_decay * x, >= 0.
+    weight_decay : float or tuple of float
+        Decoupled: x also moves by -rate * weight_decay * x, >= 0. A tuple is for the weights of a network's layers, one
+        number for each or for all; its biases have none.
 
     Raises
     ------
@@ -147,7 +149,7 @@ class AdamW(_MomentMethod):
     learning_rate: LearningRate = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    weight_decay: float = 0.01
+    weight_decay: float | tuple[float, ...] = 0.01
     amsgrad: bool = False
 
     def __post_init__(self) -> None:
@@ -214,7 +216,7 @@ class Adamax(_MomentMethod):
     learning_rate: LearningRate = 0.002
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | tuple[float, ...] = 0.0
 
 
 @update.on(Adamax)
@@ -269,7 +271,7 @@ class NAdam(_MomentMethod):
     learning_rate: LearningRate = 0.002
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | tuple[float, ...] = 0.0
     momentum_decay: float = 0.004
 
     def __post_init__(self) -> None:
@@ -333,7 +335,7 @@ class RAdam(_MomentMethod):
     learning_rate: LearningRate = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | tuple[float, ...] = 0.0
 
 
 @update.on(RAdam)

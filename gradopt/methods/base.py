@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from gradopt._core import validate
 from gradopt._core.aligned import aligned_copy, aligned_zeros
 from gradopt._core.config import Config
+from gradopt._core.parts import Part
 from gradopt._core.protocol import new_slots, rate, update
 from gradopt._loops.embedded import Searching, Updating
 from gradopt._loops.first_order import FIRST_ORDER
 from gradopt._loops.line_search import LINE_SEARCH
+from gradopt._loops.parts import Parts
 from gradopt._loops.types import Loop
 from gradopt.schedules import LearningRate, PerEpoch, Schedule, as_schedule
 
@@ -95,6 +97,10 @@ class Method(Config):
         """Copies of the slots of a method of this class, converted to the settings of this one if they differ."""
         return tuple(map(aligned_copy, slots))
 
+    def parts(self, parts: tuple[Part, ...] | None) -> Parts | None:
+        """The method's settings for the parts of the parameters; None if they are the same for all."""
+        return None
+
     def facts(self, slots: tuple[NDArray[Any], ...]) -> dict[str, Any]:
         """What the result of a run says of the method's memory, by name."""
         return {}
@@ -135,17 +141,43 @@ class FirstOrderMethod(Method):
     def new_slots(self, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         return tuple(aligned_zeros(x.size, x.dtype) for _ in self.slots)
 
+    def parts(self, parts: tuple[Part, ...] | None) -> Parts | None:
+        decay: Any = getattr(self, "weight_decay", 0.0)
+        by_layer = isinstance(decay, tuple)
+        if parts is None or not (by_layer or any(part.frozen for part in parts)):
+            self._require_one_decay()
+            return None
+        ends, frozen = np.array([part.stop for part in parts]), [part.frozen for part in parts]
+        if not by_layer:
+            return Parts((self.lower(),), np.where(frozen, -1, 0), ends)
+        layers = parts[-1].layer + 1
+        if len(decay) not in (1, layers):
+            raise ValueError(f"weight_decay must be one number, or {layers}, one per layer, got {decay}")
+        decays = [np.broadcast_to(decay, layers)[part.layer] if part.decays else 0.0 for part in parts]
+        distinct, which = np.unique(decays, return_inverse=True)
+        methods = tuple(replace(self, weight_decay=value).lower() for value in distinct.tolist())  # type: ignore[type-var]
+        return Parts(methods, np.where(frozen, -1, which), ends)
+
+    def _require_one_decay(self) -> None:
+        if isinstance(getattr(self, "weight_decay", 0.0), tuple):
+            raise ValueError(
+                f"weight_decay must be one number but for networks, which have layers, got {self.weight_decay}"  # type: ignore[attr-defined]
+            )
+
     def dry_run_calls(self, x: NDArray[Any]) -> Iterator[DryRunCall]:
         if isinstance(self.learning_rate, Schedule) and self.learning_rate.pure:
             yield DryRunCall(self.learning_rate, rate, lambda: (0,))
         yield DryRunCall(self, update, lambda: (self.new_slots(x), x.copy(), np.ones_like(x), 0.001, 0))
 
     def for_descend(self, ftol: float = -1.0, xtol: float = -1.0) -> Any:
+        self._require_one_decay()
         if not getattr(self.learning_rate, "pure", True):
             raise ValueError(f"learning_rate must be a pure function of the update count, got {self.learning_rate}")
         return Updating.Lowered(self.lower(), (0,) * len(self.slots), ftol, xtol)
 
     def _lower(self, dtype: Any) -> Any:
+        if isinstance(getattr(self, "weight_decay", 0.0), tuple):  # `parts` has the methods that are used in its place
+            return replace(self, weight_decay=0.0).lower(dtype)  # type: ignore[type-var]
         schedule = self.__dict__.get("_function") or as_schedule("learning_rate", self.learning_rate)
         return self._lower_with(dtype, learning_rate=schedule.lower(dtype))
 
@@ -156,6 +188,9 @@ class FirstOrderMethod(Method):
             self.__dict__["_function"] = as_schedule("learning_rate", self.learning_rate)
         else:
             self._check("learning_rate", validate.number, 0)
+
+    def _check_weight_decay(self) -> None:
+        self._check("weight_decay", _number_or_numbers)
 
     def _check_betas(self) -> None:
         self._check("betas", pair)
@@ -188,6 +223,7 @@ class FirstOrderMethod(Method):
         MethodState(nit=0, slots=(array([0., 0.]),))
         """
         _check_vector("x", x)
+        self._require_one_decay()
         if not getattr(self.learning_rate, "pure", True):
             raise ValueError(f"learning_rate must be a pure function of the update count, got {self.learning_rate}")
         return MethodState(0, self.new_slots(x))
@@ -259,6 +295,15 @@ def pair(name: str, value: Any) -> tuple[float, float]:
         raise ValueError(f"{name} must be two numbers, got {validate.shown(value)}")
     first, second = value
     return validate.number(f"{name}[0]", first), validate.number(f"{name}[1]", second)
+
+
+def _number_or_numbers(name: str, value: Any) -> float | tuple[float, ...]:
+    """Check that a value is a number >= 0, or some of them."""
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        return validate.number(name, value, 0)
+    if not len(value):
+        raise ValueError(f"{name} must be a number, or one per layer, got none")
+    return tuple(validate.number(f"{name}[{i}]", item, 0) for i, item in enumerate(value))
 
 
 def _check_vector(name: str, value: Any) -> None:

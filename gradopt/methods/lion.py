@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from gradopt._core import validate
 from gradopt._core.config import config
 from gradopt._core.protocol import update
 from gradopt.methods.base import FirstOrderMethod
@@ -28,8 +27,9 @@ class Lion(FirstOrderMethod):
         The length of a step in each parameter, >= 0; usually a tenth of a good rate for Adam.
     betas : (float, float)
         The decays of the momentum, for the step and for the momentum itself, each in [0, 1).
-    weight_decay : float
-        Decoupled: x also moves by -rate * weight_decay * x, >= 0.
+    weight_decay : float or tuple of float
+        Decoupled: x also moves by -rate * weight_decay * x, >= 0. A tuple is for the weights of a network's layers, one
+        number for each or for all; its biases have none.
 
     Raises
     ------
@@ -57,12 +57,12 @@ class Lion(FirstOrderMethod):
 
     learning_rate: LearningRate = 0.0001
     betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.001
+    weight_decay: float | tuple[float, ...] = 0.001
 
     def __post_init__(self) -> None:
         self._check_learning_rate()
         self._check_betas()
-        self._check("weight_decay", validate.number, 0)
+        self._check_weight_decay()
 
 
 @update.on(Lion)

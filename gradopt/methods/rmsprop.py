@@ -35,8 +35,9 @@ class RMSprop(FirstOrderMethod):
         The decay of the moving averages, in [0, 1].
     eps : float
         Added to the divisor, >= 0.
-    weight_decay : float
-        Adds weight_decay * x to the gradient, >= 0.
+    weight_decay : float or tuple of float
+        Adds weight_decay * x to the gradient, >= 0. A tuple is for the weights of a network's layers, one
+        number for each or for all; its biases have none.
     momentum : float
         The share of the last step that is kept, in [0, 1).
     centered : bool
@@ -71,7 +72,7 @@ class RMSprop(FirstOrderMethod):
     learning_rate: LearningRate = 0.01
     alpha: float = 0.99
     eps: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | tuple[float, ...] = 0.0
     momentum: float = 0.0
     centered: bool = False
 
@@ -79,7 +80,7 @@ class RMSprop(FirstOrderMethod):
         self._check_learning_rate()
         self._check("alpha", validate.number, 0, 1)
         self._check("eps", validate.number, 0)
-        self._check("weight_decay", validate.number, 0)
+        self._check_weight_decay()
         self._check("momentum", validate.number, 0, 1, below=True)
         self._check("centered", validate.flag)
 

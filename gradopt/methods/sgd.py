@@ -38,8 +38,9 @@ class SGD(FirstOrderMethod):
         The gradient enters the momentum with weight 1 - dampening, in [0, 1]; at the first update with weight 1.
     nesterov : bool
         Nesterov momentum; needs momentum > 0 and dampening = 0.
-    weight_decay : float
-        Adds weight_decay * x to the gradient, >= 0.
+    weight_decay : float or tuple of float
+        Adds weight_decay * x to the gradient, >= 0. A tuple is for the weights of a network's layers, one
+        number for each or for all; its biases have none.
 
     Raises
     ------
@@ -68,14 +69,14 @@ class SGD(FirstOrderMethod):
     momentum: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False
-    weight_decay: float = 0.0
+    weight_decay: float | tuple[float, ...] = 0.0
 
     def __post_init__(self) -> None:
         self._check_learning_rate()
         self._check("momentum", validate.number, 0, 1, below=True)
         self._check("dampening", validate.number, 0, 1)
         self._check("nesterov", validate.flag)
-        self._check("weight_decay", validate.number, 0)
+        self._check_weight_decay()
         if self.nesterov and (self.momentum == 0.0 or self.dampening != 0.0):
             raise ValueError(
                 "nesterov needs momentum > 0 and dampening = 0,"

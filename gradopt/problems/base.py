@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._core.config import Config
+from gradopt._core.parts import Part
 from gradopt._core.protocol import hessian, hessian_product, note_iterate, value_and_grad
 from gradopt._numerics.bounds import Box
 from gradopt.problems.second_differences import differences_hessian, differences_product
@@ -160,6 +161,10 @@ class Problem(Config):
     def workspace_for(self, x: NDArray[Any]) -> Any:
         """The same for parameters like x, for problems that do not know their number."""
         return self.workspace(x.dtype)
+
+    def parts(self) -> tuple[Part, ...] | None:
+        """The parts of x, from the first element to the last; None if there is nothing to tell apart."""
+        return None
 
     def memory(self, work: Any) -> NDArray[Any]:
         """The part of the workspace that a later run needs to go on with the same bits; a view, or an empty array."""

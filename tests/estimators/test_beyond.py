@@ -210,19 +210,19 @@ def test_divergence_is_an_error_or_the_best_epoch():
 
 BAD = [
     ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be > 0"),
-    ({"hidden_layer_sizes": "wide"}, "hidden_layer_sizes must be > 0"),
+    ({"hidden_layer_sizes": "wide"}, "'hidden_layer_sizes' parameter"),
     ({"activation": "cubic"}, "'activation' parameter of MLPClassifier must be a str among"),
     ({"activation": ("relu", "relu")}, "'activation' parameter"),
     (
         {"solver": "newton"},
         "must be a str among {'lbfgs', 'sgd', 'adam'} or a method",
     ),
-    ({"alpha": -1.0}, r"'alpha' parameter of MLPClassifier must be a float in the range \[0, inf\)"),
+    ({"alpha": -1.0}, r"'alpha' parameter of MLPClassifier must be a float in the range \[0.0, inf\)"),
     ({"alpha": (1.0,)}, "alpha must be one number or 2"),
-    ({"learning_rate_init": 0.0}, r"in the range \(0, inf\)"),
+    ({"learning_rate_init": 0.0}, r"in the range \(0.0, inf\)"),
     ({"learning_rate": "cosine"}, "'learning_rate' parameter"),
-    ({"momentum": 2.0}, r"in the range \[0, 1\]"),
-    ({"beta_1": 1.0}, r"in the range \[0, 1\)"),
+    ({"momentum": 2.0}, r"in the range \[0.0, 1.0\]"),
+    ({"beta_1": 1.0}, r"in the range \[0.0, 1.0\)"),
     ({"max_iter": 0}, r"must be an int in the range \[1, inf\)"),
     ({"max_iter": 2.5}, "must be an int"),
     ({"tol": "small"}, "'tol' parameter"),
@@ -232,10 +232,10 @@ BAD = [
     ({"monitor": "score"}, "needs early_stopping=True or fit"),
     ({"dropout": 1.0}, "'dropout' parameter"),
     ({"frozen": [5]}, "frozen must be numbers of layers below 2"),
-    ({"class_weight": {"maybe": 1.0}}, "The classes, \\['maybe'\\], are not in"),
+    ({"class_weight": {"maybe": 1.0}}, r"The classes, \['no', 'yes'\], are not in class_weight, which has \['maybe'\]"),
     ({"class_weight": "equal"}, "class_weight must be one of 'balanced'"),
     ({"validation_fraction": 1.0}, "'validation_fraction' parameter"),
-    ({"dropout": 0.1, "solver": "lbfgs"}, "dropout=0.1 needs a training run"),
+    ({"dropout": 0.1, "solver": "lbfgs"}, "dropout needs a solver that works on batches"),
 ]
 
 
@@ -283,6 +283,56 @@ def test_bad_data_are_refused():
         small(warm_start=True).fit(X, y).set_params(hidden_layer_sizes=(3, 3)).fit(X, y)
     with pytest.warns(DataConversionWarning):
         small().fit(X, y[:, None])
+
+
+def test_what_a_stranger_gives():
+    columns = np.column_stack([y > 4, y % 2 == 0]).astype(int)
+    expected = small().fit(X, columns)
+    for labels in (5 * columns, scipy.sparse.csr_array(columns), scipy.sparse.coo_array(columns)):
+        model = small().fit(X, labels)
+        np.testing.assert_array_equal(model.coefs_[0], expected.coefs_[0])
+    assert scipy.sparse.issparse(model.predict(X))
+    with pytest.raises(ValueError, match="one label per row, or several, as in the first fit"):
+        small(warm_start=True).fit(X, y).partial_fit(X, columns)
+    assert small().fit(X, np.array(["a", "b"], object)[(y > 4).astype(int)]).classes_.dtype == "<U1"
+    with pytest.raises(TypeError, match="'alpha' parameter"):
+        small(alpha="much").fit(X, y)
+    with pytest.raises(ValueError, match="'balanced' is not supported for partial_fit"):
+        small(class_weight="balanced").partial_fit(X, y, classes=np.arange(10))
+    equal = small(class_weight=dict.fromkeys(range(12), 1.0)).fit(X, y)
+    np.testing.assert_allclose(equal.coefs_[0], small().fit(X, y).coefs_[0], rtol=1e-9)
+    assert small().fit(X.astype(np.float32), y).predict_proba(X).dtype == np.float64
+
+
+def test_what_a_stranger_gives_to_regressors():
+    regressor = MLPRegressor(hidden_layer_sizes=(3,), random_state=0, max_iter=2)
+    np.testing.assert_array_equal(regressor.fit(X, y > 4).coefs_[0], regressor.fit(X, (y > 4) * 1.0).coefs_[0])
+    for outputs, targets in ((1, X[:, 0]), (3, X[:, :3])):
+        with pytest.raises(ValueError, match=f"y must have 2 outputs, as in the first fit, got {outputs}"):
+            regressor.fit(X, X[:, :2]).partial_fit(X, targets)
+        with pytest.raises(ValueError, match=f"y must have 2 columns, the network's outputs, got {outputs}"):
+            regressor.fit(X, X[:, :2], validation=(X, targets))
+    with pytest.raises(ValueError, match="works on sums of squares alone, .* got Targets"):
+        MLPRegressor(solver=gradopt.LevenbergMarquardt()).fit(X, y)
+    simplex = MLPRegressor(hidden_layer_sizes=(), solver=gradopt.NelderMead(), max_iter=50)
+    assert simplex.fit(X[:, 20:22], y).loss_ < 20.0
+
+
+def test_validation_is_without_class_weights():
+    model = small(class_weight={"yes": 9.0}).fit(X[:300], NAMES[:300], validation=(X[300:], NAMES[300:]))
+    probabilities = model.predict_proba(X[300:])[np.arange(100), (NAMES[300:] == "yes").astype(int)]
+    assert model.validation_loss_curve_[-1] == pytest.approx(-np.log(probabilities).mean(), rel=1e-12)
+    assert model.validation_scores_[-1] == model.score(X[300:], NAMES[300:])
+    assert model.best_validation_score_ == max(model.validation_scores_)
+
+
+def test_a_warm_start_that_watches_something_else_begins_its_best_anew():
+    model = small(warm_start=True, early_stopping=True, learning_rate_init=0.05).fit(X, y)
+    model.set_params(early_stopping=False, max_iter=40, tol=0).fit(X, y)
+    assert model.n_iter_ == 40
+    assert model.best_loss_ == min(model.loss_curve_[8:])
+    model = small(solver="lbfgs", warm_start=True).fit(X, y)
+    assert len(model.set_params(solver="adam").fit(X, y).loss_curve_) == 8
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])

@@ -39,6 +39,7 @@ CASES = [
     (C, NAMES, {"max_iter": 30, "activation": "logistic", "hidden_layer_sizes": 7}),
     (C, IRIS, {"max_iter": 200, "batch_size": 16, "learning_rate_init": 0.05, "tol": 1e-2}),
     (C, IRIS, {"max_iter": 25, "hidden_layer_sizes": ()}),
+    (C, IRIS, {"max_iter": 25, "hidden_layer_sizes": (), "activation": "logistic"}),
     (C, IRIS, {"max_iter": 12, "shuffle": False}),
     (C, TWO, {"max_iter": 20}),
     (C, TWO, {"max_iter": 30, "early_stopping": True, "activation": "identity"}),
@@ -152,3 +153,13 @@ def test_verbose_prints_as_there(capsys):
             model.fit(*IRIS)
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
+
+
+def test_verbose_says_how_the_rate_adapts(capsys):
+    printed = []
+    settings = {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.5, "n_iter_no_change": 1, "max_iter": 60}
+    for model in both(C, verbose=True, random_state=0, learning_rate_init=0.1, **settings):
+        model.fit(*IRIS)
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert "Setting learning rate to" in printed[0]

@@ -373,3 +373,10 @@ def test_a_run_that_ends_early_has_drawn_no_further_orders():
         CLASSIFIER.batches(5, after)
     assert rng.bit_generator.state == after.bit_generator.state
     assert_same(optimize(CLASSIFIER, state=result.state, epochs=5), train(epochs=epochs + 5))
+
+
+def test_divergence_in_the_first_epoch_with_validation_rows():
+    problem = problems.Regressor(Network.mlp([3, 2]), 3.0 * X, X[:, :2])
+    result = optimize(problem, method=SGD(1e5), epochs=3, batch_size=1, rng=0, validation=(X, X[:, :2]))
+    assert result.status == Status.NON_FINITE
+    assert np.isfinite(result.x).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,7 +35,7 @@ class Classifier(Supervised):
         whose weights are all 0 changes nothing.
     class_weight : "balanced", dict or array_like (classes,), optional
         Weights of the labels, >= 0; a label that is not in the dict has 1. "balanced": inversely proportional to how
-        often a label occurs. They multiply sample_weight.
+        often a label occurs. They multiply sample_weight, and have no part in validation losses.
     alpha : float, or sequence of float
         A penalty on the weights of all layers, or of each layer, >= 0, which leaves biases alone: alpha / 2 times the
         sum of their squares, divided by the number (or weights) of the rows, is added to the loss.
@@ -98,7 +98,9 @@ class Classifier(Supervised):
             unknown = [label for label in given if label not in range(classes)]
             if unknown:
                 raise ValueError(f"class_weight must have labels in [0, {classes}), got {unknown[0]!r}")
-            weights = np.array([given.get(label, 1.0) for label in range(classes)])
+            for label, weight in given.items():
+                validate.number(f"class_weight[{label}]", weight, 0)
+            weights = np.array([float(given.get(label, 1.0)) for label in range(classes)])
         else:
             weights = validate.array("class_weight", given, 1)
             if weights.size != classes:
@@ -114,6 +116,10 @@ class Classifier(Supervised):
             return self.sample_weight  # type: ignore[no-any-return]
         by_class: NDArray[Any] = np.take(self.class_weight, self.y)
         return by_class if self.sample_weight is None else by_class * self.sample_weight
+
+    def with_data(self, *data: Any) -> Classifier:
+        problem: Any = super().with_data(*data)
+        return replace(problem, class_weight=None)  # type: ignore[no-any-return]
 
     def _labels(self, y: Any) -> NDArray[np.int64]:
         given = np.asarray(y)

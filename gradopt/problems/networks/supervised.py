@@ -14,6 +14,7 @@ from gradopt._compiler import kernel, matrix, summation
 from gradopt._core import validate
 from gradopt._core.aligned import as_dtype
 from gradopt._core.config import config
+from gradopt._core.parts import Part
 from gradopt._core.protocol import batch_value_and_grad, value_and_grad
 from gradopt._losses.output import weighted_loss
 from gradopt._losses.residual import from_mean
@@ -172,6 +173,15 @@ class Supervised(RowProblem):
     @property
     def _drops(self) -> bool:
         return bool(np.any(self.dropout))
+
+    def parts(self) -> tuple[Part, ...] | None:
+        parts, start = [], 0
+        for number, layer in enumerate(self.network.layers):
+            middle, end = start + layer.n_in * layer.n_out, start + layer.n
+            frozen = number in self.frozen
+            parts += [Part(start, middle, number, True, frozen), Part(middle, end, number, False, frozen)]
+            start = end
+        return tuple(parts)
 
     def memory(self, work: _Work) -> NDArray[Any]:
         return work.dropout
