@@ -175,3 +175,27 @@ def _shuffle(orders, random) -> None:
         for i in range(rows - 1, 0, -1):
             j = int(random[epoch, i] * (i + 1))
             orders[epoch, i], orders[epoch, j] = orders[epoch, j], orders[epoch, i]
+
+
+def checked_weights(given: Any, rows: int) -> NDArray[Any]:
+    """Weights of so many rows as a new float array; raises an error that says what is wrong with them."""
+    weights = validate.array("sample_weight", given, 1)
+    if weights.size != rows:
+        raise ValueError(f"sample_weight must have one number per row, {rows}, got {weights.size}")
+    if (weights < 0.0).any():
+        row = int(np.argmax(weights < 0.0))
+        raise ValueError(f"sample_weight must be >= 0, got {weights[row]:g} at [{row}]")
+    if not weights.any():
+        raise ValueError("sample_weight must be positive for at least one row, got zeros alone")
+    return weights
+
+
+@kernel(inline=True)
+def weight_of_rows(weights, rows):
+    """The sum of the weights of some rows, weights : float array (m,), or None for 1 each; rows : int64 array."""
+    if weights is None:
+        return np.float64(rows.size)
+    total = 0.0
+    for row in rows:
+        total += np.float64(weights[row])
+    return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any
 
 import numba
@@ -31,7 +31,7 @@ from gradopt.problems.functions.python_residuals import PythonResiduals, central
 from gradopt.problems.functions.residuals import ResidualProblem
 from gradopt.problems.functions.traced_residuals import TracedResiduals
 from gradopt.problems.functions.tracing import traced
-from gradopt.problems.rows import RowProblem
+from gradopt.problems.rows import RowProblem, checked_weights
 
 _STEP = float(np.finfo(np.float64).eps ** (1 / 3))  # in units of the scales, of central differences
 
@@ -52,6 +52,8 @@ class CurveFit(RowProblem):
         The values at the points.
     loss : {"mse", "mae", "rmse", "half_squared_error", "huber"}
         As for `PolynomialFit`.
+    sample_weight : array_like (m,), optional
+        The weights of the points, >= 0, at least one above 0. The loss is the weighted mean, in a batch too.
 
     Raises
     ------
@@ -85,6 +87,7 @@ class CurveFit(RowProblem):
     t: Any
     y: Any
     loss: str = "mse"
+    sample_weight: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not callable(self.model):
@@ -96,6 +99,8 @@ class CurveFit(RowProblem):
         object.__setattr__(self, "t", as_dtype(t, dtype))
         object.__setattr__(self, "y", as_dtype(y, dtype))
         loss_named(self.loss)
+        if self.sample_weight is not None:
+            object.__setattr__(self, "sample_weight", checked_weights(self.sample_weight, self.rows))
 
     def __repr__(self) -> str:
         name = getattr(self.model, "__name__", self.model)
@@ -115,7 +120,7 @@ class CurveFit(RowProblem):
 
     def with_data(self, *data: Any) -> CurveFit:
         t, y = data
-        return replace(self, t=t, y=y)
+        return replace(self, t=t, y=y, sample_weight=None)
 
     def is_sum_of_squares(self, x0: Any) -> bool:
         if self.loss not in SQUARED or x0 is None:
@@ -154,8 +159,11 @@ class CurveFit(RowProblem):
 
     def _residuals_of(self, x: NDArray[np.float64]) -> ResidualProblem:
         """The trace of the residuals; where there is none, they are computed in Python, point by point."""
-        form, weight = PointForm(), weight_of(self.loss, self.rows)
-        data = self.t.astype(np.float64), self.y.astype(np.float64), weight
+        form, used = PointForm(), slice(None) if self.sample_weight is None else self.sample_weight > 0.0
+        weights = None if self.sample_weight is None else self.sample_weight[used]
+        t, y = self.t[used].astype(np.float64), self.y[used].astype(np.float64)
+        weight = weight_of(self.loss, y.size, weights)
+        data = t, y, weight
         try:
             with np.errstate(all="ignore"):
                 tracing = traced(self.model, data, x, form.value(self.model, x, data), form=form)
@@ -174,7 +182,7 @@ class CurveFit(RowProblem):
         infinite = np.full(x.size, np.inf)
         source = f"central differences, since it can't be traced: {reason}"
         differences = central(residuals, -infinite, infinite)
-        return PythonResiduals(residuals, differences, form.of_sum, x, self.rows, source, 2 * x.size)
+        return PythonResiduals(residuals, differences, form.of_sum, x, y.size, source, 2 * x.size)
 
     @property
     def interpreted(self) -> bool:
@@ -326,7 +334,8 @@ class CurveFit(RowProblem):
 
     def _data(self, dtype: Any) -> tuple[Any, ...]:
         t, y = as_dtype(self.t, dtype), as_dtype(self.y, dtype)
-        return t, y, loss_named(self.loss).lower(), np.arange(self.rows)
+        weights = np.ones(self.rows) if self.sample_weight is None else self.sample_weight.astype(np.float64)
+        return t, y, weights, loss_named(self.loss).lower(), np.arange(self.rows)
 
 
 def _is_number(returned: Any) -> bool:
@@ -337,25 +346,26 @@ _TOTAL = types.int64, types.float64[::1], types.int64[::1]  # of the arguments o
 
 
 def _loss_over(model: Any, unpack: Any) -> Any:
-    """The loss over some rows; unpack(data) = (t, y, loss, all rows, what the model takes from outside)."""
+    """The loss over some rows; unpack(data) = (t, y, weights, loss, all rows, what the model takes from outside)."""
 
     def evaluate(data, params, rows):
-        t, y, loss, _, outside = unpack(data)
-        total = 0.0
+        t, y, weights, loss, _, outside = unpack(data)
+        total, weight = 0.0, 0.0
         for row in rows:
             value, _ = pointwise(loss, model(outside, t[row], params) - np.float64(y[row]))
-            total += value
-        value, _ = from_mean(loss, total / rows.size)
+            total += weights[row] * value
+            weight += weights[row]
+        value, _ = from_mean(loss, total / weight if weight > 0.0 else 0.0)
         return np.float64(value)
 
     return evaluate
 
 
 def _over_rows(model: Any, loss_over: Any, unpack: Any) -> Any:
-    """The loss over some rows, and its gradient; unpack(data) = (t, y, loss, all rows, outside)."""
+    """The loss over some rows, and its gradient; unpack(data) = (t, y, weights, loss, all rows, outside)."""
 
     def evaluate(data, grad, work, x, rows):
-        t, y, loss, _, outside = unpack(data)
+        t, y, weights, loss, _, outside = unpack(data)
         params, steps, slopes = x.astype(np.float64), np.abs(x.astype(np.float64)), np.zeros(x.size)
         for j in range(x.size):
             if work.size > 0:
@@ -366,10 +376,12 @@ def _over_rows(model: Any, loss_over: Any, unpack: Any) -> Any:
                 if work.size > 0:
                     work[x.size + j] = steps[j]
             steps[j] *= _STEP
-        total = 0.0
+        total, weight = 0.0, 0.0
         for row in rows:
             value, slope = pointwise(loss, model(outside, t[row], params) - np.float64(y[row]))
-            total += value
+            total += weights[row] * value
+            slope *= weights[row]
+            weight += weights[row]
             for j in range(x.size):
                 center = params[j]
                 params[j] = center + steps[j]
@@ -377,9 +389,10 @@ def _over_rows(model: Any, loss_over: Any, unpack: Any) -> Any:
                 params[j] = center - steps[j]
                 slopes[j] += slope * (ahead - model(outside, t[row], params)) / (above - params[j])
                 params[j] = center
-        value, factor = from_mean(loss, total / rows.size)
+        share = 1.0 / weight if weight > 0.0 else 0.0
+        value, factor = from_mean(loss, total / weight if weight > 0.0 else 0.0)
         for j in range(x.size):
-            grad[j] = slopes[j] * (factor / rows.size)
+            grad[j] = slopes[j] * (factor * share)
         return np.float64(value)
 
     return evaluate
@@ -389,6 +402,6 @@ def _over_all(evaluate_rows: Any, unpack: Any) -> Any:
     """The same over all rows."""
 
     def evaluate(data, grad, work, x):
-        return evaluate_rows(data, grad, work, x, unpack(data)[3])
+        return evaluate_rows(data, grad, work, x, unpack(data)[4])
 
     return evaluate

@@ -20,9 +20,11 @@ from gradopt.problems.functions.tracing import Results
 SQUARED = {"mse": 2.0, "half_squared_error": 1.0}
 
 
-def weight_of(loss: str, rows: int) -> float:
-    """The weight of each residual, with which half the sum of squares is the objective."""
-    return math.sqrt(SQUARED[loss] / rows)
+def weight_of(loss: str, rows: int, weights: NDArray[Any] | None) -> Any:
+    """The factor on each residual, a number or (rows,), with which half the sum of squares is the objective."""
+    if weights is None:
+        return math.sqrt(SQUARED[loss] / rows)
+    return np.sqrt(SQUARED[loss] / weights.sum() * weights.astype(np.float64))
 
 
 class CurveForm(ResidualForm):
@@ -97,7 +99,7 @@ def _spread(difference: Any, spread: Any) -> Any:
 class PointForm(ResidualForm):
     """The residuals of `CurveFit`: model(t, params) of one point at a time, traced with all points at once.
 
-    The other arguments of the function are (t, y, weight).
+    The other arguments of the function are (t, y, weight), the last one as from `weight_of`.
     """
 
     def __init__(self) -> None:
@@ -106,7 +108,8 @@ class PointForm(ResidualForm):
 
     def value(self, fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...]) -> NDArray[np.float64]:
         t, y, weight = args
-        return np.array([weight * (float(fun(t[row], x.copy())) - y[row]) for row in sample(y.size)])
+        weights = np.broadcast_to(weight, y.shape)
+        return np.array([weights[row] * (float(fun(t[row], x.copy())) - y[row]) for row in sample(y.size)])
 
     def recorded(self, fun: Any, x: TracedArray, args: list[Any], meanings: Meanings) -> Results:
         t, y, weight = args

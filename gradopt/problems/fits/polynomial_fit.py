@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from gradopt._numerics.bounds import Box
 from gradopt.problems.base import Curved, Problem
 from gradopt.problems.fits.curve_form import SQUARED, weight_of
 from gradopt.problems.fits.least_squares import residual_problem
-from gradopt.problems.rows import RowProblem
+from gradopt.problems.rows import RowProblem, checked_weights
 
 
 class _Work(NamedTuple):
@@ -28,6 +28,7 @@ class _Work(NamedTuple):
     sums: NDArray[np.float64]  # (n,)
     t: NDArray[Any]  # the points of a batch
     y: NDArray[Any]
+    weights: NDArray[Any]
 
 
 # Up to this degree, the number of parameters is part of the type, so that the sums over the data stay in registers.
@@ -48,6 +49,8 @@ class PolynomialFit(RowProblem):
         With r the residual, the mean over the points of r**2, of abs(r), of r**2 (then its square root), of r**2 / 2,
         or of the Huber loss with delta = 1. The derivative of abs(r) at r = 0 is 0, and so is that of the root if all
         residuals are 0.
+    sample_weight : array_like (m,), optional
+        The weights of the points, >= 0, at least one above 0. The loss is the weighted mean, in a batch too.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class PolynomialFit(RowProblem):
     class Lowered(NamedTuple):
         t: NDArray[Any]
         y: NDArray[Any]
+        weights: NDArray[Any] | None
         powers: tuple[int, ...] | None
         loss: Any
 
@@ -77,6 +81,7 @@ class PolynomialFit(RowProblem):
     y: Any
     degree: int = 2
     loss: str = "mse"
+    sample_weight: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         t, y = validate.array("t", self.t, 1), validate.array("y", self.y, 1)
@@ -87,6 +92,8 @@ class PolynomialFit(RowProblem):
         object.__setattr__(self, "y", as_dtype(y, dtype))
         self._check("degree", validate.integer, 0)
         loss_named(self.loss)
+        if self.sample_weight is not None:
+            object.__setattr__(self, "sample_weight", checked_weights(self.sample_weight, self.rows))
 
     def __repr__(self) -> str:
         return f"PolynomialFit(t={self.t.shape}, y={self.y.shape}, degree={self.degree}, loss={self.loss!r})"
@@ -94,7 +101,8 @@ class PolynomialFit(RowProblem):
     def _lower(self, dtype: Any) -> Any:
         powers = (0,) * self.n if self.degree <= _UNROLLED_DEGREE else None
         t, y = as_dtype(self.t, dtype), as_dtype(self.y, dtype)
-        return self.Lowered(t, y, powers, loss_named(self.loss).lower())
+        weights = None if self.sample_weight is None else as_dtype(self.sample_weight, dtype)
+        return self.Lowered(t, y, weights, powers, loss_named(self.loss).lower())
 
     def is_sum_of_squares(self, x0: Any) -> bool:
         return self.loss in SQUARED
@@ -102,7 +110,10 @@ class PolynomialFit(RowProblem):
     def by_residuals(self, x: NDArray[Any]) -> Problem | None:
         if self.loss not in SQUARED:
             return None
-        data = self.t.astype(np.float64), self.y.astype(np.float64), weight_of(self.loss, self.rows)
+        used = slice(None) if self.sample_weight is None else self.sample_weight > 0.0
+        weights = None if self.sample_weight is None else self.sample_weight[used]
+        t, y = self.t[used].astype(np.float64), self.y[used].astype(np.float64)
+        data = t, y, weight_of(self.loss, t.size, weights)
         return residual_problem(_residuals, np.zeros(self.n), data, "linear", 1.0)
 
     def error_scale(self, x: NDArray[Any]) -> tuple[float, float] | None:
@@ -121,14 +132,14 @@ class PolynomialFit(RowProblem):
         return None if residuals is None else residuals.scores(x)
 
     def workspace(self, dtype: Any) -> Any:
-        return _Work(np.zeros(self.n), np.zeros(0, dtype), np.zeros(0, dtype))
+        return _Work(np.zeros(self.n), *np.zeros((3, 0), dtype))
 
     def batch_workspace(self, dtype: Any, rows: int) -> Any:
-        return _Work(np.zeros(self.n), np.zeros(rows, dtype), np.zeros(rows, dtype))
+        return _Work(np.zeros(self.n), *np.zeros((3, rows), dtype))
 
     def with_data(self, *data: Any) -> PolynomialFit:
         t, y = data
-        return replace(self, t=t, y=y)
+        return replace(self, t=t, y=y, sample_weight=None)
 
     @property
     def rows(self) -> int:
@@ -144,10 +155,12 @@ class PolynomialFit(RowProblem):
 
     @cached_property
     def minimizer(self) -> NDArray[np.float64] | None:
-        if self.loss not in ("mse", "rmse", "half_squared_error") or len(np.unique(self.t)) <= self.degree:
+        used = slice(None) if self.sample_weight is None else self.sample_weight > 0.0
+        if self.loss not in ("mse", "rmse", "half_squared_error") or len(np.unique(self.t[used])) <= self.degree:
             return None
+        factors = None if self.sample_weight is None else np.sqrt(self.sample_weight.astype(np.float64))
         # The powers of the centred and scaled t are well conditioned; convert() expands them again.
-        fit = np.polynomial.Polynomial.fit(self.t.astype(np.float64), self.y.astype(np.float64), self.degree)
+        fit = np.polynomial.Polynomial.fit(self.t.astype(np.float64), self.y.astype(np.float64), self.degree, w=factors)
         coefficients = np.zeros(self.n)
         found = fit.convert().coef
         coefficients[: found.size] = found
@@ -164,7 +177,7 @@ def _residuals(x: Any, t: Any, y: Any, weight: float) -> Any:
 
 @value_and_grad.on(PolynomialFit)
 def _(problem, grad, work, x):
-    return _value_and_grad(problem, grad, work.sums, problem.t, problem.y, x)
+    return _value_and_grad(problem, grad, work.sums, problem.t, problem.y, problem.weights, x)
 
 
 @batch_value_and_grad.on(PolynomialFit)
@@ -172,25 +185,38 @@ def _(problem, grad, work, x, rows):
     t, y = work.t[: rows.size], work.y[: rows.size]
     for j in range(rows.size):
         t[j], y[j] = problem.t[rows[j]], problem.y[rows[j]]
-    return _value_and_grad(problem, grad, work.sums, t, y, x)
+    weights = gathered(work.weights, problem.weights, rows)
+    return _value_and_grad(problem, grad, work.sums, t, y, weights, x)
 
 
 @kernel(inline=True)
-def _value_and_grad(problem, grad, sums, t, y, x):
-    mean = _sums(problem, sums, t, y, x) / t.size
-    value, factor = from_mean(problem.loss, mean)
+def gathered(out, weights, rows):
+    """The weights of some rows, in out; None if there are none."""
+    if weights is None:
+        return None
+    for j in range(rows.size):
+        out[j] = weights[rows[j]]
+    return out[: rows.size]
+
+
+@kernel(inline=True)
+def _value_and_grad(problem, grad, sums, t, y, weights, x):
+    total, weight = _sums(problem, sums, t, y, weights, x)
+    share = 1.0 / weight if weight > 0.0 else 0.0
+    value, factor = from_mean(problem.loss, total / weight if weight > 0.0 else 0.0)
     for i in range(x.size):
-        grad[i] = sums[i] * (factor / t.size)
+        grad[i] = sums[i] * (factor * share)
     return value
 
 
 @summation
-def _sums(problem, sums, t, y, x):
-    """Write sums[i] = sum over the points of l'(r) t**(n - 1 - i); returns the sum of l(r).
+def _sums(problem, sums, t, y, weights, x):
+    """Write sums[i] = sum over the points of w l'(r) t**(n - 1 - i); returns the sums of w l(r) and of w.
 
     problem : lowered PolynomialFit
     sums : float64 array (n,), written
     t, y : float arrays (m,), C order, read
+    weights : float array (m,), C order, read; or None, for w = 1
     x : float array (n,), read
     """
     noinline()
@@ -198,16 +224,19 @@ def _sums(problem, sums, t, y, x):
     n = coefficients.size  # a constant, unlike x.size
     for i in range(n):
         slopes[i] = 0.0
-    total = 0.0
+    total, weight = 0.0, 0.0
     for j in range(t.size):
         prediction = coefficients[0]
         for i in range(1, n):
             prediction = prediction * t[j] + coefficients[i]
         value, slope = pointwise(problem.loss, prediction - y[j])
+        if weights is not None:
+            weight += weights[j]
+            value, slope = value * weights[j], slope * weights[j]
         total += value
         for i in range(n - 1, -1, -1):
             slopes[i] += slope
             slope *= t[j]
     for i in range(n):
         sums[i] = slopes[i]
-    return total
+    return total, weight if weights is not None else np.float64(t.size)

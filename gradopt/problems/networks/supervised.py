@@ -22,7 +22,7 @@ from gradopt._network import Network
 from gradopt._network.dropout import SEEDS, rates_for
 from gradopt._network.inputs import SparseRows, inputs_of
 from gradopt._network.passes import BLOCK_ROWS, Scratch, Shape, backward, forward, outputs_of, scratch
-from gradopt.problems.rows import RowProblem
+from gradopt.problems.rows import RowProblem, checked_weights, weight_of_rows
 
 _BLOCK_NUMBERS = 2**20  # of outputs that are held at once where all rows are assessed
 
@@ -82,18 +82,7 @@ class Supervised(RowProblem):
             raise ValueError(f"frozen must be numbers of layers below {layers}, got {validate.shown(self.frozen)}")
         object.__setattr__(self, "frozen", frozen)
         if self.sample_weight is not None:
-            object.__setattr__(self, "sample_weight", self._checked_weights(self.sample_weight))
-
-    def _checked_weights(self, given: Any) -> NDArray[Any]:
-        weights = validate.array("sample_weight", given, 1)
-        if weights.size != self.rows:
-            raise ValueError(f"sample_weight must have one number per row, {self.rows}, got {weights.size}")
-        if (weights < 0.0).any():
-            row = int(np.argmax(weights < 0.0))
-            raise ValueError(f"sample_weight must be >= 0, got {weights[row]:g} at [{row}]")
-        if not weights.any():
-            raise ValueError("sample_weight must be positive for at least one row, got zeros alone")
-        return weights
+            object.__setattr__(self, "sample_weight", checked_weights(self.sample_weight, self.rows))
 
     @property
     def weights(self) -> NDArray[Any] | None:
@@ -311,7 +300,7 @@ def _(problem, grad, work, x, rows):
 @kernel(late_bound=True)
 def _value_and_grad(problem, grad, work, x, rows):
     shape, passes = problem.shape, work.passes
-    weight = _weight_of(problem.weights, rows)
+    weight = weight_of_rows(problem.weights, rows)
     numbers = weight * problem.numbers
     scale = 1.0 / numbers if weight > 0.0 else 0.0
     n_out = shape.sizes[-1]
@@ -330,17 +319,6 @@ def _value_and_grad(problem, grad, work, x, rows):
         for j in range(grad.size):
             grad[j] *= factor
     return value + _add_penalty(problem, grad, x, weight)
-
-
-@kernel(inline=True)
-def _weight_of(weights, rows):
-    """The sum of the weights of some rows."""
-    if weights is None:
-        return np.float64(rows.size)
-    total = 0.0
-    for row in rows:
-        total += np.float64(weights[row])
-    return total
 
 
 @kernel(inline=True)
