@@ -13,7 +13,7 @@ from gradopt._core.protocol import value_and_grad
 from gradopt._loops.clipping import NoClipping
 from gradopt._loops.types import RUNNING
 from gradopt._run.training import Training, TrainingLimits
-from gradopt._run.training_plan import Plan, Watch
+from gradopt._run.training_plan import Plan, RowOrders, Watch
 
 RATE, MOMENTUM = 0.05, 0.9
 EPOCHS = 30  # in one call, as in a training; neither side then runs on the other's cold caches
@@ -40,7 +40,7 @@ def our_epochs(sizes, activation, X, y, batch_size, epochs=1):
         problem,
         SGD(RATE, momentum=MOMENTUM),
         start.copy(),
-        Plan(batch_size, True, np.random.default_rng(0)),
+        Plan(batch_size, True, RowOrders(np.random.default_rng(0), len(X), True)),
         Watch(None, "loss", None, True),
         TrainingLimits(2**60, 2**60, -np.inf, NoClipping()),
         False,
@@ -53,7 +53,7 @@ def our_epochs(sizes, activation, X, y, batch_size, epochs=1):
         training._arrays.slots[0][:] = 0.0
         goal = training.rounds + epochs
         while training.rounds < goal:
-            assert training.advance(None) == RUNNING
+            assert training.advance(goal - training.rounds) == RUNNING
         return training.fun
 
     return run

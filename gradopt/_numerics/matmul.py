@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from gradopt._compiler import COMPILING, TILE_ROWS, VECTOR_BYTES, kernel, tile
 
+# The rows that are left over: one at a time, a tile would wait for each sum to end before the next number is added.
+_HALF, _QUARTER = TILE_ROWS // 2, TILE_ROWS // 4
+
 
 @kernel(late_bound=True)
 def product(c, first, a, b) -> None:
@@ -27,15 +30,25 @@ def product(c, first, a, b) -> None:
             while i + TILE_ROWS <= m:
                 tile(TILE_ROWS, 2, 0, c, first, a, b, i, j)
                 i += TILE_ROWS
-            while i < m:
+            if i + _HALF <= m:
+                tile(_HALF, 2, 0, c, first, a, b, i, j)
+                i += _HALF
+            if i + _QUARTER <= m:
+                tile(_QUARTER, 2, 0, c, first, a, b, i, j)
+                i += _QUARTER
+            if i < m:
                 tile(1, 2, 0, c, first, a, b, i, j)
-                i += 1
             j += 2 * width
         else:
             while i + TILE_ROWS <= m:
                 tile(TILE_ROWS, 1, 1, c, first, a, b, i, j)
                 i += TILE_ROWS
-            while i < m:
+            if i + _HALF <= m:
+                tile(_HALF, 1, 1, c, first, a, b, i, j)
+                i += _HALF
+            if i + _QUARTER <= m:
+                tile(_QUARTER, 1, 1, c, first, a, b, i, j)
+                i += _QUARTER
+            if i < m:
                 tile(1, 1, 1, c, first, a, b, i, j)
-                i += 1
             j += width
