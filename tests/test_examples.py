@@ -43,6 +43,8 @@ PRINTED = {
     "any_numpy_function": ["gradopt  loss 0.0680828231", "scipy    loss 0.068082823"],
     "heat_inverse": ["584 operations, gradient included", "minimum   71.516", "0.0045 without the noise"],
     "volatility": ["gradopt                ", "omega 4.04e-06, alpha 0.052, beta 0.901"],
+    "estimators": ["held out 0.9733", "largest difference of the scores: 0.0000"],
+    "imbalanced": ["10.9% of the rows are of the rare class", "balanced accuracy 0.8"],
     "why_gradients": ["0.15210, 0.00031 by gradients"],
 }
 
