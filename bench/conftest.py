@@ -27,7 +27,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--report",
         action="store_true",
-        help="write bench/report.md, .json and .png, and the tables of the README",
+        help="write bench/report.md, .json and .png, and the tables of docs/benchmarks.md",
     )
 
 

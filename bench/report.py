@@ -1,4 +1,4 @@
-"""The report of `python -m pytest bench --report`: report.md, report.json, report.png, and the tables of the README."""
+"""The report of `python -m pytest bench --report`: report.md, report.json, report.png, and docs/benchmarks.md."""
 
 import datetime
 import functools
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "benchmarks.md"
 PEERS = ("numba", "numpy", "scipy", "jax", "optax", "torch", "scikit-learn")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -183,8 +183,7 @@ def write(rows, tables):
     told = [{**row, "met": bool(met(row)), "floor": floor(row, here)} for row in rows]
     (HERE / "report.json").write_text(json.dumps({"machine": here, "rows": told, "tables": tables}, indent=1) + "\n")
     picture(rows, HERE / "report.png")
-    readme = README.read_text()
-    before, found, rest = readme.partition(BEGIN)
+    before, found, rest = PAGE.read_text().partition(BEGIN)
     if found:
-        README.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
-    return "bench/report.md, bench/report.json, bench/report.png, README.md"
+        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
+    return "bench/report.md, bench/report.json, bench/report.png, docs/benchmarks.md"
