@@ -1,26 +1,29 @@
-"""Gradient descent and quasi-Newton methods, with the whole loop in machine code.
+"""Minimise, fit and train, with the whole loop in machine code.
 
-optimize          minimise a problem or your own function
-problems          ready-made problems: Rosenbrock, Quadratic, DoubleWell, MGH; PolynomialFit, CurveFit, LeastSquares;
-                  Classifier, Regressor
-Network, Dense    dense networks
-estimators        MLPClassifier and MLPRegressor for scikit-learn (needs scikit-learn)
-methods           LBFGS, NonlinearCG; LevenbergMarquardt for sums of squares; SGD, Adagrad, Adadelta, RMSprop,
-                  Rprop, Adam, AdamW, Adamax, NAdam, RAdam, Lion; scipy.optimize.minimize takes them as `method` too
-schedules         Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, PolynomialDecay,
-                  CosineDecay, CosineWarmRestarts, OneCycle, Cyclic, Warmup, Join, per_epoch, ReduceOnPlateau
-RetryFromBest     recovery of a run that diverges
-curve_fit         fits a model to data, as scipy.optimize.curve_fit, with exact derivatives and honest errors
-fit_many          fits a model to many data sets at once, each with its own status and errors
-optimize_many     many runs, from other starts or on other data; multistart draws starts within bounds
-least_squares     scipy.optimize.least_squares, argument by argument, with exact derivatives
-trace             turns a NumPy function into a problem with an exact gradient, without compiling, or raises TraceError
-check_gradient    compares a gradient with finite differences
-every, checkpoint callbacks: one for each n-th update, and one that saves the run; load reads the file
-compiled, descend the loop as a function for your own compiled code
-plot              plots of runs, problems and schedules (needs matplotlib)
-OptimizeResult    the result of `optimize`; its `status` is a Status, its `history` a History
-Interrupted       Ctrl-C during a run, with the result so far
+I have                          I use
+a function of NumPy arrays      optimize(fun, x0, bounds=...); its gradient is exact where the function can be traced
+data and a model                curve_fit(f, x, y): scipy's arguments, exact derivatives, honest errors
+residuals                       least_squares(fun, x0), problems.LeastSquares
+a model and many data sets      fit_many(f, x, Y, p0): each fit with its own status and errors
+many starts                     multistart(fun, bounds), optimize_many(fun, X0)
+a likelihood                    problems.SumOfTerms(terms, x0), then uncertainty, profile, contour
+rows and labels                 estimators.MLPClassifier, MLPRegressor (need scikit-learn)
+rows and a network              Network, problems.Classifier, problems.Regressor; optimize(..., batch_size=32, ...)
+a loop of my own in Numba       compiled, descend
+a class of my own               gradopt.extend
+
+problems     Rosenbrock, Quadratic, DoubleWell, MGH; PolynomialFit, CurveFit, LeastSquares, SumOfTerms; Classifier,
+             Regressor
+methods      LBFGS, BFGS, NonlinearCG, TrustRegion, LevenbergMarquardt, NelderMead; SGD, Adagrad, Adadelta, RMSprop,
+             Rprop, Adam, AdamW, Adamax, NAdam, RAdam, Lion; scipy.optimize.minimize takes them as `method` too
+schedules    Constant, InverseTimeDecay, ExponentialDecay, StepDecay, PiecewiseConstant, PolynomialDecay, CosineDecay,
+             CosineWarmRestarts, OneCycle, Cyclic, Warmup, Join, per_epoch, ReduceOnPlateau
+results      OptimizeResult, with a Status, a History and a state to go on from; save and load; CurveFitResult,
+             ManyFits, ManyResults, Uncertainty, Profile
+on the way   trace, check_gradient, every, checkpoint, RetryFromBest, plot
+errors       FitError, TraceError, Interrupted (Ctrl-C, with the result so far)
+
+Each of them has a docstring with its equation, its arguments and an example: help(gradopt.optimize).
 """
 
 import importlib
