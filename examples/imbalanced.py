@@ -48,9 +48,7 @@ for name, model in models.items():
     share, predicted = calibration_curve(y_test, model.predict_proba(X_test)[:, 1], n_bins=8)
     right.plot(predicted, share, "o-", color=colors[name], label=name)
 right.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="probabilities that come true")
-right.set(
-    title="test rows by predicted probability", xlabel="predicted probability of the rare class", ylabel="share of it in them"
-)
+right.set(title="test rows by predicted probability", xlabel="predicted probability", ylabel="share of the rare class")
 right.legend()
 figure.savefig("imbalanced.png", dpi=100)
 print("wrote imbalanced.png")
