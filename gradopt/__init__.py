@@ -94,7 +94,7 @@ from gradopt.schedules import (
     per_epoch,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 CurveFitResult.plotter = staticmethod(_fits.fitted_curve)
 Profile.plotter = staticmethod(_profiles.profile)

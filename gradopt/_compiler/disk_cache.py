@@ -13,17 +13,9 @@ from numba import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.serialize import dumps
 
+from gradopt._compiler.stamp import stamp
 
-def _source_stamp() -> str:
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-_STAMP = _source_stamp()
+_STAMP = stamp()
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
