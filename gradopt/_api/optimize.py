@@ -35,6 +35,7 @@ from gradopt._run.supervisor import Supervision, supervise
 from gradopt._tape.record.errors import BranchError
 from gradopt.methods import Method
 from gradopt.problems import Problem, Traced
+from gradopt.problems.networks.supervised import Supervised
 
 
 @explains_words
@@ -281,4 +282,6 @@ def finished(run: Run, status: Status, request: Request, compile_time: float) ->
     problem = request.problem if isinstance(request.problem, Problem) else run.problem.plain
     if isinstance(problem, Traced) or problem is request.problem:
         result.problem = problem.as_it_is()
+    if isinstance(problem, Supervised):
+        result.network = problem.network
     return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import html
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._core.status import Status
+from gradopt._network import Dense, Network
 from gradopt._results import storage
 from gradopt._results.curve_fit_result import CurveFitResult
 from gradopt._results.history import History
 from gradopt._results.many_fits import ManyFits
 from gradopt._results.many_results import ManyResults
+from gradopt._results.shown import as_html, as_text
 from gradopt._results.state import State
 from gradopt._tape.graph.node import TooLong
 from gradopt.problems import Traced
@@ -71,6 +72,8 @@ class OptimizeResult(_Base):
     problem : Problem
         What was minimised: a problem, or the trace of a function, which `save` keeps with the result; a copy by pickle
         holds nothing else, either.
+    network : Network
+        Only for problems with one: it is saved, and reads the parameters, as in `result.network.forward(result.x, X)`.
 
     Examples
     --------
@@ -100,6 +103,7 @@ class OptimizeResult(_Base):
     nhev: int
     nhpv: int
     problem: Any
+    network: Network
     epoch: int  # this and the two below: only in the result that a callback gets on a training run
     val_fun: float
     val_accuracy: float
@@ -114,17 +118,15 @@ class OptimizeResult(_Base):
         kept = {key: value for key, value in self.items() if key != "problem" or isinstance(value, Traced)}
         return type(self), (kept,)
 
+    def __repr__(self) -> str:
+        """The verdict, and what was found; `dict(result)` has everything."""
+        return as_text(self)
+
+    __str__ = __repr__
+
     def _repr_html_(self) -> str:
         """A small table, for notebooks."""
-        shown = {
-            "message": self.get("message"),
-            "objective": self.get("fun"),
-            "x": np.array2string(np.asarray(self.get("x")), precision=6, threshold=10, edgeitems=3),
-            "updates": self.get("nit"),
-            "evaluations": self.get("nfev"),
-        }
-        rows = (f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in shown.items())
-        return f"<table>{''.join(rows)}</table>"
+        return as_html(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a file that `load` can read.
@@ -240,6 +242,8 @@ def _described(result: OptimizeResult) -> tuple[dict[str, Any], dict[str, NDArra
                 continue  # others have data and functions of their own
             facts["problem"], parts = value.described()
             arrays |= {f"problem.{name}": part for name, part in parts.items()}
+        elif key == "network":
+            facts["network"] = [[layer.n_in, layer.n_out, layer.activation, layer.bias] for layer in value.layers]
         elif key == "history":
             facts["history"] = list(value)
             arrays |= {f"history.{name}": value[name] for name in value}
@@ -253,12 +257,14 @@ def _described(result: OptimizeResult) -> tuple[dict[str, Any], dict[str, NDArra
 def _made(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> OptimizeResult:
     """The result from the output of `_described`."""
     values = facts | arrays
-    plain = [name for name in values if "." not in name and name not in ("training", "history", "problem")]
+    plain = [name for name in values if "." not in name and name not in ("training", "history", "problem", "network")]
     result = OptimizeResult({name: values[name] for name in plain})
     if "status" in facts:
         result.status = Status(facts["status"])
     if "history" in facts:
         result.history = History(**{name: arrays[f"history.{name}"] for name in facts["history"]})
+    if "network" in facts:
+        result.network = Network([Dense(*layer) for layer in facts["network"]])
     if "problem" in facts:
         result.problem = Traced.made(facts["problem"], _below("problem.", arrays))
     state = _below("state.", facts) | {"training": facts["training"]}

@@ -212,7 +212,7 @@ class TestSchedule:
 
 def test_results_show_themselves_in_notebooks(run):
     table = run._repr_html_()
-    assert table.startswith("<table><tr><th>message</th>")
+    assert table.startswith("<table><tr><th>no success, MAX_ITER</th>")
     assert "max_iter=20" in table
     assert "<script" not in optimize(VALLEY, [2.0, 2.0])._repr_html_()
 

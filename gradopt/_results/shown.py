@@ -1,0 +1,90 @@
+"""How a result shows itself: as text, and as a table in notebooks."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+_NAMED = 6  # parameters at bounds that are named
+
+
+def as_text(result: Mapping[str, Any]) -> str:
+    """The lines of a result, the verdict first."""
+    shown = described(result)
+    width = max(len(name) for name, _ in shown[1:]) if len(shown) > 1 else 0
+    first = ": ".join(filter(None, shown[0]))
+    return "\n".join([first, *(f"  {name:{width}}  {text}" for name, text in shown[1:])])
+
+
+def as_html(result: Mapping[str, Any]) -> str:
+    """The same as a table."""
+    rows = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in described(result))
+    return f"<table>{''.join(rows)}</table>"
+
+
+def described(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Pairs of a name and a text; the first is the verdict and the message."""
+    status = result.get("status")
+    verdict = "so far" if status is None else f"{'success' if result['success'] else 'no success'}, {status.name}"
+    rows = [(verdict, str(result.get("message", "")))]
+    state, problem, history = (result.get(key) for key in ("state", "problem", "history"))
+    trains = state is not None and state.training is not None
+    if problem is not None:
+        rows.append(("problem", str(problem)))
+    if state is not None:
+        rows.append(("method", str(state.method)))
+    rows += _losses(result, trains, history)
+    if "x" in result:
+        x = np.asarray(result["x"])
+        rows.append(("x", f"{numbers(x)}, {x.size} {'parameter' if x.size == 1 else 'parameters'} of {x.dtype}"))
+    if result.get("jac") is not None:
+        rows.append(("gradient", _gradient(result)))
+    if "at_bound" in result:
+        rows.append(("at bounds", _at_bounds(result, problem)))
+    if "nit" in result:
+        evaluations = f", {result['nfev']} evaluations" if "nfev" in result else ""
+        rows.append(("updates", f"{result['nit']}{evaluations}"))
+    if result.get("compile_time", 0.0) >= 0.05:
+        rows.append(("compiling", f"{result['compile_time']:.2g} s"))
+    return rows
+
+
+def _losses(result: Mapping[str, Any], trains: bool, history: Any) -> list[tuple[str, str]]:
+    if "fun" not in result:
+        return []
+    if not trains:
+        return [("fun", f"{result['fun']:.8g}")]
+    rows = [("training loss", f"{result['fun']:.6g}")]
+    if history is not None and "val_fun" in history and len(history.val_fun):
+        best = int(np.nanargmin(history.val_fun)) if np.isfinite(history.val_fun).any() else -1
+        accuracy = f", accuracy {history.val_accuracy[best]:.4g}" if "val_accuracy" in history else ""
+        rows.append(("validation loss", f"{history.val_fun[best]:.6g} in epoch {best + 1}, the lowest{accuracy}"))
+    return rows
+
+
+def _gradient(result: Mapping[str, Any]) -> str:
+    jac = np.asarray(result["jac"])
+    free = jac[~result["at_bound"]] if "at_bound" in result else jac
+    largest = f"{np.abs(jac).max():.1e}" if jac.size else "0"
+    if free.size == jac.size:
+        return f"at most {largest}"
+    return f"at most {np.abs(free).max(initial=0.0):.1e} where no bound holds, {largest} in all"
+
+
+def _at_bounds(result: Mapping[str, Any], problem: Any) -> str:
+    places = np.flatnonzero(result["at_bound"])
+    if not places.size:
+        return "none"
+    name: Callable[[int], str] = getattr(problem, "parameter_name", None) or (lambda i: f"x[{i}]")
+    sides = {-1: "low", 0: "fixed", 1: "high"}
+    named = [f"{name(int(i))} ({sides[int(result['active_mask'][i])]})" for i in places[:_NAMED]]
+    more = f" and {places.size - _NAMED} more" if places.size > _NAMED else ""
+    return ", ".join(named) + more
+
+
+def numbers(x: Any) -> str:
+    """An array in a line, with six digits."""
+    return np.array2string(np.asarray(x), precision=6, threshold=8, edgeitems=3, suppress_small=False).replace("\n", "")

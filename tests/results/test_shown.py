@@ -1,0 +1,68 @@
+"""How results show themselves: the verdict first, digits that mean something, no internals."""
+
+import numpy as np
+
+import gradopt
+from gradopt import SGD, Adam, Network, optimize, problems
+
+NET = Network.mlp([2, 3, 2])
+X, LABELS = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+CLASSIFIER = problems.Classifier(NET, X, LABELS)
+
+
+def test_a_success_and_a_failure_are_told_in_the_first_line():
+    result = optimize(problems.Rosenbrock(), method="lbfgs")
+    lines = str(result).splitlines()
+    assert lines[0] == f"success, GTOL: {result.message}"
+    assert [line.split()[0] for line in lines[1:7]] == ["problem", "method", "fun", "x", "gradient", "updates"]
+    assert all(len(line) < 130 for line in lines)
+    assert "State(" not in str(result)
+    assert str(optimize(problems.Rosenbrock(), method=SGD(1e-3), max_iter=3)).startswith("no success, MAX_ITER: ")
+    assert repr(result) == str(result)
+
+
+def test_parameters_at_bounds_are_named_with_their_side():
+    result = optimize(lambda x: np.sum((x - 1.0) ** 2), np.zeros(9), bounds=[(None, 0.5)] * 8 + [(None, None)])
+    (line,) = [line for line in str(result).splitlines() if line.startswith("  at bounds")]
+    assert "x[0] (high), x[1] (high)" in line
+    assert line.endswith("and 2 more")
+    assert "where no bound holds, 1.0e+00 in all" in str(result)
+    inside = optimize(lambda x: np.sum(x**2), [1.0, 1.0], bounds=[(-2, 2)] * 2)
+    assert "at bounds  none" in str(inside)
+
+
+def test_training_and_validation_losses_are_told_apart():
+    result = optimize(CLASSIFIER, method=Adam(), epochs=3, validation=(X, LABELS), rng=0)
+    text = str(result)
+    assert f"training loss    {result.fun:.6g}" in text
+    assert f"validation loss  {result.history.val_fun.min():.6g} in epoch" in text
+    assert ", accuracy " in text
+    assert "17 parameters of float64" in text
+
+
+def test_what_a_callback_gets_and_a_checkpoint_show_themselves_too(tmp_path):
+    texts = []
+
+    def look(intermediate_result):
+        texts.append(str(intermediate_result))
+
+    save = gradopt.checkpoint(tmp_path / "run.npz")
+    optimize(CLASSIFIER, method=Adam(), epochs=2, rng=0, callback=[look, save])
+    assert texts[0].startswith("so far\n")
+    assert "updates" in str(gradopt.load(tmp_path / "run.npz"))
+
+
+def test_html_is_escaped():
+    result = optimize(lambda x: x @ x, [1.0])  # its name has angle brackets
+    assert "&lt;lambda&gt;" in result._repr_html_()
+    assert "<lambda>" not in result._repr_html_()
+
+
+def test_a_saved_run_of_a_network_knows_its_network(tmp_path):
+    result = optimize(CLASSIFIER, method=Adam(), epochs=2, rng=0)
+    assert result.network == NET
+    result.save(tmp_path / "run.npz")
+    loaded = gradopt.load(tmp_path / "run.npz")
+    assert loaded.network == NET
+    np.testing.assert_array_equal(loaded.network.forward(loaded.x, X), NET.forward(result.x, X))
+    assert "network" not in optimize(problems.Rosenbrock(), method=SGD(1e-3), max_iter=1)
