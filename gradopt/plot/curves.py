@@ -163,7 +163,7 @@ def fit(problem: Any, result: Any, ax: Any = None, moments: int = 4) -> Any:
     >>> axes.get_legend_handles_labels()[1][0]
     'data'
     """
-    t, y, model = _points(problem)
+    t, y, model = points_of_fit(problem)
     with_labels([result], None)
     count = validate.integer("moments", moments, 1)
     axes = axes_or_new(ax)
@@ -183,7 +183,7 @@ def fit(problem: Any, result: Any, ax: Any = None, moments: int = 4) -> Any:
     return axes
 
 
-def _points(problem: Any) -> tuple[NDArray[Any], NDArray[Any], Callable[[Any, Any], NDArray[Any]]]:
+def points_of_fit(problem: Any) -> tuple[NDArray[Any], NDArray[Any], Callable[[Any, Any], NDArray[Any]]]:
     """The data t and y, and model(x, t), of a fit of one variable."""
     if isinstance(problem, PolynomialFit):
         return problem.t, problem.y, lambda x, t: np.asarray(np.polyval(x, t))

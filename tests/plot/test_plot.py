@@ -240,3 +240,50 @@ class TestMaps:
             gradopt.plot.maps(self.fits()[0])
         with pytest.raises(ValueError, match="names must be parameters"):
             gradopt.plot.maps(self.fits(), names=["speed"])
+
+
+class TestAnimate:
+    def test_balls_follow_their_runs_to_the_end(self, tmp_path):
+        runs = [optimize(VALLEY, [2.0, 2.0], method=SGD(rate), max_iter=30, record="x") for rate in (0.02, 0.1)]
+        film = gradopt.plot.animate(VALLEY, runs, labels=["slow", "fast"], frames=7)
+        (axes,) = film._fig.axes
+        balls = [line for line in axes.get_lines() if line.get_marker() == "o"]
+        for ball, run in zip(balls, runs, strict=True):
+            np.testing.assert_allclose(np.ravel(ball.get_data()), run.history.x[-1])
+        assert axes.get_title() == "update 30"
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["slow", "fast"]
+        film.save(tmp_path / "valley.gif", writer="pillow")
+        assert (tmp_path / "valley.gif").read_bytes().startswith(b"GIF")
+
+    def test_the_first_picture_shows_the_start_and_long_runs_are_thinned_out(self, tmp_path):
+        run = optimize(problems.DoubleWell(), [1.4], method=SGD(0.001), max_iter=500, gtol=0, record="x")
+        film = gradopt.plot.animate(run, frames=20)
+        assert 10 <= film._save_count <= 21
+        film._func(0)
+        ball = [line for line in film._fig.axes[0].get_lines() if line.get_marker() == "o"][-1]
+        np.testing.assert_allclose(np.ravel(ball.get_data()), [1.4, run.history.fun[0]])
+        film.save(tmp_path / "wells.gif", writer="pillow")
+
+    def test_a_fit_approaches_its_data(self, tmp_path):
+        t = np.linspace(0.0, 1.0, 9)
+        run = optimize(problems.PolynomialFit(t, 1.0 + 2.0 * t, 1), method=SGD(0.3), max_iter=200, record="x")
+        film = gradopt.plot.animate(run, frames=6)
+        (axes,) = film._fig.axes
+        curve = axes.get_lines()[1]
+        np.testing.assert_allclose(curve.get_ydata(), np.polyval(run.x, curve.get_xdata()))
+        assert axes.get_title().startswith(f"update {run.nit}, loss ")
+        film._func(0)
+        np.testing.assert_array_equal(curve.get_ydata(), 0.0)
+        film.save(tmp_path / "fit.gif", writer="pillow")
+
+    def test_mistakes(self):
+        run = optimize(VALLEY, [2.0, 2.0], method=SGD(0.02), max_iter=5)
+        with pytest.raises(ValueError, match="no iterates"):
+            gradopt.plot.animate(VALLEY, run)
+        with pytest.raises(TypeError, match="a result must be given"):
+            gradopt.plot.animate(VALLEY)
+        with pytest.raises(TypeError, match="or a result alone"):
+            gradopt.plot.animate(run, run)
+        recorded = optimize(VALLEY, [2.0, 2.0], method=SGD(0.02), max_iter=5, record="x")
+        with pytest.raises(ValueError, match="frames must be an integer >= 2"):
+            gradopt.plot.animate(VALLEY, recorded, frames=1)
