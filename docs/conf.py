@@ -14,6 +14,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence"]
@@ -27,11 +28,21 @@ numpydoc_class_members_toctree = False
 autodoc_typehints = "none"
 suppress_warnings = ["myst.xref_missing"]
 
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/course",
+    "gallery_dirs": "course",
+    "matplotlib_animations": (True, "jshtml"),
+    "min_reported_time": 1e6,
+    "show_memory": False,
+    "show_signature": False,
+    "within_subsection_order": "FileNameSortKey",
+}
+
 html_theme = "pydata_sphinx_theme"
 html_title = "gradopt"
 html_theme_options = {
     "navigation_depth": 2,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     "show_toc_level": 2,
     "use_edit_page_button": False,
     "footer_start": ["copyright"],
