@@ -105,11 +105,10 @@ def test_what_has_no_meaning_is_refused(argument):
         solve(**argument)
 
 
-def test_prints_like_scipys():
-    ours, theirs = str(solve()), str(solve(method="BFGS"))
-    for line in ("message:", "success: True", "status: 0", "fun:", "x:", "nit:", "nfev:"):
-        assert line in ours
-        assert line in theirs
+def test_has_what_scipys_result_has_and_says_success_first():
+    ours, theirs = solve(), solve(method="BFGS")
+    assert set(theirs) - {"hess_inv"} <= set(ours)
+    assert str(ours).startswith(f"success, GTOL: {ours.message}")
 
 
 def test_a_problem_keeps_its_kernel():

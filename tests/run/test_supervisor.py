@@ -27,7 +27,7 @@ class ScriptedRun(Run):
     """
 
     def __init__(self, script=(), limit=5, started=RUNNING, after_rounds=None, confirmations=None):
-        super().__init__(PROBLEM, None, Steering(None, 1.0, None), 0)
+        super().__init__(PROBLEM, None, Steering(None, 1.0, None, None), 0)
         self.script, self.limit, self.started = list(script), limit, started
         self.after_rounds, self.confirmations = after_rounds or {}, confirmations or {}
         self.done, self.log = 0, []
@@ -266,7 +266,7 @@ class CountingRun(Run):
     """A run in chunks whose state says all about how it came about."""
 
     def __init__(self, kept=1):
-        super().__init__(PROBLEM, None, Steering(None, 1.0, None), 0)
+        super().__init__(PROBLEM, None, Steering(None, 1.0, None, None), 0)
         self.snapshots_kept = kept
         self.x, self.slot, self.facts = np.ones(2), np.zeros(1), (0, "start")
         self.replayed = []
