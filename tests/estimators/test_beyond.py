@@ -114,6 +114,7 @@ def test_a_method_goes_on_in_partial_fits_as_in_one_run():
     np.testing.assert_allclose(model.loss_curve_, together.loss_curve_, rtol=1e-12)
 
 
+@compiled_only
 @pytest.mark.parametrize("activation", ["gelu", "silu", "leaky_relu", "softplus", "sigmoid", ("tanh", "relu")])
 def test_activations_are_ours_and_by_layer(activation):
     sizes = (9, 7) if isinstance(activation, tuple) else (9,)
@@ -136,6 +137,7 @@ def test_frozen_layers_keep_what_was_learned():
     assert same == [True, False, False] * 2
 
 
+@compiled_only
 def test_dropout_and_penalties_by_layer():
     assert small(dropout=0.5, max_iter=150).fit(X, y).score(X, y) > 0.9
     free, held = small(max_iter=60).fit(X, y), small(alpha=(0.0, 50.0), max_iter=60).fit(X, y)

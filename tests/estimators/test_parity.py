@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
 from gradopt import estimators  # noqa: E402
 
-from marks import named  # noqa: E402
+from marks import compiled_only, named  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore::RuntimeWarning")
 
@@ -137,6 +137,7 @@ def test_the_random_state_is_left_as_there():
     assert one.randint(2**31) == other.randint(2**31)
 
 
+@compiled_only
 def test_lbfgs_finds_as_low_a_loss():
     for name, data in ((C, IRIS), (C, TWO), (R, DIABETES), (C, LABELS)):
         theirs, ours = both(name, solver="lbfgs", hidden_layer_sizes=(), max_iter=2000, random_state=0, tol=1e-6)

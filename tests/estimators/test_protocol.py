@@ -25,6 +25,8 @@ import gradopt
 from gradopt import estimators
 from gradopt.estimators import MLPClassifier, MLPRegressor
 
+from marks import compiled_only
+
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",
     "ignore::sklearn.exceptions.SkipTestWarning",
@@ -40,11 +42,13 @@ LOOK_INSIDE = {
 }
 
 
+@compiled_only
 @parametrize_with_checks([MLPClassifier(), MLPRegressor()])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
+@compiled_only
 @pytest.mark.slow
 def test_scikit_learns_own_tests_pass_with_our_classes():
     here = Path(__file__).parent
