@@ -1,5 +1,6 @@
 """scikit-learn's protocol: its own checks, its own tests, and what pipelines and searches need."""
 
+import contextlib
 import copy
 import os
 import pickle
@@ -86,13 +87,25 @@ def test_a_clone_keeps_a_method_of_ours():
     assert clone(MLPClassifier(solver=solver)).solver == solver
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["threading", "loky"])
-def test_grid_searches_in_threads_and_processes(backend):
+@contextlib.contextmanager
+def joblibs(backend):
+    """joblib with a backend; that of Dask has a cluster of this process."""
     joblib = pytest.importorskip("joblib")
+    with contextlib.ExitStack() as stack:
+        if backend == "dask":
+            distributed = pytest.importorskip("distributed")
+            settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+            stack.enter_context(distributed.Client(stack.enter_context(distributed.LocalCluster(**settings))))
+        stack.enter_context(joblib.parallel_backend(backend, n_jobs=2))
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["threading", "loky", "dask"])
+def test_grid_searches_in_threads_processes_and_on_dask(backend):
     pipe = make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=30, random_state=0))
     grid = {"mlpclassifier__alpha": [1e-4, 10.0], "mlpclassifier__solver": ["adam", gradopt.RMSprop(0.01)]}
-    with joblib.parallel_backend(backend, n_jobs=2):
+    with joblibs(backend):
         search = GridSearchCV(pipe, grid, cv=3).fit(X, y)
     alone = GridSearchCV(pipe, grid, cv=3).fit(X, y)
     np.testing.assert_array_equal(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
