@@ -65,7 +65,7 @@ def test_runs(name, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: the examples are not run")
     pytest.importorskip("sklearn", reason="scikit-learn is not installed: the examples are not run")
     script = EXAMPLES / f"{name}.py"
-    command = [sys.executable, "-W", "error", str(script)]
+    command = [sys.executable, "-W", "error", "-W", "ignore:gradopt was tested", str(script)]
     process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     for text in PRINTED[name]:

@@ -21,6 +21,7 @@ from numba.extending import lower_builtin, register_jitable, type_callable
 
 from gradopt._compiler import forks as forks
 from gradopt._compiler import notice as notice
+from gradopt._compiler import tested as tested
 from gradopt._compiler.disk_cache import StampedCache
 from gradopt._compiler.interrupts import interrupts_held_back
 from gradopt._compiler.late_bound import bind_late

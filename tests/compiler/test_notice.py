@@ -3,12 +3,13 @@
 import io
 import logging
 import sys
+import warnings
 from types import SimpleNamespace
 
 import pytest
 
 from gradopt.__main__ import main
-from gradopt._compiler import notice
+from gradopt._compiler import notice, tested
 
 
 def some_kernel():
@@ -95,3 +96,13 @@ def test_the_command_refuses_what_it_does_not_know(capsys):
     with pytest.raises(SystemExit):
         main(["warm", "--methods", "newton"])
     assert "choose from" in capsys.readouterr().err
+
+
+def test_a_numba_newer_than_tested_gets_a_warning():
+    newer = tested.NEWEST[0], tested.NEWEST[1] + 1
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tested.warn_of_newer(newer, "0.99.0")
+        tested.warn_of_newer(tested.NEWEST, "0.68.9")
+    (warning,) = caught
+    assert "and this is 0.99.0" in str(warning.message)
