@@ -1,6 +1,7 @@
 """Settings of the test run: a fresh cache folder, pictures without a screen, reproducible properties."""
 
 import os
+import signal
 import tempfile
 
 _cache = None
@@ -8,6 +9,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the folder of t
     _cache = tempfile.TemporaryDirectory(prefix="gradopt-tests-")
     os.environ["NUMBA_CACHE_DIR"] = _cache.name
 os.environ["MPLBACKEND"] = "Agg"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell script starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
