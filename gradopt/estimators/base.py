@@ -114,18 +114,16 @@ class MultilayerPerceptron(BaseEstimator):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         random_state = check_random_state(self.random_state)
+        held = None if validation is None else self._given_validation(validation)
+        if held is None and self._trains and not self.early_stopping and self.monitor in ("score", "validation_loss"):
+            raise ValueError(f"monitor={self.monitor!r} needs early_stopping=True or fit(..., validation=(X, y))")
         if first_pass:
             self.n_outputs_ = self._outputs_of(y)
             self._begin(X.shape[1], X.dtype, random_state)
         else:
             self._require_same_network(self._outputs_of(y))
-        held = None
-        if validation is not None:
-            held = self._given_validation(validation)
-        elif self.early_stopping and self._trains:
+        if held is None and self.early_stopping and self._trains:
             X, y, sample_weight, held = self._split(X, y, sample_weight, random_state)
-        elif self.monitor in ("score", "validation_loss") and self._trains:
-            raise ValueError(f"monitor={self.monitor!r} needs early_stopping=True or fit(..., validation=(X, y))")
         network = self._network()
         problem = self._problem(network, X, y, sample_weight)
         if self._trains:

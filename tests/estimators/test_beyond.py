@@ -210,6 +210,17 @@ def test_divergence_is_an_error_or_the_best_epoch():
     assert np.isnan(model.validation_scores_[-1])
 
 
+@pytest.mark.parametrize(
+    ("settings", "validation"),
+    [({"monitor": "score"}, None), ({"solver": "lbfgs"}, HELD), ({}, 3), ({}, (HELD[0][:, :5], HELD[1]))],
+)
+def test_a_refused_fit_leaves_the_model_unfitted(settings, validation):
+    model = small(**settings)
+    with pytest.raises(ValueError, match="validation|features"):
+        model.fit(X, y, validation=validation)
+    assert not hasattr(model, "coefs_")
+
+
 BAD = [
     ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be > 0"),
     ({"hidden_layer_sizes": "wide"}, "'hidden_layer_sizes' parameter"),
