@@ -58,8 +58,8 @@ def _losses(result: Mapping[str, Any], trains: bool, history: Any) -> list[tuple
     if not trains:
         return [("fun", f"{result['fun']:.8g}")]
     rows = [("training loss", f"{result['fun']:.6g}")]
-    if history is not None and "val_fun" in history and len(history.val_fun):
-        best = int(np.nanargmin(history.val_fun)) if np.isfinite(history.val_fun).any() else -1
+    if history is not None and "val_fun" in history and np.isfinite(history.val_fun).any():
+        best = int(np.nanargmin(history.val_fun))
         accuracy = f", accuracy {history.val_accuracy[best]:.4g}" if "val_accuracy" in history else ""
         rows.append(("validation loss", f"{history.val_fun[best]:.6g} in epoch {best + 1}, the lowest{accuracy}"))
     return rows
@@ -71,7 +71,7 @@ def _gradient(result: Mapping[str, Any]) -> str:
     largest = f"{np.abs(jac).max():.1e}" if jac.size else "0"
     if free.size == jac.size:
         return f"at most {largest}"
-    return f"at most {np.abs(free).max(initial=0.0):.1e} where no bound holds, {largest} in all"
+    return f"at most {np.abs(free).max(initial=0.0):.1e} away from bounds, {largest} in all"
 
 
 def _at_bounds(result: Mapping[str, Any], problem: Any) -> str:

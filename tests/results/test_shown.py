@@ -26,7 +26,7 @@ def test_parameters_at_bounds_are_named_with_their_side():
     (line,) = [line for line in str(result).splitlines() if line.startswith("  at bounds")]
     assert "x[0] (high), x[1] (high)" in line
     assert line.endswith("and 2 more")
-    assert "where no bound holds, 1.0e+00 in all" in str(result)
+    assert "away from bounds, 1.0e+00 in all" in str(result)
     inside = optimize(lambda x: np.sum(x**2), [1.0, 1.0], bounds=[(-2, 2)] * 2)
     assert "at bounds  none" in str(inside)
 
@@ -66,3 +66,9 @@ def test_a_saved_run_of_a_network_knows_its_network(tmp_path):
     assert loaded.network == NET
     np.testing.assert_array_equal(loaded.network.forward(loaded.x, X), NET.forward(result.x, X))
     assert "network" not in optimize(problems.Rosenbrock(), method=SGD(1e-3), max_iter=1)
+
+
+def test_a_validation_loss_that_was_never_finite_has_no_lowest():
+    result = optimize(CLASSIFIER, method=Adam(), epochs=2, validation=(X, LABELS), rng=0)
+    result.history.val_fun[:] = np.nan
+    assert "validation loss" not in str(result)
