@@ -12,11 +12,11 @@ os.environ["MPLBACKEND"] = "Agg"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell script starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+import numpy as np
+import pytest
+from hypothesis import settings
 
-from gradopt._compiler import COMPILING  # noqa: E402
+from gradopt._compiler import COMPILING, numba_api
 
 settings.register_profile("gradopt", deadline=None, derandomize=True, max_examples=25, database=None)
 settings.load_profile("gradopt")
@@ -33,7 +33,8 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_report_header() -> str:
-    return f"compiler: {'on' if COMPILING else 'off'}"
+    used = ", ".join(numba_api.PRESENT) or "nothing"
+    return f"compiler: {'on' if COMPILING else 'off'}; used of Numba beyond its public interface: {used}"
 
 
 @pytest.fixture

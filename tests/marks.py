@@ -1,10 +1,20 @@
 """What tests are marked with, and called by."""
 
+import pkgutil
 import re
+import sys
 
 import pytest
 
-from gradopt._compiler import COMPILING
+import gradopt
+from gradopt._compiler import COMPILING, numba_api
+
+# All modules that can be imported: of those that stand for one another, the ones in use.
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(gradopt.__path__, "gradopt.")
+    if not module.name.startswith("gradopt._compiler.") or module.name in sys.modules
+]
 
 
 def named(case):
@@ -13,3 +23,4 @@ def named(case):
 
 
 compiled_only = pytest.mark.skipif(not COMPILING, reason="needs the compiler")
+private_numba = pytest.mark.skipif(numba_api.PLAIN, reason="needs more than Numba's public interface")

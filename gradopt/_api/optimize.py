@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numba.core.errors import NumbaError
+from numba import NumbaError
 from numpy.typing import ArrayLike
 from scipy.optimize import Bounds
 

@@ -14,7 +14,6 @@ from gradopt._compiler.arrays import (
 )
 from gradopt._compiler.bits import by_precision, reinterpreted
 from gradopt._compiler.bounded import Bounded
-from gradopt._compiler.by_address import TupleInMemory, address_of, call_at, type_of, unpacking
 from gradopt._compiler.dispatch import generic, silent
 from gradopt._compiler.handles import CompiledHandle, contents
 from gradopt._compiler.interrupts import interrupts_held_back
@@ -29,8 +28,39 @@ from gradopt._compiler.kernel import (
     portable,
     summation,
 )
-from gradopt._compiler.subnormals import flushing
-from gradopt._compiler.tile import TILE_ROWS, VECTOR_BYTES, tile
+from gradopt._compiler.numba_api import lowering
+from gradopt._compiler.value_types import type_of
+
+if lowering is not None:
+    from gradopt._compiler.lowered import (
+        TILE_ROWS,
+        VECTOR_BYTES,
+        TupleInMemory,
+        address_of,
+        by_reference,
+        call_at,
+        flushing,
+        of_complex,
+        of_numbers,
+        tile,
+        unpacking,
+    )
+    from gradopt._compiler.lowered import handles as handles
+else:
+    from gradopt._compiler.plain import (  # type: ignore[assignment]
+        TILE_ROWS,
+        VECTOR_BYTES,
+        TupleInMemory,
+        address_of,
+        by_reference,
+        call_at,
+        flushing,
+        of_complex,
+        of_numbers,
+        tile,
+        unpacking,
+    )
+    from gradopt._compiler.plain import handles as handles  # type: ignore[no-redef]
 
 __all__ = [
     "COMPILING",
@@ -42,6 +72,7 @@ __all__ = [
     "address_of",
     "borrowed",
     "by_precision",
+    "by_reference",
     "call_at",
     "compile_user_function",
     "compile_wrapper",
@@ -57,6 +88,8 @@ __all__ = [
     "matrix",
     "no_collection",
     "noinline",
+    "of_complex",
+    "of_numbers",
     "on_stack",
     "portable",
     "reinterpreted",

@@ -9,11 +9,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from numba import types
-from numba.core.caching import FunctionCache, IndexDataCacheFile
-from numba.core.serialize import dumps
-
+from gradopt._compiler.numba_api import PRESENT, cache
 from gradopt._compiler.stamp import stamp
+from gradopt._compiler.value_types import is_of_this_package
 
 _STAMP = stamp()
 
@@ -28,7 +26,7 @@ def _warn_once(text: str) -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
-class CacheFiles(IndexDataCacheFile):
+class CacheFiles(cache.IndexDataCacheFile):  # type: ignore[misc]
     """Numba's index of a function's machine code, with a separate file for each key.
 
     Numba itself numbers the files. When two processes fill the cache at once, they may give one number to different
@@ -39,7 +37,7 @@ class CacheFiles(IndexDataCacheFile):
     def save(self, key: Any, data: Any) -> None:
         overloads = self._load_index()
         if key not in overloads:
-            digest = hashlib.sha256(dumps(key)).hexdigest()[:24]
+            digest = hashlib.sha256(cache.dumps(key)).hexdigest()[:24]
             overloads[key] = self._index_name.removesuffix("nbi") + digest + ".nbc"
             self._save_index(overloads)
         self._save_data(overloads[key], data)
@@ -56,7 +54,7 @@ class CacheFiles(IndexDataCacheFile):
         return pickle.loads(content[_DIGEST_SIZE:])
 
 
-class StampedCache(FunctionCache):
+class StampedCache(cache.FunctionCache):  # type: ignore[misc]
     """Numba's disk cache with the sources of the whole package in the key, for the package's own classes.
 
     Numba itself checks only the file that defines a function. A loop that was compiled together with a kernel from
@@ -71,8 +69,10 @@ class StampedCache(FunctionCache):
         self._cache_file = CacheFiles(self._cache_path, self._impl.filename_base, place.get_source_stamp())
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        """The key: Numba's own (signature, processor, bytecode, closure), the package's sources, the flags."""
-        return (*super()._index_key(sig, codegen), _STAMP, self._flags)
+        """The key: Numba's own (signature, processor, bytecode, closure), the package's sources, the parts
+        of Numba that it uses, the flags.
+        """
+        return (*super()._index_key(sig, codegen), _STAMP, PRESENT, self._flags)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         if not all(map(is_of_this_package, sig)):
@@ -91,13 +91,3 @@ class StampedCache(FunctionCache):
             super().save_overload(sig, data)
         except OSError as error:  # a full disk, a quota, a folder that became read-only
             _warn_once(f"machine code can't be kept in {self.cache_path} ({error}); each process compiles anew")
-
-
-def is_of_this_package(numba_type: Any) -> bool:
-    """Whether a Numba type contains no user's function or class."""
-    if isinstance(numba_type, types.Callable):
-        return False
-    named_tuple = getattr(numba_type, "instance_class", None)
-    if named_tuple is not None and named_tuple.__module__.split(".")[0] != "gradopt":
-        return False
-    return all(map(is_of_this_package, getattr(numba_type, "types", ())))

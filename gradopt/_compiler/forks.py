@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
-from numba.core.compiler_lock import global_compiler_lock
+from gradopt._compiler.numba_api import lock
 
-if hasattr(os, "register_at_fork"):
+if lock is not None and hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=global_compiler_lock.acquire,
-        after_in_parent=global_compiler_lock.release,
-        after_in_child=global_compiler_lock.release,
+        before=lock.global_compiler_lock.acquire,
+        after_in_parent=lock.global_compiler_lock.release,
+        after_in_child=lock.global_compiler_lock.release,
     )

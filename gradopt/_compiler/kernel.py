@@ -21,29 +21,32 @@ from numba.extending import lower_builtin, register_jitable, type_callable
 
 from gradopt._compiler import forks as forks
 from gradopt._compiler import notice as notice
+from gradopt._compiler import numba_api
 from gradopt._compiler import tested as tested
-from gradopt._compiler.disk_cache import StampedCache
 from gradopt._compiler.interrupts import interrupts_held_back
-from gradopt._compiler.late_bound import bind_late
-from gradopt._compiler.pipeline import PartCompiler, WholeCompiler
+
+if numba_api.cache is not None:
+    from gradopt._compiler.disk_cache import StampedCache
+if numba_api.binding is not None:
+    from gradopt._compiler.late_bound import bind_late
 
 COMPILING = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
-# Callees that do not set fastmath and forceinline inherit them from their callers, so both are always set.
-STRICT: Any = {
-    "error_model": "numpy",
-    "fastmath": False,
-    "forceinline": False,
-    "nogil": True,
-    "no_cfunc_wrapper": True,
-    "pipeline_class": WholeCompiler,
-}
+STRICT: Any = {"error_model": "numpy", "fastmath": False, "nogil": True}
 
 # Numba wraps each function for calls from C and for calls from Python; compiling the wrappers is a third of its work.
-INSIDE: Any = {"no_cpython_wrapper": True}
+INSIDE: Any = {}
 
 # For functions that become part of each caller.
-INLINE: Any = {**INSIDE, "forceinline": True, "pipeline_class": PartCompiler}
+INLINE: Any = {}
+
+if numba_api.compiler is not None:
+    from gradopt._compiler.pipeline import PartCompiler, WholeCompiler
+
+    # Callees that do not set fastmath and forceinline inherit them from their callers, so both are always set.
+    STRICT |= {"forceinline": False, "no_cfunc_wrapper": True, "pipeline_class": WholeCompiler}
+    INSIDE |= {"no_cpython_wrapper": True}
+    INLINE |= INSIDE | {"forceinline": True, "pipeline_class": PartCompiler}
 
 # nnan and ninf stay out: they would make tests for NaN and infinity constant.
 REORDERED: Any = {**STRICT, "fastmath": {"reassoc", "contract", "nsz"}}
@@ -60,9 +63,12 @@ def _compiled(
     if not COMPILING:
         # NumPy must be as silent about overflow as machine code is.
         return np.errstate(all="ignore")(function) if late_bound else function
-    from_python = _dispatcher(function, flags | {"forceinline": inline})
+    for_python = flags | ({"forceinline": inline} if "forceinline" in flags else {})
+    if numba_api.dispatcher is None:
+        return njit(**for_python)(function)
+    from_python = _dispatcher(function, for_python)
     inside = functools.cache(lambda: _dispatcher(function, flags | (INLINE if inline else INSIDE)))
-    if late_bound:
+    if late_bound and numba_api.binding is not None:
         return bind_late(from_python, inside, like)
     from_python.inside = inside
     from_python.get_call_template = lambda arguments, keywords: inside().get_call_template(arguments, keywords)
@@ -72,9 +78,10 @@ def _compiled(
 
 def _dispatcher(function: Callable[..., Any], flags: dict[str, Any]) -> Any:
     dispatcher = njit(**flags)(function)
-    # Raised if neither the package's folder nor the user's cache folder is writable.
-    with contextlib.suppress(RuntimeError):
-        dispatcher._cache = StampedCache(function, flags)
+    if numba_api.cache is not None:
+        # Raised if neither the package's folder nor the user's cache folder is writable.
+        with contextlib.suppress(RuntimeError):
+            dispatcher._cache = StampedCache(function, flags)
     compile_or_load = dispatcher.compile
 
     def compile_in_peace(signature: Any) -> Any:
@@ -123,7 +130,7 @@ def portable(function: Callable[..., Any]) -> Any:
 
     A kernel that a loop in Python calls is compiled, and so can't call the objective of an interpreted problem.
     """
-    options = {name: STRICT[name] for name in ("error_model", "fastmath", "forceinline")}
+    options = {name: STRICT[name] for name in ("error_model", "fastmath", "forceinline") if name in STRICT}
     return register_jitable(**options)(function) if COMPILING else function
 
 

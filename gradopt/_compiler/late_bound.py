@@ -16,16 +16,13 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-import llvmlite.binding
-from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.typing.templates import AbstractTemplate, infer, infer_global
-from numba.core.typing.templates import signature as typed_signature
 from numba.extending import lower_builtin
 
 from gradopt._compiler.interrupts import interrupts_held_back
+from gradopt._compiler.numba_api import binding, lock
+
+ir, cgutils, global_compiler_lock = binding.ir, binding.cgutils, lock.global_compiler_lock
 
 _BIND = "gradopt_bind"
 _byte_pointer, _address = ir.IntType(8).as_pointer(), ir.IntType(64)
@@ -48,8 +45,8 @@ def bind_late(dispatcher: Any, inside: Callable[[], Any], like: str | None) -> C
     kernel.inside = inside  # type: ignore[attr-defined]
     name = (dispatcher.py_func.__module__, dispatcher.py_func.__name__)
 
-    @infer
-    class Template(AbstractTemplate):
+    @binding.infer
+    class Template(binding.AbstractTemplate):  # type: ignore[misc]
         key = kernel
 
         def generic(self, arguments: Any, keywords: Any) -> Any:
@@ -58,9 +55,9 @@ def bind_late(dispatcher: Any, inside: Callable[[], Any], like: str | None) -> C
                 result = types.none if same_as is None else arguments[same_as]
             else:
                 result = _compiled(inside(), arguments).signature.return_type
-            return typed_signature(result, *arguments)
+            return binding.signature(result, *arguments)
 
-    infer_global(kernel, types.Function(Template))
+    binding.infer_global(kernel, types.Function(Template))
 
     @lower_builtin(kernel, types.VarArg(types.Any))
     def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -147,4 +144,4 @@ def _bind(name: int, length: int, cell: int) -> None:
         ctypes.c_int64.from_address(cell).value = address
 
 
-llvmlite.binding.add_symbol(_BIND, ctypes.cast(_bind, ctypes.c_void_p).value)
+binding.add_symbol(_BIND, ctypes.cast(_bind, ctypes.c_void_p).value)

@@ -8,14 +8,16 @@ import sys
 import time
 from typing import Any
 
-from numba.core import event
+from gradopt._compiler.numba_api import events
 
 _PATIENCE = 2.0  # seconds of compiling, one after the other
 _PAUSE = 1.0  # seconds after which a wait counts anew
 _SWITCH = "GRADOPT_QUIET"
 
+_Listener: Any = object if events is None else events.Listener
 
-class _Notice(event.Listener):  # type: ignore[misc]
+
+class _Notice(_Listener):  # type: ignore[misc]
     """Says once per process that it compiles, when that has taken some seconds.
 
     Numba tells when it begins to compile each function, inside others too; what comes from the disk cache is not told.
@@ -62,4 +64,5 @@ def tell(name: str) -> None:
         logging.getLogger("gradopt").info(text)
 
 
-event.register("numba:compile", _Notice())
+if events is not None:
+    events.register("numba:compile", _Notice())

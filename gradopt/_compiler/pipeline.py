@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import PassManager, register_pass
-from numba.core.typed_passes import NativeLowering
+from gradopt._compiler.numba_api import compiler
+
+NativeLowering: Any = compiler.NativeLowering
 
 
-class _Part(JITCodeLibrary):  # type: ignore[misc]
+class _Part(compiler.JITCodeLibrary):  # type: ignore[misc]
     """The code of a function that becomes part of its callers: only simplified."""
 
     def _optimize_final_module(self) -> None:
@@ -24,7 +23,7 @@ class _Part(JITCodeLibrary):  # type: ignore[misc]
         passes.run(self._final_module, builder)
 
 
-class _Whole(JITCodeLibrary):  # type: ignore[misc]
+class _Whole(compiler.JITCodeLibrary):  # type: ignore[misc]
     """The code of a function that is called, including its inlined parts."""
 
     def _optimize_functions(self, module: Any) -> None:
@@ -44,26 +43,26 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
         return bool(super().run_pass(state))
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
+@compiler.register_pass(mutates_CFG=True, analysis_only=False)
 class _LoweringOfPart(_Lowering):
     _name: Any = "gradopt_lowering_of_part"
     library_class = _Part
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
+@compiler.register_pass(mutates_CFG=True, analysis_only=False)
 class _LoweringOfWhole(_Lowering):
     _name: Any = "gradopt_lowering_of_whole"
     library_class = _Whole
 
 
-class WholeCompiler(CompilerBase):  # type: ignore[misc]
+class WholeCompiler(compiler.CompilerBase):  # type: ignore[misc]
     """Numba's pipeline for a function that is called."""
 
     lowering: Any = _LoweringOfWhole
 
     def define_pipelines(self) -> list[Any]:
-        usual = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline = PassManager("gradopt")
+        usual = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline = compiler.PassManager("gradopt")
         pipeline.passes = [(self.lowering if kind is NativeLowering else kind, what) for kind, what in usual.passes]
         pipeline.finalize()
         return [pipeline]

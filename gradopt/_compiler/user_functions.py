@@ -10,15 +10,19 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from numba import types
-from numba.core.errors import NumbaWarning
+from numba import NumbaWarning, types
 from numba.extending import is_jitted
 
+from gradopt._compiler import numba_api
 from gradopt._compiler.bounded import Bounded
-from gradopt._compiler.by_address import address_of, type_of, unpacking
 from gradopt._compiler.interrupts import interrupts_held_back
 from gradopt._compiler.kernel import compile_user_function, compile_wrapper
-from gradopt._compiler.outside import TakesOutside, is_plain, outside_of, without_data
+from gradopt._compiler.outside import is_plain, outside_of, without_data
+from gradopt._compiler.value_types import type_of
+
+if numba_api.rewriting is not None:
+    from gradopt._compiler.lowered.by_address import address_of, unpacking
+    from gradopt._compiler.rewriting import TakesOutside
 
 # The type that a function returns by mistake -> what to do.
 _REMEDIES: dict[Any, str] = {
@@ -63,6 +67,8 @@ def compiled_function(
 
     Raises NotCompilable.
     """
+    if numba_api.rewriting is None:
+        raise NotCompilable(f"{name_of(function)}: Numba is not used beyond its public interface")
     outside = outside_of(function)
     data_type = type_of(outside.data)
     key = (outside.key, data_type, types)

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import overload
 from scipy.linalg import cython_blas, cython_lapack
 
-from gradopt._compiler.external import by_reference
+from gradopt._compiler import by_reference
 from gradopt._compiler.kernel import kernel
 
 _potrf = [by_reference(cython_lapack, name, returns_info=True) for name in ("spotrf", "dpotrf")]

@@ -11,7 +11,7 @@ import scipy.special
 from numba.extending import overload
 from scipy.special import cython_special
 
-from gradopt._compiler.external import of_complex, of_numbers
+from gradopt._compiler import of_complex, of_numbers
 
 
 def _of_one(name: str) -> Callable[..., Any]:

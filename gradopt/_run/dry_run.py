@@ -10,7 +10,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numba.core.errors import NumbaError
+from numba import NumbaError
 from numpy.typing import NDArray
 
 from gradopt._core import validate

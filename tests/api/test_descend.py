@@ -5,12 +5,11 @@ import sys
 
 import numpy as np
 import pytest
-from numba import njit, prange, typed, typeof
-from numba.core.errors import TypingError
+from numba import TypingError, njit, prange, typed, typeof
 
 import gradopt
 from gradopt import SGD, Adam, InverseTimeDecay, Network, ReduceOnPlateau, Status, optimize, problems
-from gradopt._compiler.disk_cache import is_of_this_package
+from gradopt._compiler.value_types import is_of_this_package
 from gradopt.extend import config, value_and_grad
 
 from marks import compiled_only
@@ -141,7 +140,7 @@ def by_each(problem, methods, starts):
 
 
 @compiled_only
-@pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaPendingDeprecationWarning")  # of lists
+@pytest.mark.filterwarnings("ignore::numba.NumbaPendingDeprecationWarning")  # of lists
 @pytest.mark.parametrize("kind", [list, tuple, typed.List])
 def test_handles_in_lists_and_tuples(kind):
     handles = kind([gradopt.compiled(quadratic) for quadratic in QUADRATICS])

@@ -7,10 +7,14 @@ import numba
 import numpy as np
 import pytest
 
-from gradopt._compiler import TupleInMemory, type_of, unpacking
-from gradopt._compiler.by_address import _size, _store, _words
+from gradopt._compiler import TupleInMemory, numba_api, type_of, unpacking
 
 from marks import compiled_only
+
+if numba_api.lowering is None:
+    pytest.skip("Numba's public interface has no addresses", allow_module_level=True)
+
+from gradopt._compiler.lowered.by_address import _size, _store, _words
 
 ARRAYS = {
     "a vector": np.arange(3.0),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from numba.core.errors import NumbaError
+from numba import NumbaError
 
 import gradopt
 from gradopt import LBFGS, SGD, PiecewiseConstant, Status, Warmup, check_gradient, descend, optimize, problems

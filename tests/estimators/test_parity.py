@@ -7,13 +7,13 @@ import pytest
 
 sklearn = pytest.importorskip("sklearn", reason="without scikit-learn nothing compares the estimators with its own")
 
-from sklearn import neural_network  # noqa: E402
-from sklearn.datasets import load_diabetes, load_digits, load_iris, make_multilabel_classification  # noqa: E402
-from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn import neural_network
+from sklearn.datasets import load_diabetes, load_digits, load_iris, make_multilabel_classification
+from sklearn.exceptions import ConvergenceWarning
 
-from gradopt import estimators  # noqa: E402
+from gradopt import estimators
 
-from marks import compiled_only, named  # noqa: E402
+from marks import compiled_only, named
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore::RuntimeWarning")
 

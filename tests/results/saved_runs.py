@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-import llvmlite.binding
+import llvmlite.binding  # noqa: TID251  # the processor's name
 import numba
 import numpy as np
 

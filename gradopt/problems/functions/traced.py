@@ -287,9 +287,9 @@ class _Values(Traced):
 
 
 @functools.cache
-def machine_address(dtype: Any) -> int:
+def machine_address(dtype: Any) -> Any:
     """The address of the machine code of `machine.evaluate`."""
-    return int(address_of(machine.evaluate, argument_types(dtype)))
+    return address_of(machine.evaluate, argument_types(dtype))
 
 
 def _plain(argument: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numba.core.errors import NumbaError
+from numba import NumbaError
 from numba.extending import is_jitted
 from numpy.typing import ArrayLike, NDArray
 

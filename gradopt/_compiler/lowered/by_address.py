@@ -12,17 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import typeof, types
-from numba.core import cgutils
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import cpu_target
+from numba import types
 from numba.extending import intrinsic
 
 from gradopt._compiler.arrays import borrowed
 from gradopt._compiler.kernel import COMPILING, kernel
+from gradopt._compiler.numba_api import lock, lowering
+from gradopt._compiler.value_types import require_plain, type_of
 
-_Plain: Any = (types.Number, types.Boolean, types.NoneType, types.Dispatcher)
+ir, cgutils, global_compiler_lock = lowering.ir, lowering.cgutils, lock.global_compiler_lock
 
 
 @global_compiler_lock
@@ -49,31 +47,6 @@ def call_at(typing_context: Any, address: Any, arguments: Any) -> Any:
         return result
 
     return types.float64(address, arguments), generate
-
-
-_types: dict[Any, Any] = {}
-
-
-def type_of(value: Any) -> Any:
-    """The Numba type of a value, as from numba.typeof; ten times faster for arrays, floats and tuples of these."""
-    kind = _kind(value)
-    if kind is None:
-        return typeof(value)
-    found = _types.get(kind)
-    if found is None:
-        found = _types[kind] = typeof(value)
-    return found
-
-
-def _kind(value: Any) -> Any:
-    """A key that determines the Numba type of a value; None for other values than arrays, floats and their tuples."""
-    if type(value) is np.ndarray:
-        flags = value.flags
-        return value.dtype, value.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned
-    if type(value) is tuple:
-        kinds = tuple(_kind(item) for item in value)
-        return None if None in kinds else (tuple, kinds)
-    return float if type(value) is float else None
 
 
 class TupleInMemory:
@@ -134,19 +107,9 @@ def unpacking(packed_type: Any) -> Callable[[int], tuple[Any, ...]]:
 @global_compiler_lock
 def _size(numba_type: Any) -> int:
     """An upper bound on the size of a value, in units of 8 bytes; a TypeError if nobody could release what it owns."""
-    _require_plain(numba_type)
-    context = cpu_target.target_context
+    require_plain(numba_type)
+    context = lowering.cpu_target.target_context
     return int(context.get_abi_sizeof(context.get_value_type(numba_type))) // 8 + 1
-
-
-def _require_plain(numba_type: Any) -> None:
-    if isinstance(numba_type, types.BaseTuple):
-        for item in numba_type.types:  # type: ignore[attr-defined]
-            _require_plain(item)
-    elif isinstance(numba_type, types.Array):
-        _require_plain(numba_type.dtype)
-    elif not isinstance(numba_type, _Plain):
-        raise TypeError(f"args may hold numbers, arrays of numbers and tuples of these, got a {numba_type}")
 
 
 @intrinsic

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding
 import numba
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+
+from gradopt._compiler.numba_api import lowering
+
+ir, make_array = lowering.ir, lowering.make_array
 
 
 def _registers() -> tuple[int, int]:
     """(bytes of a vector register, rows of a tile) for this processor; other values would only be slower."""
     if numba.config.CPU_NAME:  # type: ignore[attr-defined]  # may be compiled for another processor
         return 16, 4
-    features = llvmlite.binding.get_host_cpu_features()
+    features = lowering.get_host_cpu_features()
     if features.get("avx512f"):
         return 64, 8
     if features.get("avx2"):

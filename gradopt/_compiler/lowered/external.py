@@ -6,34 +6,23 @@ in each process: machine code that comes from the disk cache finds the scipy of 
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
-import llvmlite.binding
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 
-_address_in: Any = ctypes.pythonapi.PyCapsule_GetPointer
-_address_in.restype, _address_in.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-_name_of: Any = ctypes.pythonapi.PyCapsule_GetName
-_name_of.restype, _name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+from gradopt._compiler.capsules import exported
+from gradopt._compiler.numba_api import lowering
+
+ir, cgutils, make_array = lowering.ir, lowering.cgutils, lowering.make_array
 
 _INT = ir.IntType(32)
 
 
 def _symbol(module: Any, name: str, result: str) -> str:
-    """The symbol of a function that a Cython module exports, or of its variant for doubles.
-
-    result : how the C type of the function begins
-    """
-    exported = module.__pyx_capi__
-    variants = [exported[v] for v in (name, f"__pyx_fuse_0{name}", f"__pyx_fuse_1{name}") if v in exported]
-    capsule = next(one for one in variants if _name_of(one).decode().startswith(result))
+    """The symbol of a function that a Cython module exports; result : as for `exported`."""
     symbol = f"gradopt_{module.__name__}.{name}"
-    llvmlite.binding.add_symbol(symbol, _address_in(capsule, _name_of(capsule)))
+    lowering.add_symbol(symbol, exported(module, name, result))
     return symbol
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin, type_callable
 
 from gradopt._compiler.kernel import COMPILING, kernel
+from gradopt._compiler.numba_api import lowering
+
+ir, cgutils = lowering.ir, lowering.cgutils
 
 _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO = 0x8040  # bits 15 and 6 of MXCSR
 
