@@ -1,19 +1,26 @@
 """What tests are marked with, and called by."""
 
-import pkgutil
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
 import gradopt
 from gradopt._compiler import COMPILING, numba_api
 
-# All modules that can be imported: of those that stand for one another, the ones in use.
+PACKAGE = Path(gradopt.__file__).parent
+
+
+def _name(path):
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+# All modules; of those in `_compiler`, which may stand for one another, the ones in use.
 MODULES = [
-    module.name
-    for module in pkgutil.walk_packages(gradopt.__path__, "gradopt.")
-    if not module.name.startswith("gradopt._compiler.") or module.name in sys.modules
+    name
+    for name in map(_name, sorted(PACKAGE.rglob("*.py")))
+    if not name.startswith("gradopt._compiler.") or name in sys.modules
 ]
 
 

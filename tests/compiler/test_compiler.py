@@ -17,7 +17,7 @@ from processes import python
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*sorted(MODULES), "gradopt"])
+@pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name):
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
