@@ -20,7 +20,8 @@ import report
 from quiet import Patience
 
 _ROWS, _TABLES = [], []
-_SECONDS = 15  # that a row waits for the machine to be quiet
+_SECONDS, _QUICK_SECONDS = 15, 0  # that a row waits for the machine to be quiet
+_QUICK_ROUNDS = 3
 
 
 def pytest_addoption(parser):
@@ -29,12 +30,23 @@ def pytest_addoption(parser):
         action="store_true",
         help="write bench/report.md, .json and .png, and the tables of docs/benchmarks.md",
     )
+    parser.addoption("--quick", action="store_true", help="a look in two minutes: few rounds, no wait, no slow rows")
 
 
 def pytest_configure(config):
-    """The table of pytest-benchmark knows one side of each row only."""
-    if config.getoption("--report"):
+    """Look at the options; the table of pytest-benchmark knows one side of each row only."""
+    if config.getoption("--report") and config.getoption("--quick"):
+        raise pytest.UsageError("--report is no quick look")
+    if config.getoption("--report") or config.getoption("--quick"):
         config.option.benchmark_quiet = True
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the slow rows out of a quick look."""
+    if config.getoption("--quick"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 def _section(request):
@@ -54,6 +66,8 @@ class Pair:
 
     benchmark: object
     section: str
+    quick: bool
+    tell: object
     needed: dict = field(default_factory=dict)
 
     def needs(self, bytes=0, operations=0, real="float64"):
@@ -70,9 +84,11 @@ class Pair:
         outcome : what both arrived at
         own_clock : whether the functions return the seconds they took
         """
-        report.measure()
+        if not self.quick:
+            report.measure()
         ours(), theirs()  # compile and warm up outside the clock
-        patience = Patience(_SECONDS)
+        patience = Patience(_QUICK_SECONDS if self.quick else _SECONDS)
+        rounds = min(rounds, _QUICK_ROUNDS) if self.quick else rounds
 
         def one_round():
             return [function() if own_clock else _seconds(function) for function in (ours, theirs)]
@@ -86,12 +102,19 @@ class Pair:
         row |= {"quiet": patience.rewarded}
         self.benchmark.extra_info.update(row)
         _ROWS.append({"section": self.section, "outcome": outcome, "bytes": 0, "operations": 0, **row, **self.needed})
+        self.tell(report.line(row))
 
 
 @pytest.fixture
 def pair(benchmark, request):
-    """Time two functions in turn and store their ratio with the benchmark."""
-    return Pair(benchmark, _section(request))
+    """Time two functions in turn, store their ratio with the benchmark, and print it."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+
+    def tell(text):
+        terminal.ensure_newline()
+        terminal.write_line(text)
+
+    return Pair(benchmark, _section(request), request.config.getoption("--quick"), tell)
 
 
 @pytest.fixture
@@ -101,10 +124,12 @@ def table(request):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Print the tables, ready for the README."""
+    """Print the tables."""
     if not _ROWS and not _TABLES:
         return
     terminalreporter.section("ratios: the other's time over ours, medians, quartiles in brackets")
-    terminalreporter.write_line(report.markdown(_ROWS, _TABLES, report.machine()))
+    terminalreporter.write_line(report.text(_ROWS))
+    for table in _TABLES:
+        terminalreporter.write_line("\n".join(["", table["section"], *table["lines"]]))
     if config.getoption("--report"):
         terminalreporter.write_line(f"\nwritten: {report.write(_ROWS, _TABLES)}")

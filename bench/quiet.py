@@ -31,14 +31,19 @@ def _seconds():
 
 
 class Patience:
-    """Repeats what is measured until the machine was quiet before it and after it, while some seconds last."""
+    """Repeats what is measured until the machine was quiet before it and after it, while some seconds last.
+
+    With 0 seconds it does not look at all.
+    """
 
     def __init__(self, seconds):
-        self._deadline = time.perf_counter() + seconds
+        self._deadline = time.perf_counter() + seconds if seconds else None
         self._rounds = self._quiet = 0
 
     def round(self, measure):
         """What `measure()` returns."""
+        if self._deadline is None:
+            return measure()
         while True:
             while not (quiet := is_quiet()) and time.perf_counter() < self._deadline:
                 time.sleep(_PAUSE)

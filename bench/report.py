@@ -42,6 +42,7 @@ def machine():
         "date": datetime.date.today().isoformat(),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "processor": _processor(),
+        "kind": _kind(),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": {name: version for name in PEERS if (version := _version(name))},
         "bytes_per_second": _speeds["bytes"],
@@ -77,6 +78,16 @@ def _processor():
         return platform.processor() or "unknown processor"
 
 
+def _kind():
+    """The kind of a processor: by the width of its vectors, on which most of the times depend."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        flags = []
+    wide = [name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags]
+    return (wide or [platform.machine()])[0]
+
+
 def seconds(value):
     """A time with its unit."""
     for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
@@ -85,20 +96,44 @@ def seconds(value):
     return f"{value * 1e9:.3g} ns"
 
 
-def met(row):
-    """Whether the aim of a row was reached."""
+def _of_aim(row):
+    """The speed of a row as a part of what it aims at: from 1 on, the aim is met."""
     wanted = re.fullmatch(r">= ([\d.]+)", row["aim"])
     if wanted:
-        return row["ratio"] >= float(wanted[1])
+        return row["ratio"] / float(wanted[1])
     number, unit = re.fullmatch(r"ours < ([\d.]+) (s|ms|us)", row["aim"]).groups()
-    return row["ours"] < float(number) * {"s": 1.0, "ms": 1e-3, "us": 1e-6}[unit]
+    return float(number) * {"s": 1.0, "ms": 1e-3, "us": 1e-6}[unit] / row["ours"]
+
+
+def met(row):
+    """Whether the aim of a row was reached."""
+    return _of_aim(row) >= 1.0
 
 
 def verdict(row):
-    """How that is told: a ratio may miss its aim by less than half of its rounds differ."""
+    """Whether the aim was reached, and how far it is; a ratio may miss it by less than half of its rounds differ."""
     if met(row):
         return "met"
-    return "missed by less than its spread" if met({**row, "ratio": row["high"]}) else "MISSED"
+    if met({**row, "ratio": row["high"]}):
+        return "missed by less than its spread"
+    return f"{'LOST' if row['ratio'] < 1.0 else 'MISSED'}, at {_of_aim(row):.0%} of the aim"
+
+
+def line(row):
+    """A row in one line of plain text."""
+    ratio = f"{row['ratio']:.3g} ({row['low']:.3g} to {row['high']:.3g})"
+    quiet = "" if row["quiet"] else " [not a quiet machine]"
+    return f"{ratio:<24} {row['aim']:<14} {verdict(row):<26} {row['what']}{quiet}"
+
+
+def text(rows):
+    """The rows as a table in plain text, a section for each file of benchmarks, with the counts at the end."""
+    lines = [f"{'other / ours':<24} {'aim':<14} {'outcome':<26} work"]
+    for section in dict.fromkeys(row["section"] for row in rows):
+        lines += ["", section, *(line(row) for row in rows if row["section"] == section)]
+    words = [verdict(row).split()[0].strip(",") for row in rows]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in ("met", "missed", "MISSED", "LOST") if word in words)
+    return "\n".join([*lines, "", f"{len(rows)} rows: {counts}"])
 
 
 def floor(row, machine):
@@ -109,36 +144,46 @@ def floor(row, machine):
     return max(least, default=None)
 
 
-def markdown(rows, tables, machine):
-    """The tables, a section for each file of benchmarks."""
+def markdown(rows, tables, machine, others=()):
+    """The tables, a section for each file of benchmarks; others : the reports of processors of other kinds."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     speeds = machine["operations_per_second"]
     lines = [
         f"`python -m pytest bench --report` made these tables on {machine['date']}, at commit {machine['commit']}:"
-        f" {machine['processor']}, {machine['system']}; {versions}. One thread each, both sides of a row in turn;"
-        " medians, the quartiles of the ratio in brackets. The machine is shared, and at times half as fast: a round"
-        " during which it was so is taken again while 15 seconds last. The floor is what the machine needs for the"
-        f" bytes or the operations of the work alone, at {machine['bytes_per_second'] / 1e9:.0f} GB/s from memory and"
-        f" {speeds['float64'] / 1e9:.0f} GFLOP/s (float32: {speeds['float32'] / 1e9:.0f}), the best that"
-        " it was seen to do meanwhile; what fits into a cache may beat it.",
+        f" {machine['processor']} ({machine['kind']}), {machine['system']}; {versions}. One thread each, both sides of"
+        " a row in turn; medians, the quartiles of the ratio in brackets. The machine is shared, and at times half as"
+        " fast: a round during which it was so is taken again while 15 seconds last. The floor is what the machine"
+        f" needs for the bytes or the operations of the work alone, at {machine['bytes_per_second'] / 1e9:.0f} GB/s"
+        f" from memory and {speeds['float64'] / 1e9:.0f} GFLOP/s (float32: {speeds['float32'] / 1e9:.0f}), the best"
+        " that it was seen to do meanwhile; what fits into a cache may beat it.",
     ]
+    lines += [
+        f"\nThe column {other['machine']['kind']} is from {other['machine']['date']}, commit"
+        f" {other['machine']['commit']}: {other['machine']['processor']}."
+        for other in others
+    ]
+    elsewhere = [
+        (other["machine"]["kind"], {(row["section"], row["what"]): row for row in other["rows"]}) for other in others
+    ]
+    heads = ["work", "ours", "other", f"other / ours, {machine['kind']}", *(kind for kind, _ in elsewhere)]
+    heads += ["floor", "aim", "outcome"]
     for section in dict.fromkeys([*(row["section"] for row in rows), *(table["section"] for table in tables)]):
         lines += ["", f"**{section}**"]
         chosen = [row for row in rows if row["section"] == section]
         if chosen:
-            lines += [
-                "",
-                "| work | ours | other | other / ours | floor | aim | outcome |",
-                "|---|---|---|---|---|---|---|",
-            ]
+            lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
         for row in chosen:
             least = floor(row, machine)
             ratio = f"**{row['ratio']:.3g}** ({row['low']:.3g} to {row['high']:.3g})"
+            there = [of_kind.get((section, row["what"])) for _, of_kind in elsewhere]
             what = f"{row['what']}, {'an' if row['unit'][0] in 'aeiou' else 'a'} {row['unit']}"
-            remarks = [verdict(row), row["outcome"], "" if row["quiet"] else "not a quiet machine"]
-            outcome = "; ".join(filter(None, remarks))
-            numbers = [seconds(row["ours"]), seconds(row["theirs"]), ratio, seconds(least) if least else "", row["aim"]]
-            lines.append("| " + " | ".join([what, *numbers, outcome]) + " |")
+            outcome = "; ".join(
+                filter(None, [verdict(row), row["outcome"], "" if row["quiet"] else "not a quiet machine"])
+            )
+            cells = [what, seconds(row["ours"]), seconds(row["theirs"]), ratio]
+            cells += [f"{other['ratio']:.3g}" if other else "" for other in there]
+            cells += [seconds(least) if least else "", row["aim"], outcome]
+            lines.append(f"| {' | '.join(cells)} |")
         for table in tables:
             if table["section"] == section:
                 lines += ["", *table["lines"]]
@@ -184,12 +229,16 @@ _HEADING = {"fontsize": 7.5, "fontweight": "bold", "ha": "right", "va": "center"
 
 
 def write(rows, tables):
-    """Write all; returns the names of the files."""
+    """Write all; returns the names of the files. The report of another kind of processor stays in report.json."""
     here = machine()
-    text = markdown(rows, tables, here)
-    (HERE / "report.md").write_text(f"# What was measured\n\n{text}\n\n![ratios](report.png)\n")
     told = [{**row, "met": bool(met(row)), "floor": floor(row, here)} for row in rows]
-    (HERE / "report.json").write_text(json.dumps({"machine": here, "rows": told, "tables": tables}, indent=1) + "\n")
+    reports = json.loads((HERE / "report.json").read_text()) | {
+        here["kind"]: {"machine": here, "rows": told, "tables": tables}
+    }
+    others = [report for kind, report in reports.items() if kind != here["kind"]]
+    text = markdown(rows, tables, here, others)
+    (HERE / "report.md").write_text(f"# What was measured\n\n{text}\n\n![ratios](report.png)\n")
+    (HERE / "report.json").write_text(json.dumps(reports, indent=1) + "\n")
     picture(rows, HERE / "report.png")
     before, found, rest = PAGE.read_text().partition(BEGIN)
     if found:
