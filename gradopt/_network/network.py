@@ -148,6 +148,29 @@ class Network(Config):
     def __repr__(self) -> str:
         return f"Network({list(self.layers)})"
 
+    def __str__(self) -> str:
+        """The layers in a line each, with the numbers of their parameters."""
+        title, *rows = self._cells()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join([title[0], *("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)])
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for notebooks."""
+        title, *rows = self._cells()
+        lines = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in rows)
+        return f"<table><caption>{title[0]}</caption>{lines}</table>"
+
+    def _cells(self) -> list[list[str]]:
+        rows = [
+            [
+                f"{layer.n_in} to {layer.n_out}",
+                layer.activation,
+                f"{layer.n} parameters" + ("" if layer.bias else ", no bias"),
+            ]
+            for layer in self.layers
+        ]
+        return [[f"{sizes_of(self)} network, {self.n} parameters"], *rows]
+
     def _lower(self, dtype: Any) -> Shape:
         return Shape(
             np.array([self.n_in, *(layer.n_out for layer in self.layers)]),
@@ -424,3 +447,8 @@ class Network(Config):
                 f"{name} must have {self.n_in} columns, the width of the network's input, got {X.shape[1]}"
             )
         return X  # type: ignore[no-any-return]
+
+
+def sizes_of(network: Network) -> str:
+    """The widths of the input and of the layers, such as "16-8-2"."""
+    return "-".join(map(str, (network.n_in, *(layer.n_out for layer in network.layers))))

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import pandas
 
 
+_SHOWN = 4  # records at the beginning and at the end
+
+
 class History:
     """The recorded columns as arrays: `history.fun`, or `history["fun"]`.
 
@@ -40,6 +43,12 @@ class History:
     >>> history = gradopt.optimize(problem, method=gradopt.SGD(0.25), max_iter=3).history
     >>> history
     History(4 records of nit, fun, learning_rate, grad_norm)
+    >>> print(history)
+    nit       fun  learning_rate  grad_norm
+      0         1           0.25          2
+      1      0.25           0.25          1
+      2    0.0625           0.25        0.5
+      3  0.015625           0.25       0.25
     >>> history.fun
     array([1.      , 0.25    , 0.0625  , 0.015625])
     """
@@ -73,6 +82,25 @@ class History:
 
     def __repr__(self) -> str:
         return f"History({len(self)} records of {', '.join(self)})"
+
+    def __str__(self) -> str:
+        """The first and the last records as a table."""
+        cells = self._cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(map(str.rjust, row, widths)) for row in cells)
+
+    def _repr_html_(self) -> str:
+        """The same, for notebooks."""
+        head, *rows = self._cells()
+        lines = [f"<th>{'</th><th>'.join(head)}</th>", *(f"<td>{'</td><td>'.join(row)}</td>" for row in rows)]
+        return f"<table><tr>{'</tr><tr>'.join(lines)}</tr></table>"
+
+    def _cells(self) -> list[list[str]]:
+        names = [name for name in self if name != "x"]
+        rows = list(range(len(self)))
+        if len(rows) > 2 * _SHOWN + 1:
+            rows[_SHOWN:-_SHOWN] = [-1]
+        return [names, *(["..." if i < 0 else f"{self[name][i]:.6g}" for name in names] for i in rows)]
 
     def to_frame(self) -> pandas.DataFrame:
         """The columns as a pandas DataFrame; x becomes the columns x0, x1, ...

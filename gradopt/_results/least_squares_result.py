@@ -8,12 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._core.status import Status
+from gradopt._results.fit_summary import number
 from gradopt._results.history import History
+from gradopt._results.shown import as_html, as_text, verdict
 
 if TYPE_CHECKING:
     _Base = dict[str, Any]  # scipy's class is untyped and would hide wrong names
 else:
     from scipy.optimize import OptimizeResult as _Base
+
+
+_SHOWN = 12  # parameters, each with its standard error
 
 
 class LeastSquaresResult(_Base):
@@ -87,3 +92,29 @@ class LeastSquaresResult(_Base):
     condition: float
     history: History
     problem: Any
+
+    def __repr__(self) -> str:
+        """The verdict, and what was found; `dict(result)` has everything."""
+        return as_text(self._described())
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        return as_html(self._described())
+
+    def _described(self) -> list[tuple[str, str]]:
+        n = self.x.size
+        sides = {-1: " (at its lower bound)", 0: "", 1: " (at its upper bound)"}
+        rows = [(verdict(self.reason), self.message), ("problem", str(self.problem))]
+        rows.append(("cost", f"{self.cost:.8g}, {self.fun.size} residuals"))
+        rows += [
+            (f"x[{j}]", number(float(self.x[j]), float(self.stderr[j])) + sides[int(self.active_mask[j])])
+            for j in range(min(n, _SHOWN))
+        ]
+        if n > _SHOWN:
+            rows.append(("...", f"{n} parameters in all"))
+        rows.append(("gradient", f"at most {self.optimality:.1e}"))
+        rows.append(("rank", f"{self.rank}, condition number {self.condition:.2g}"))
+        rows.append(("evaluations", f"{self.nfev} of the residuals, {self.njev} of the derivatives"))
+        return rows

@@ -18,7 +18,7 @@ from gradopt._results.curve_fit_result import CurveFitResult
 from gradopt._results.history import History
 from gradopt._results.many_fits import ManyFits
 from gradopt._results.many_results import ManyResults
-from gradopt._results.shown import as_html, as_text
+from gradopt._results.shown import as_html, as_text, described
 from gradopt._results.state import State
 from gradopt._tape.graph.node import TooLong
 from gradopt.problems import Traced
@@ -120,13 +120,13 @@ class OptimizeResult(_Base):
 
     def __repr__(self) -> str:
         """The verdict, and what was found; `dict(result)` has everything."""
-        return as_text(self)
+        return as_text(described(self))
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
         """A small table, for notebooks."""
-        return as_html(self)
+        return as_html(described(self))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a file that `load` can read.

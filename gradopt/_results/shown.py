@@ -11,25 +11,27 @@ import numpy as np
 _NAMED = 6  # parameters at bounds that are named
 
 
-def as_text(result: Mapping[str, Any]) -> str:
-    """The lines of a result, the verdict first."""
-    shown = described(result)
-    width = max(len(name) for name, _ in shown[1:]) if len(shown) > 1 else 0
-    first = ": ".join(filter(None, shown[0]))
-    return "\n".join([first, *(f"  {name:{width}}  {text}" for name, text in shown[1:])])
+def as_text(rows: list[tuple[str, str]]) -> str:
+    """The lines of what a result shows, the verdict first."""
+    width = max((len(name) for name, _ in rows[1:]), default=0)
+    first = ": ".join(filter(None, rows[0]))
+    return "\n".join([first, *(f"  {name:{width}}  {text}" for name, text in rows[1:])])
 
 
-def as_html(result: Mapping[str, Any]) -> str:
+def as_html(rows: list[tuple[str, str]]) -> str:
     """The same as a table."""
-    rows = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in described(result))
-    return f"<table>{''.join(rows)}</table>"
+    cells = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
+    return f"<table>{''.join(cells)}</table>"
+
+
+def verdict(status: Any) -> str:
+    """What a `Status` says at a glance; None is a run that goes on."""
+    return "so far" if status is None else f"{'success' if status.success else 'no success'}, {status.name}"
 
 
 def described(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Pairs of a name and a text; the first is the verdict and the message."""
-    status = result.get("status")
-    verdict = "so far" if status is None else f"{'success' if result['success'] else 'no success'}, {status.name}"
-    rows = [(verdict, str(result.get("message", "")))]
+    """What an `OptimizeResult` shows: pairs of a name and a text; the first is the verdict and the message."""
+    rows = [(verdict(result.get("status")), str(result.get("message", "")))]
     state, problem, history = (result.get(key) for key in ("state", "problem", "history"))
     trains = state is not None and state.training is not None
     if problem is not None:

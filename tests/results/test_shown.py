@@ -72,3 +72,48 @@ def test_a_validation_loss_that_was_never_finite_has_no_lowest():
     result = optimize(CLASSIFIER, method=Adam(), epochs=2, validation=(X, LABELS), rng=0)
     result.history.val_fun[:] = np.nan
     assert "validation loss" not in str(result)
+
+
+class TestLeastSquares:
+    @staticmethod
+    def fit(**settings):
+        t, y = np.arange(4.0), np.array([3.0, 1.8, 1.1, 0.7])
+        return gradopt.least_squares(lambda x: x[0] * np.exp(-x[1] * t) - y, [1.0, 1.0], **settings)
+
+    def test_shows_parameters_with_their_errors(self):
+        text = str(self.fit())
+        assert text.startswith("success, FTOL: ")
+        assert "x[0]         2.991 +/- 0.024" in text
+        assert "cov" not in text
+        assert all(len(line) < 130 for line in text.splitlines())
+
+    def test_names_bounds_and_failures(self):
+        assert "(at its upper bound)" in str(self.fit(bounds=([-9, -9], [2.5, 9])))
+        assert str(self.fit(max_nfev=2)).startswith("no success, MAX_NFEV")
+
+    def test_is_a_table_in_notebooks(self):
+        shown = self.fit()._repr_html_()
+        assert shown.startswith("<table><tr><th>success, FTOL</th>")
+        assert "&lt;lambda&gt;" in shown
+
+
+def test_histories_show_their_first_and_last_records():
+    history = optimize(problems.Rosenbrock(), method=SGD(1e-3), max_iter=20, gtol=0, record="x").history
+    lines = str(history).splitlines()
+    assert lines[0].split() == ["nit", "fun", "learning_rate", "grad_norm"]
+    assert [line.split()[0] for line in lines[1:]] == ["0", "1", "2", "3", "...", "17", "18", "19", "20"]
+    assert len({len(line) for line in lines}) == 1
+    assert history._repr_html_().count("<tr>") == 10
+    assert repr(history) == "History(21 records of nit, fun, learning_rate, grad_norm, x)"
+    assert len(str(optimize(problems.Rosenbrock(), method=SGD(1e-3), max_iter=8, gtol=0).history).splitlines()) == 10
+
+
+def test_networks_show_their_layers():
+    network = Network([gradopt.Dense(16, 8, "relu"), gradopt.Dense(8, 2, bias=False)])
+    assert str(network).splitlines() == [
+        "16-8-2 network, 152 parameters",
+        "  16 to 8  relu      136 parameters",
+        "  8 to 2   identity  16 parameters, no bias",
+    ]
+    assert network._repr_html_().count("<tr>") == 2
+    assert eval(repr(network), {"Network": Network, "Dense": gradopt.Dense}) == network

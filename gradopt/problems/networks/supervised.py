@@ -21,6 +21,7 @@ from gradopt._losses.residual import from_mean
 from gradopt._network import Network
 from gradopt._network.dropout import SEEDS, rates_for
 from gradopt._network.inputs import SparseRows, inputs_of
+from gradopt._network.network import sizes_of
 from gradopt._network.passes import BLOCK_ROWS, Scratch, Shape, backward, forward, outputs_of, scratch
 from gradopt.problems.rows import RowProblem, checked_weights, weight_of_rows
 
@@ -126,8 +127,9 @@ class Supervised(RowProblem):
         return id(self)
 
     def __repr__(self) -> str:
-        sizes = "-".join(map(str, [self.network.n_in, *(layer.n_out for layer in self.network.layers)]))
-        return f"{type(self).__name__.lstrip('_')}({sizes} network, X={self.X.shape}, y={self.y.shape})"
+        return (
+            f"{type(self).__name__.lstrip('_')}({sizes_of(self.network)} network, X={self.X.shape}, y={self.y.shape})"
+        )
 
     def _lower(self, dtype: Any) -> Data:
         X, y, loss, sparse = self.X, self._data_y(), self._loss(), None
