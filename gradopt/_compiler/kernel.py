@@ -164,9 +164,10 @@ def compile_user_function(function: Callable[..., Any], pipeline: Any = None) ->
     return dispatcher
 
 
-def compile_wrapper(function: Callable[..., Any]) -> Any:
-    """Compile a function of the package that calls a user's function; not cached on disk."""
-    return njit(error_model="numpy", nogil=True)(function)
+def compile_wrapper(function: Callable[..., Any], arguments: tuple[Any, ...] | None = None) -> Any:
+    """Compile a function of the package that calls a user's, at once if `arguments` are given; not cached on disk."""
+    signature = () if arguments is None else (arguments,)
+    return njit(*signature, error_model="numpy", nogil=True)(function)
 
 
 def noinline() -> None:

@@ -3,14 +3,14 @@
 A group is a namespace of its names, or None if one of them is missing or does not behave as expected. Whoever uses a
 group has a fallback for None, which is slower but right:
 
-compiler    kernels that LLVM optimises once        -> Numba's own pipeline, and its public options
-dispatcher  kernels with separate forms for calls from Python and from kernels   -> one form
-cache       machine code on disk, by the sources    -> each process compiles
-binding     late-bound kernels                      -> calls that Numba compiles into the caller
-lowering    borrowed arrays, calls by address, vector registers, flushed subnormals   -> what Numba makes of Python
-rewriting   users' functions, with data from outside -> they run in the interpreter
-events      the time spent compiling, the notice    -> NaN, no notice
-lock        Numba's lock around LLVM                -> a lock of our own
+compiler    LLVM optimises each kernel once -> Numba's own pipeline, and its public options
+dispatcher  one form of a kernel for calls from Python, one for calls from kernels -> one for both
+cache       machine code on disk, by the sources of the package -> each process compiles
+binding     late-bound kernels -> calls that Numba compiles into the caller, again for each caller
+lowering    borrowed arrays, calls by address, vector registers, flushed subnormals -> what Numba makes of Python
+rewriting   data that users' functions take from outside -> they are part of the code, and other data compiled anew
+events      the time spent compiling, and the notice -> NaN, and no notice
+lock        forks that wait for the compiler -> a fork while another thread compiles may hang
 
 GRADOPT_PLAIN_NUMBA=1 sets all of them to None: the package then runs on Numba's public interface alone.
 """

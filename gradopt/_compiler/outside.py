@@ -83,9 +83,9 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, FunctionType) and not is_jitted(value)
 
 
-def without_data(function: FunctionType, replaced: Callable[[Any], Any]) -> FunctionType:
+def for_compiler(function: FunctionType, replaced: Callable[[Any], Any], without_data: bool = True) -> FunctionType:
     """A copy of a function for the compiler, which holds none of its data; `replaced` makes the functions it calls."""
-    slots = outside_of(function).slots
+    slots = outside_of(function).slots if without_data else {}
 
     def seen(where: Any, value: Any) -> Any:
         if is_plain(value):

@@ -1,7 +1,8 @@
 """Users' functions: compiled if possible, and compiled again when something they depend on has changed.
 
 What is compiled is kept by code, not by function, in caches of bounded size that hold no data of users: a new closure
-over other data finds the machine code of the last one.
+over other data finds the machine code of the last one. Where Numba's compiler can't be told to take data from outside,
+the data are part of the code: other data are compiled anew.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import NumbaWarning, types
 from numba.extending import is_jitted
 
@@ -17,11 +19,14 @@ from gradopt._compiler import numba_api
 from gradopt._compiler.bounded import Bounded
 from gradopt._compiler.interrupts import interrupts_held_back
 from gradopt._compiler.kernel import compile_user_function, compile_wrapper
-from gradopt._compiler.outside import is_plain, outside_of, without_data
+from gradopt._compiler.outside import for_compiler, is_plain, outside_of
 from gradopt._compiler.value_types import type_of
 
-if numba_api.rewriting is not None:
+if numba_api.lowering is not None:
     from gradopt._compiler.lowered.by_address import address_of, unpacking
+else:
+    from gradopt._compiler.plain.by_address import address_of, unpacking
+if numba_api.rewriting is not None:
     from gradopt._compiler.rewriting import TakesOutside
 
 # The type that a function returns by mistake -> what to do.
@@ -67,22 +72,23 @@ def compiled_function(
 
     Raises NotCompilable.
     """
-    if numba_api.rewriting is None:
-        raise NotCompilable(f"{name_of(function)}: Numba is not used beyond its public interface")
     outside = outside_of(function)
-    data_type = type_of(outside.data)
-    key = (outside.key, data_type, types)
+    if numba_api.rewriting is None:
+        data, data_key = (), _contents(outside.data)
+    else:
+        data, data_key = outside.data, type_of(outside.data)
+    key = (outside.key, data_key, types)
     known = _known.get(key)
     if known is None:
         try:
-            known = _dispatcher(function, data_type, types, returns)
+            known = _dispatcher(function, type_of(data), types, returns)
         except Exception as error:  # Numba's have no common base
             known = NotCompilable(f"{name_of(function)}: {type(error).__name__}: {_in_short(str(error))}")
         if outside.certain or isinstance(known, NotCompilable):
             _known[key] = known
     if isinstance(known, NotCompilable):
         raise NotCompilable(str(known))  # a new one: a traceback keeps the frames alive, with their data
-    return UserFunction(known, outside.data)
+    return UserFunction(known, data)
 
 
 def evaluator(
@@ -132,11 +138,23 @@ def _dispatcher(
         first = types.Tuple((first, data_type))
     with interrupts_held_back(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)  # advice for those who compile by themselves
-        _, _, with_defaults, _ = dispatcher.get_call_template((first, *rest), {})
-    returned = dispatcher.overloads[tuple(with_defaults)].signature.return_type
+        if numba_api.dispatcher is not None:
+            _, _, with_defaults, _ = dispatcher.get_call_template((first, *rest), {})
+            returned = dispatcher.overloads[tuple(with_defaults)].signature.return_type
+        else:
+            in_one = types.Tuple((first, *rest))
+            returned = compile_wrapper(_unpacking(dispatcher), (in_one,)).nopython_signatures[0].return_type
     if not returns(returned):
         raise TypeError(f"compiled, it returns a {returned}{_REMEDIES.get(type(returned), '')}")
     return compile_wrapper(_handing_over(dispatcher) if takes_data else _calling(dispatcher))
+
+
+def _contents(data: Any) -> Any:
+    """A key for data from outside, by their values."""
+    if isinstance(data, tuple):
+        return tuple(map(_contents, data))
+    array = np.asarray(data)
+    return array.dtype.str, array.shape, array.tobytes()
 
 
 def _handing_over(dispatcher: Any) -> Any:
@@ -153,10 +171,18 @@ def _calling(dispatcher: Any) -> Any:
     return call
 
 
+def _unpacking(dispatcher: Any) -> Any:
+    def call(arguments):
+        return dispatcher(*arguments)
+
+    return call
+
+
 def _jitted(function: Any, inside: tuple[Any, ...] = ()) -> Any:
     """A dispatcher for a function; the Python functions that it calls become dispatchers too."""
     inside = (*inside, function)
     if not is_plain(function):
         return compile_user_function(function)
-    copy = without_data(function, lambda called: called if called in inside else _jitted(called, inside))
+    takes_data = numba_api.rewriting is not None
+    copy = for_compiler(function, lambda called: called if called in inside else _jitted(called, inside), takes_data)
     return compile_user_function(copy, TakesOutside if copy.__dict__["outside_slots"] else None)

@@ -12,7 +12,7 @@ from numba import njit
 import gradopt
 from gradopt._compiler import borrowed, interrupts_held_back, on_stack
 
-from marks import MODULES, compiled_only
+from marks import MODULES, compiled_only, private_numba
 from processes import python
 
 
@@ -76,6 +76,7 @@ class TestInterrupts:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     @compiled_only
+    @private_numba
     def test_kernels_are_loaded_and_compiled_without_interruption(self, monkeypatch):
         held = []
         monkeypatch.setattr(interrupts_held_back, "__enter__", lambda self: held.append(self))

@@ -13,7 +13,7 @@ from gradopt.extend import config, rate, update, value_and_grad
 from gradopt.methods import FirstOrderMethod
 from gradopt.schedules import Schedule
 
-from marks import compiled_only
+from marks import compiled_only, private_numba
 
 
 @config
@@ -72,6 +72,7 @@ def test_what_a_kernel_cannot_take_is_refused(field):
 
 
 @compiled_only
+@private_numba
 def test_a_twin_of_ones_own_with_a_string_does_not_reach_the_loop():
     class Named(problems.Problem):
         Lowered = Bowl.Lowered

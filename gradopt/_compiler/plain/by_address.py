@@ -30,9 +30,10 @@ class TupleInMemory:
     """
 
     def __init__(self, value: tuple[Any, ...]) -> None:
-        if COMPILING:
-            require_plain(type_of(value))
         self.value = self.address = value
+        if COMPILING:
+            self.type: Any = type_of(value)
+            require_plain(self.type)
 
 
 def unpacking(packed_type: Any) -> Callable[[Any], tuple[Any, ...]]:
