@@ -41,6 +41,5 @@ for i, name in enumerate(names):
     axes[-1, i].set_xlabel(name)
     if i:
         axes[i, 0].set_ylabel(name)
-handles, labels = axes[1, 0].get_legend_handles_labels()
-axes[0, 0].figure.legend(handles, labels, loc="upper right", frameon=False)
-plt.savefig("likelihood.png", dpi=110)
+plt.savefig("likelihood.png", dpi=90)
+print("wrote likelihood.png")

@@ -47,7 +47,7 @@ def test_the_wheel_has_the_package_alone(wheel):
         (metadata,) = (name for name in names if name.endswith("METADATA"))
         about = email.message_from_bytes(archive.read(metadata))
     assert {name.split("/")[0] for name in names} == {"gradopt", f"gradopt-{gradopt.__version__}.dist-info"}
-    assert "gradopt/py.typed" in names
+    assert {"gradopt/py.typed", "gradopt/plot/style.mplstyle"} <= set(names)
     assert not [name for name in names if "__pycache__" in name]
     assert {"plot", "sklearn", "dask", "xarray"} <= set(about.get_all("Provides-Extra"))
     assert "Typing :: Typed" in about.get_all("Classifier")

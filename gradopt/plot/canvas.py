@@ -1,8 +1,10 @@
-"""Common parts of the plots: matplotlib, axes to draw on, and runs to draw."""
+"""Common parts of the plots: matplotlib, axes to draw on, colours, legends, and runs to draw."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,35 @@ def axes_or_new(ax: Any) -> Any:
     if not hasattr(ax, "plot"):
         raise TypeError(f"ax must be matplotlib Axes, got {validate.shown(ax)}")
     return ax
+
+
+@cache
+def palette() -> tuple[str, ...]:
+    """The colours of `style.mplstyle`, whatever style is in use."""
+    style = pyplot().matplotlib.rc_params_from_file(Path(__file__).with_name("style.mplstyle"), False, False)
+    return tuple(style["axes.prop_cycle"].by_key()["color"])
+
+
+def colour(i: int) -> str:
+    """The colour of run i."""
+    return palette()[i % len(palette())]
+
+
+def legend_beside(axes: Any) -> None:
+    """A legend on the right of the axes, where it hides nothing, if the layout makes room for it; else in the axes."""
+    if axes.figure.get_layout_engine() is None:
+        axes.legend()
+    else:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def legend_below(figure: Any, axes: Any) -> None:
+    """A legend of what is drawn in the axes, below all panels, if the layout makes room for it; else in the axes."""
+    if figure.get_layout_engine() is None:
+        axes.legend()
+    else:
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
 
 
 def with_labels(results: Sequence[Any], labels: Sequence[str] | None) -> list[tuple[Any, str | None]]:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._core import validate
-from gradopt.plot.canvas import axes_or_new, iterates, pyplot, spreads, with_labels
+from gradopt.plot.canvas import axes_or_new, colour, iterates, legend_below, legend_beside, pyplot, spreads, with_labels
 from gradopt.problems import CurveFit, PolynomialFit, Regressor
 from gradopt.schedules.base import inner_schedule
 
-# Column of a history, corresponding column of the validation rows, title.
+# Column of a history, corresponding column of the validation rows, name.
 _PANELS = (
     ("fun", "val_fun", "objective"),
     ("grad_norm", None, "gradient norm"),
@@ -52,7 +52,7 @@ def history(*results: Any, labels: Sequence[str] | None = None, figure: Any = No
     >>> problem = gradopt.problems.Rosenbrock()
     >>> runs = [gradopt.optimize(problem, method=name, max_iter=200) for name in ("lbfgs", "adam")]
     >>> figure = gradopt.plot.history(*runs, labels=["L-BFGS", "Adam"])
-    >>> [axes.get_title() for axes in figure.axes]
+    >>> [axes.get_ylabel() for axes in figure.axes]
     ['objective', 'gradient norm', 'learning rate']
     """
     runs = with_labels(results, labels)
@@ -63,22 +63,26 @@ def history(*results: Any, labels: Sequence[str] | None = None, figure: Any = No
     if figure is None:
         figure = pyplot().figure(figsize=(4 * len(panels), 3.4), layout="constrained")
     by_epoch = all("state" in result and result.state.training is not None for result, _ in runs)
-    for axes, (column, beside, title) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    every = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (column, beside, name) in zip(every, panels, strict=True):
         drawn: list[Any] = []
         for i, (result, label) in enumerate(runs):
             if column not in result.history:
                 continue
             validated, places = beside in result.history, _epochs(result) if by_epoch else result.history.nit
-            line: dict[str, Any] = {"color": f"C{i}", "drawstyle": "steps-post" if column == "learning_rate" else None}
+            line: dict[str, Any] = {
+                "color": colour(i),
+                "drawstyle": "steps-post" if column == "learning_rate" else None,
+            }
             axes.plot(places, result.history[column], label=label or ("training" if validated else None), **line)
             drawn.extend(result.history[column])
             if validated:
-                name = f"{label}, validation" if label else "validation"
-                axes.plot(places, result.history[beside], "--", color=f"C{i}", label=name)
+                dashed = f"{label}, validation" if label else "validation"
+                axes.plot(places, result.history[beside], "--", color=colour(i), label=dashed)
                 drawn.extend(result.history[beside])
-        axes.set(title=title, xlabel="epoch" if by_epoch else "update", yscale="log" if spreads(drawn) else "linear")
+        axes.set(ylabel=name, xlabel="epoch" if by_epoch else "update", yscale="log" if spreads(drawn) else "linear")
     if len(runs) > 1 or any("val_fun" in result.history for result, _ in runs):
-        figure.axes[-len(panels)].legend()
+        legend_below(figure, every[0])
     return figure
 
 
@@ -101,7 +105,7 @@ def schedule(schedule: Any, n: int, ax: Any = None, label: str | None = None) ->
     ax : matplotlib Axes, optional
         The axes to draw in. Default those of a new figure.
     label : str, optional
-        The label for the legend.
+        The name in the legend, which is drawn if there is one.
 
     Returns
     -------
@@ -124,8 +128,10 @@ def schedule(schedule: Any, n: int, ax: Any = None, label: str | None = None) ->
     count = validate.integer("n", n, 1)
     rates = np.broadcast_to(inner_schedule("schedule", schedule)(np.arange(count)), count)
     axes = axes_or_new(ax)
-    axes.plot(rates, label=label)
+    axes.plot(rates, label=label, color=colour(len(axes.get_lines())))
     axes.set(xlabel="update", ylabel="learning rate")
+    if label is not None:
+        legend_beside(axes)
     return axes
 
 
@@ -177,9 +183,9 @@ def fit(problem: Any, result: Any, ax: Any = None, moments: int = 4) -> Any:
         curves = [(result.x, result.nit, result.fun)]
     for i, (x, nit, fun) in enumerate(curves):
         color = pyplot().get_cmap("viridis")(i / max(len(curves) - 1, 1) * 0.9)
-        axes.plot(fine, model(x, fine), color=color, label=f"update {nit}: {fun:.3g}")
+        axes.plot(fine, model(x, fine), color=color, label=f"update {nit}: loss {fun:.3g}")
     axes.set(xlabel="t", ylabel="y")
-    axes.legend()
+    legend_beside(axes)
     return axes
 
 

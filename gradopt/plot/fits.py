@@ -8,7 +8,7 @@ import numpy as np
 
 from gradopt._core import validate
 from gradopt._results.curve_fit_result import CurveFitResult
-from gradopt.plot.canvas import pyplot
+from gradopt.plot.canvas import colour, legend_beside, pyplot
 
 _FINE = 400  # points of the curve
 
@@ -34,21 +34,21 @@ def fitted_curve(fit: CurveFitResult, *, level: float = 0.95, figure: Any = None
     if not isinstance(x, np.ndarray) or x.ndim != 1:
         raise ValueError(f"plot needs an xdata that is a vector, got {validate.shown(x)}")
     if figure is None:
-        figure = pyplot().figure(figsize=(6.4, 5.4), layout="constrained")
+        figure = pyplot().figure(figsize=(7.6, 5.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bars = {"fmt": "o", "ms": 3.5, "lw": 1.0, "color": "0.35", "zorder": 3}
     upper.errorbar(x, y, sigma, label="data", **bars)
     fine = np.linspace(x.min(), x.max(), _FINE)
-    upper.plot(fine, fit.predict(fine), color="C0", label="fit", zorder=4)
+    upper.plot(fine, fit.predict(fine), color=colour(0), label="fit", zorder=4)
     bands = ((fit.prediction_band, 0.12, "new data"), (fit.confidence_band, 0.35, "curve"))
     for band, shade, name in bands:
         low, high = band(fine, level)
         if np.isfinite(low).all() and np.isfinite(high).all():
             label = f"{name}, {100 * level:g} %"
-            upper.fill_between(fine, low, high, color="C0", alpha=shade, lw=0, label=label)
-    lower.axhline(0.0, color="C0", lw=1.0)
+            upper.fill_between(fine, low, high, color=colour(0), alpha=shade, lw=0, label=label)
+    lower.axhline(0.0, color=colour(0), lw=1.0)
     lower.errorbar(x, fit.residuals, sigma, **bars)
     upper.set(ylabel="y")
     lower.set(xlabel="x", ylabel="residual")
-    upper.legend(frameon=False)
+    legend_beside(upper)
     return upper, lower

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from gradopt._core import validate
 from gradopt._core.status import Status
 from gradopt._results.many_fits import ManyFits
-from gradopt.plot.canvas import pyplot
+from gradopt.plot.canvas import colour, pyplot
 
 _PER_ROW = 4
 _TAILS = 2.0  # percent of the fits that may lie beyond either end of a colour scale
-# One colour for each status that occurs, told apart by colour-blind readers: Okabe and Ito, 2008.
-_COLOURS = ("#009E73", "#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#F0E442", "#000000")
 
 
 def maps(fits: ManyFits, *, names: Sequence[str] | None = None, figure: Any = None) -> Any:
@@ -98,7 +96,7 @@ def _draw_values(figure: Any, ax: Any, title: str, values: NDArray[Any]) -> None
 def _draw_statuses(figure: Any, ax: Any, status: NDArray[np.int8]) -> None:
     plt = pyplot()
     codes, numbers, counts = np.unique(status, return_inverse=True, return_counts=True)
-    colours = plt.matplotlib.colors.ListedColormap([_COLOURS[i % len(_COLOURS)] for i in range(max(len(codes), 1))])
+    colours = plt.matplotlib.colors.ListedColormap([colour(i) for i in range(max(len(codes), 1))])
     last = max(len(codes) - 0.5, 0.5)
     image = ax.imshow(numbers.reshape(status.shape), cmap=colours, vmin=-0.5, vmax=last, interpolation="nearest")
     bar = figure.colorbar(image, ax=ax, shrink=0.85, ticks=range(len(codes)))

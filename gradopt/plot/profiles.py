@@ -11,9 +11,8 @@ from gradopt._api.profile import profile as profile_of
 from gradopt._api.uncertainty import uncertainty
 from gradopt._core import validate
 from gradopt._results.profile import Contour, Profile
-from gradopt.plot.canvas import axes_or_new, pyplot
+from gradopt.plot.canvas import axes_or_new, colour, legend_beside, pyplot
 
-_CURVE = {"color": "C0", "lw": 1.6}
 _BY_CURVATURE = {"color": "0.45", "lw": 1.0, "ls": "--"}
 
 
@@ -55,13 +54,13 @@ def profile(found: Profile, *, ax: Any = None) -> Any:
         parabola = found.threshold * ((fine - center) / half) ** 2
         shown = parabola <= 1.5 * found.threshold
         ax.plot(fine[shown], parabola[shown], label="by the curvature", **_BY_CURVATURE)
-    ax.plot(found.values, found.fun - found.minimum, marker=".", label="profile", **_CURVE)
-    ax.axhline(found.threshold, color="0.7", lw=0.8, label=f"{100 * found.level:g} %")
-    for end in (found.low, found.high):
-        if np.isfinite(end):
-            ax.axvline(end, color="C0", lw=0.8, ls=":")
+    ax.plot(found.values, found.fun - found.minimum, marker=".", label="profile", color=colour(0))
+    ends = [end for end in (found.low, found.high) if np.isfinite(end)]
+    for end, name in zip(ends, (f"interval, {100 * found.level:g} %", None), strict=False):
+        ax.axvline(end, color=colour(1), lw=0.9, ls=":", label=name)
+    ax.axhline(found.threshold, color="0.7", lw=0.8, label="its threshold")
     ax.set(xlabel=found.name, ylabel="objective above the minimum")
-    ax.legend(frameon=False)
+    legend_beside(ax)
     return ax
 
 
@@ -96,12 +95,13 @@ def contour(found: Contour, *, ax: Any = None) -> Any:
     if not isinstance(found, Contour):
         raise TypeError(f"found must be a Contour, got {validate.shown(found)}; gradopt.contour makes one")
     ax = axes_or_new(ax)
-    for points, style, name in ((found.ellipse, _BY_CURVATURE, "by the curvature"), (found.points, _CURVE, "profile")):
+    edge = {"color": colour(0)}
+    for points, style, name in ((found.ellipse, _BY_CURVATURE, "by the curvature"), (found.points, edge, "profile")):
         ring = np.concatenate([points, points[:1]]) if points is found.ellipse or found.closed else points
         ax.plot(*ring.T, label=f"{name}, {100 * found.level:g} %", **style)
-    ax.plot(*found.center, "+", color="C3", ms=9)
+    ax.plot(*found.center, "+", color=colour(1), ms=9, label="minimum")
     ax.set(xlabel=found.names[0], ylabel=found.names[1])
-    ax.legend(frameon=False)
+    legend_beside(ax)
     return ax
 
 
@@ -143,22 +143,33 @@ def corner(result: Any, level: float = 0.95, *, parameters: Any = None, scale: f
     if not 1 <= len(chosen) <= 8:
         raise ValueError(f"parameters must be 1 to 8 of them, got {len(chosen)}")
     size = len(chosen)
-    side = max(2.0 * size, 3.0)
-    axes = pyplot().figure(figsize=(side + 1.0, side + 0.5), layout="constrained").subplots(size, size, squeeze=False)
+    side = 2.2 * size + 1.0
+    figure = pyplot().figure(figsize=(side + 1.0, side), layout="constrained")
+    axes = figure.subplots(size, size, squeeze=False, sharex="col")
     for i, down in enumerate(chosen):
         for j, across in enumerate(chosen):
             ax = axes[i, j]
             if j > i:
                 ax.set_axis_off()
-            elif i == j:
+                continue
+            if i == j:
                 profile(profile_of(result, down, level, scale=scale), ax=ax)
-                ax.set(ylabel="", yticks=[])
+                ax.yaxis.set_label_position("right")  # on the left stands the name of the row's parameter
+                ax.set(ylabel="above the minimum", yticks=[])
             else:
                 contour(region_of(result, across, down, level, scale=scale), ax=ax)
-            if ax.get_legend() is not None:
-                ax.get_legend().remove()
+                if j > 0:
+                    ax.sharey(axes[i, 0])
+                    ax.tick_params(labelleft=False)
+                    ax.set(ylabel="")
+            ax.get_legend().remove()
             if i < size - 1:
                 ax.set(xlabel="")
-            if j > 0:
-                ax.set(ylabel="")
+    names: dict[str, Any] = {}
+    for ax in (axes[-1, 0], axes[0, 0]):
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            if label.split(",")[0] not in [name.split(",")[0] for name in names]:
+                names[label] = handle
+    place = "upper right" if size > 1 else "outside lower center"
+    figure.legend(names.values(), names.keys(), loc=place, frameon=False)
     return axes
