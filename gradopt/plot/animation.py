@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from gradopt._core import validate
 from gradopt._results.result import OptimizeResult
-from gradopt.plot.canvas import axes_or_new, iterates, pyplot, with_labels
+from gradopt.plot.canvas import axes_or_new, colour, iterates, legend_beside, pyplot, with_labels
 from gradopt.plot.curves import points_of_fit
-from gradopt.plot.planes import path
+from gradopt.plot.planes import drawn_ways
 from gradopt.problems import CurveFit, PolynomialFit, Problem, Regressor
 
 _FITS = (PolynomialFit, CurveFit, Regressor)
@@ -21,7 +21,7 @@ _TRAIL = 25  # iterates that are drawn behind the ball
 
 
 def animate(
-    problem: Problem | OptimizeResult,
+    problem: Problem | OptimizeResult | Callable[..., Any],
     results: OptimizeResult | Sequence[OptimizeResult] | None = None,
     *,
     labels: Sequence[str] | None = None,
@@ -34,8 +34,8 @@ def animate(
 
     Parameters
     ----------
-    problem : Problem or OptimizeResult
-        A problem with one or two parameters, or a fit as for `fit`. Or a result alone, which knows its problem.
+    problem : Problem, callable or OptimizeResult
+        A problem or a function as for `path`, or a fit as for `fit`. Or a result alone, which knows its problem.
     results : OptimizeResult or sequence of these, optional
         Runs of it with record="x"; of a fit, one.
     labels : sequence of str, optional
@@ -89,7 +89,7 @@ def animate(
             raise ValueError(f"of a fit, one run is animated, got {len(runs)}")
         draw, figure = _approach(shown, runs[0][0], ways[0], ax)
     else:
-        draw, figure = _balls(shown, runs, ways, ax, window)
+        draw, figure = _balls(shown, runs, ax, window)
 
     def picture(frame: int) -> list[Any]:
         return draw(int(moments[frame]))
@@ -110,25 +110,19 @@ def _moments(count: int, frames: int) -> NDArray[np.int64]:
 
 
 def _balls(
-    problem: Problem, runs: list[tuple[Any, str | None]], ways: list[NDArray[Any]], ax: Any, window: Any
+    problem: Any, runs: list[tuple[Any, str | None]], ax: Any, window: Any
 ) -> tuple[Callable[[int], list[Any]], Any]:
-    results, names = [result for result, _ in runs], [label or "" for _, label in runs]
-    axes = path(problem, *results, ax=ax, window=window, labels=names)
-    lines = axes.get_lines()
-    balls, trails = [], []
-    first = 1 if ways[0].shape[1] == 1 else 0  # before the runs, the curve
-    for i, (result, way) in enumerate(zip(results, ways, strict=True)):
-        trail, ball = lines[first + 2 * i : first + 2 * i + 2]
-        ball.set(markersize=9, zorder=5)
-        points = way if way.shape[1] == 2 else np.column_stack([way[:, 0], result.history.fun])
-        trails.append((trail, points))
-        balls.append(ball)
+    axes, drawn = drawn_ways(problem, [result for result, _ in runs], ax, [label for _, label in runs], window=window)
+    points = [np.column_stack(line.get_data()) for line, _ in drawn]
+    for trail, ball in drawn:
+        ball.set(markersize=9, zorder=5, color=trail.get_color(), label=None)
+    legend_beside(axes)  # where the ball is not the end
 
     def draw(moment: int) -> list[Any]:
-        for (trail, points), ball in zip(trails, balls, strict=True):
-            now = min(moment, len(points) - 1)
-            trail.set_data(*points[max(0, now - _TRAIL) : now + 1].T)
-            ball.set_data(*points[now : now + 1].T)
+        for (trail, ball), way in zip(drawn, points, strict=True):
+            now = min(moment, len(way) - 1)
+            trail.set_data(*way[max(0, now - _TRAIL) : now + 1].T)
+            ball.set_data(*way[now : now + 1].T)
         axes.set_title(f"update {moment}")
         return [axes]
 
@@ -140,10 +134,10 @@ def _approach(problem: Any, result: Any, way: NDArray[Any], ax: Any) -> tuple[Ca
     axes = axes_or_new(ax)
     fine = np.linspace(float(t.min()), float(t.max()), _FINE)
     axes.plot(t, y, "o", color="0.5", markersize=4, label="data")
-    (curve,) = axes.plot(fine, np.zeros_like(fine), color="C0", linewidth=2, label="model")
+    (curve,) = axes.plot(fine, np.zeros_like(fine), color=colour(0), linewidth=2, label="model")
     margin = 0.25 * (float(y.max() - y.min()) or 1.0)
     axes.set(xlabel="t", ylabel="y", ylim=(float(y.min()) - margin, float(y.max()) + margin))
-    axes.legend(loc="upper right")
+    legend_beside(axes)
 
     def draw(moment: int) -> list[Any]:
         with np.errstate(all="ignore"):

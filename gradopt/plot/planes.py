@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradopt._core import validate
-from gradopt.plot.canvas import axes_or_new, iterates, spreads, with_labels
+from gradopt._results.result import OptimizeResult
+from gradopt.plot.canvas import axes_or_new, colour, iterates, legend_beside, palette, spreads, with_labels
 from gradopt.problems import Problem
+from gradopt.problems.functions.function import as_problem
 
 _POINTS = 81  # grid points along each axis
 _ARROWS = 15
+# The marks are drawn over the paths, the minimum below the end of a run that found it.
+_START = {"color": "w", "markeredgecolor": "k", "markersize": 6, "zorder": 4}
+_END = {"color": "k", "markersize": 4, "zorder": 6}
+_MINIMUM = {"markeredgecolor": "k", "markeredgewidth": 0.7, "markersize": 13, "zorder": 5}
 
 
 def path(
-    problem: Problem,
+    problem: Problem | Callable[..., Any],
     *results: Any,
     ax: Any = None,
     labels: Sequence[str] | None = None,
+    colors: Sequence[Any] | None = None,
     quiver: bool = False,
     window: Any = None,
 ) -> Any:
@@ -28,14 +35,17 @@ def path(
 
     Parameters
     ----------
-    problem : Problem
-        A problem with one or two parameters.
+    problem : Problem or callable
+        A problem with one or two parameters, or a function fun(x) of as many. What a run minimised, with the other
+        arguments of its function, is `result.problem`.
     *results : OptimizeResult
         Runs with record="x".
     ax : matplotlib Axes, optional
         The axes to draw in. Default those of a new figure.
     labels : sequence of str, optional
         The names of the runs.
+    colors : sequence of matplotlib colours, optional
+        One for each run. Default those of the style "gradopt.plot.style".
     quiver : bool
         Also draw the directions of steepest descent.
     window : sequence of (low, high), optional
@@ -60,9 +70,22 @@ def path(
     >>> axes = gradopt.plot.path(problem, result, quiver=True)
     >>> axes.get_xlabel(), axes.get_ylabel()
     ('x[0]', 'x[1]')
+
+    >>> def bowl(x):
+    ...     return (x[0] - 1.0) ** 2 + 3.0 * x[1] ** 2
+    >>> axes = gradopt.plot.path(bowl, gradopt.optimize(bowl, [3.0, 1.0], record="x"))
     """
+    axes, _ = drawn_ways(problem, results, ax, labels, colors, quiver, window)
+    return axes
+
+
+def drawn_ways(
+    problem: Any, results: Any, ax: Any, labels: Any, colors: Any = None, quiver: bool = False, window: Any = None
+) -> tuple[Any, list[tuple[Any, Any]]]:
+    """The axes that `path` returns, and the line and the last point of each run on them."""
     runs = with_labels(results, labels)
     ways = [iterates(result) for result, _ in runs]
+    problem = shown_problem(problem, ways[0][0])
     n = ways[0].shape[1]
     if n > 2:
         raise ValueError(f"plot.path draws one or two parameters, got {n}; plot.landscape draws any number")
@@ -76,31 +99,43 @@ def path(
         _contours(axes, problem, np.zeros(2), np.eye(2), sides)
         if quiver:
             _steepest_descent(axes, problem, sides)
-    for i, ((result, label), way) in enumerate(zip(runs, ways, strict=True)):
-        points = way.T if n == 2 else (way[:, 0], result.history.fun)
-        axes.plot(*points, ".-", color=f"C{i}", markersize=3, linewidth=0.8, label=label)
-        axes.plot(*(coordinate[-1:] for coordinate in points), "o", color=f"C{i}", markersize=5)
+    if colors is None:
+        colors = [colour(i) for i in range(len(runs))]
+    elif len(colors) != len(runs):
+        raise ValueError(f"colors must have one colour per result, {len(runs)}, got {len(colors)}")
+    drawn: list[tuple[Any, Any]] = []
+    for (result, label), way, color in zip(runs, ways, colors, strict=True):
+        points = way.T if n == 2 else np.array([way[:, 0], result.history.fun])
+        (line,) = axes.plot(*points, ".-", color=color, markersize=3, linewidth=0.8, label=label or "run")
+        axes.plot(*points[:, :1], "o", label=None if drawn else "start", **_START)
+        (end,) = axes.plot(*points[:, -1:], "o", label=None if drawn else "end", **_END)
+        drawn.append((line, end))
     if problem.minimizer is not None and problem.minimum is not None:
-        axes.plot(*([*problem.minimizer, problem.minimum][:2]), "k*", markersize=9)
+        place = [*problem.minimizer, problem.minimum][:2]
+        axes.plot(*([part] for part in place), "*", label="minimum", color=palette()[-1], **_MINIMUM)
     axes.set(xlim=sides[0], xlabel=problem.parameter_name(0))
     if n == 2:
         axes.set(ylim=sides[1], ylabel=problem.parameter_name(1))
     else:
         axes.set(ylabel="objective")
-    if len(runs) > 1:
-        axes.legend()
-    return axes
+    legend_beside(axes)
+    return axes, drawn
 
 
 def landscape(
-    problem: Problem, x: Any, ax: Any = None, directions: Any = None, span: float | None = None, rng: Any = 0
+    problem: Problem | Callable[..., Any],
+    x: Any,
+    ax: Any = None,
+    directions: Any = None,
+    span: float | None = None,
+    rng: Any = 0,
 ) -> Any:
     """Draw the objective around a point, along two directions, or along one if there is only one parameter.
 
     Parameters
     ----------
-    problem : Problem
-        A problem with any number of parameters.
+    problem : Problem or callable
+        A problem with any number of parameters, or a function fun(x).
     x : array_like (n,)
         The point in the middle, such as the x of a result.
     ax : matplotlib Axes, optional
@@ -126,8 +161,7 @@ def landscape(
     Examples
     --------
     >>> import gradopt, numpy as np
-    >>> problem = gradopt.trace(lambda x: np.sum(np.cosh(x)), np.ones(50))
-    >>> axes = gradopt.plot.landscape(problem, np.zeros(50))
+    >>> axes = gradopt.plot.landscape(lambda x: np.sum(np.cosh(x)), np.zeros(50))
     >>> axes.get_xlabel()
     'along direction 1'
 
@@ -135,8 +169,7 @@ def landscape(
     -----
     A slice through many dimensions shows little of them: a bowl in the slice may be a valley or a saddle elsewhere.
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem must be a Problem, such as what gradopt.trace makes, got {validate.shown(problem)}")
+    problem = shown_problem(problem, x)
     middle = problem.checked("x", x).astype(np.float64)
     if directions is None:
         draws = validate.generator("rng", rng).normal(size=(middle.size, min(2, middle.size)))
@@ -151,15 +184,29 @@ def landscape(
     axes = axes_or_new(ax)
     if len(along) == 1:
         _curve(axes, problem, middle, along[0], np.linspace(-reach, reach, 4 * _POINTS))
-        axes.plot(0.0, problem.value(middle), "o")
+        axes.plot([0.0], [problem.value(middle)], "o", **_START)
         axes.set(ylabel="objective")
     else:
         drawn = _contours(axes, problem, middle, along, [(-reach, reach)] * 2, filled=True)
         axes.figure.colorbar(drawn, ax=axes, label="objective", format="%.3g")
-        axes.plot(0.0, 0.0, "o", color="w", markeredgecolor="k")
+        axes.plot([0.0], [0.0], "o", **_START)
         axes.set(ylabel="along direction 2")
     axes.set(xlabel="along direction 1")
+    plate = {"boxstyle": "round,pad=0.15", "facecolor": "w", "edgecolor": "none", "alpha": 0.8}
+    axes.annotate("x", axes.get_lines()[-1].get_xydata()[0], (7, 7), textcoords="offset points", bbox=plate)
     return axes
+
+
+def shown_problem(given: Any, x: Any) -> Problem:
+    """A problem as it is, and a function as a problem that starts at x."""
+    if isinstance(given, Problem):
+        return given
+    if not callable(given) or isinstance(given, OptimizeResult):
+        raise TypeError(f"problem must be a Problem, or a function fun(x) -> float, got {validate.shown(given)}")
+    try:
+        return as_problem(given, None, (), validate.array("x", x, 1))
+    except TypeError as error:
+        raise TypeError(f"the function is drawn as fun(x): {error}. Of a run, `result.problem` can be given") from error
 
 
 def _window(window: Any, seen: NDArray[Any], problem: Problem) -> list[tuple[float, float]]:
@@ -179,7 +226,7 @@ def _window(window: Any, seen: NDArray[Any], problem: Problem) -> list[tuple[flo
 
 def _curve(axes: Any, problem: Problem, middle: NDArray[Any], along: NDArray[Any], steps: NDArray[Any]) -> None:
     with np.errstate(all="ignore"):
-        axes.plot(steps, [problem.value(middle + step * along) for step in steps], color="0.6")
+        axes.plot(steps, [problem.value(middle + step * along) for step in steps], color="0.6", label="objective")
 
 
 def _contours(

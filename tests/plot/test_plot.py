@@ -54,7 +54,7 @@ class TestHistory:
 
     def test_several_runs_are_told_apart(self, run):
         figure = gradopt.plot.history(run, run, labels=["one", "other"])
-        assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["one", "other"]
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "other"]
         assert len(lines_of(figure.axes[0])) == 2
 
     def test_validation_stands_beside_training(self, rng):
@@ -62,8 +62,8 @@ class TestHistory:
         problem = problems.Classifier(Network.mlp([3, 4, 2]), X, (X[:, 0] > 0).astype(int))
         result = optimize(problem, method=Adam(0.01), epochs=3, batch_size=8, rng=0, validation=(X, problem.y))
         figure = gradopt.plot.history(result)
-        titles = ["objective", "gradient norm", "learning rate", "accuracy on validation rows"]
-        assert [axes.get_title() for axes in figure.axes] == titles
+        names = ["objective", "gradient norm", "learning rate", "accuracy on validation rows"]
+        assert [axes.get_ylabel() for axes in figure.axes] == names
         np.testing.assert_array_equal(lines_of(figure.axes[0])[1][:, 1], result.history.val_fun)
 
     def test_draws_where_it_is_told(self, run):
@@ -113,6 +113,44 @@ class TestPath:
     def test_traced_functions(self):
         problem = gradopt.trace(lambda x: np.log(1.0 + x @ x), [2.0, 1.0])
         assert gradopt.plot.path(problem, optimize(problem, record="x")).get_xlabel() == "x[0]"
+
+    @pytest.mark.parametrize("fun", [lambda x: x[0] ** 2 + x[1] ** 2, lambda x: float(str(x[0])) ** 2 + x[1] ** 2])
+    def test_plain_functions(self, fun):
+        run = optimize(lambda x: x[0] ** 2 + x[1] ** 2, [2.0, 1.0], record="x")
+        axes = gradopt.plot.path(fun, run)
+        np.testing.assert_array_equal(lines_of(axes)[0], run.history.x)
+
+    def test_plain_functions_of_a_number(self):
+        axes = gradopt.plot.path(lambda x: x**2, optimize(lambda x: x**2, 2.0, record="x"), quiver=True)
+        steps, heights = lines_of(axes)[0].T
+        np.testing.assert_allclose(heights, steps**2)
+
+    def test_functions_that_are_more_than_fun_of_x(self):
+        def scaled(x, factor):
+            return factor * np.sum(x**2)
+
+        run = optimize(scaled, [2.0, 1.0], args=(3.0,), record="x")
+        with pytest.raises(TypeError, match=r"drawn as fun\(x\): .*'factor'. Of a run, `result.problem` can be given"):
+            gradopt.plot.path(scaled, run)
+        np.testing.assert_array_equal(lines_of(gradopt.plot.path(run.problem, run))[0], run.history.x)
+        with pytest.raises(TypeError, match="problem must be a Problem, or a function"):
+            gradopt.plot.path(run, run)
+        with pytest.raises(ValueError, match='record="x"'):
+            gradopt.plot.path(lambda x: x @ x, optimize(lambda x: x @ x, [2.0, 2.0]))
+
+    def test_starts_ends_and_minima_are_marked_and_named(self, run):
+        axes = gradopt.plot.path(VALLEY, run, run, labels=["one", "other"])
+        marks = {line.get_label(): line.get_xydata()[-1] for line in axes.get_lines()}
+        np.testing.assert_array_equal(marks["start"], [2.0, 2.0])
+        np.testing.assert_array_equal(marks["end"], run.history.x[-1])
+        np.testing.assert_array_equal(marks["minimum"], [1.0, 1.0])
+        names = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert names == ["one", "start", "end", "other", "minimum"]
+
+    def test_colours_of_ones_own(self, run):
+        assert gradopt.plot.path(VALLEY, run, colors=["C2"]).get_lines()[0].get_color() == "C2"
+        with pytest.raises(ValueError, match="colors must have one colour per result, 1, got 2"):
+            gradopt.plot.path(VALLEY, run, colors=["C2", "C3"])
 
     def test_where_the_objective_is_not_defined(self):
         problem = gradopt.trace(lambda x: x[0] * np.log(x[0]) + x[1] ** 2, [2.0, 1.0])
@@ -165,9 +203,15 @@ class TestLandscape:
         with pytest.raises(ValueError, match=message):
             gradopt.plot.landscape(VALLEY, **{"x": [1.0, 1.0]} | keywords)
 
-    def test_a_function_is_to_be_traced_first(self):
-        with pytest.raises(TypeError, match="such as what gradopt.trace makes"):
-            gradopt.plot.landscape(lambda x: x[0], [1.0])
+    def test_plain_functions(self):
+        axes = gradopt.plot.landscape(lambda x: x[0] ** 2, [1.0], directions=[[1.0]], span=1.0)
+        steps, heights = lines_of(axes)[0].T
+        np.testing.assert_allclose(heights, (1.0 + steps) ** 2)
+        assert [text.get_text() for text in axes.texts] == ["x"]
+
+    def test_anything_else_is_refused(self):
+        with pytest.raises(TypeError, match=r"problem must be a Problem, or a function fun\(x\) -> float, got 3"):
+            gradopt.plot.landscape(3, [1.0])
 
 
 class TestFit:
@@ -247,11 +291,11 @@ class TestAnimate:
         runs = [optimize(VALLEY, [2.0, 2.0], method=SGD(rate), max_iter=30, record="x") for rate in (0.02, 0.1)]
         film = gradopt.plot.animate(VALLEY, runs, labels=["slow", "fast"], frames=7)
         (axes,) = film._fig.axes
-        balls = [line for line in axes.get_lines() if line.get_marker() == "o"]
+        balls = [line for line in axes.get_lines() if line.get_markersize() == 9]
         for ball, run in zip(balls, runs, strict=True):
             np.testing.assert_allclose(np.ravel(ball.get_data()), run.history.x[-1])
         assert axes.get_title() == "update 30"
-        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["slow", "fast"]
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["slow", "start", "fast", "minimum"]
         film.save(tmp_path / "valley.gif", writer="pillow")
         assert (tmp_path / "valley.gif").read_bytes().startswith(b"GIF")
 
@@ -260,9 +304,15 @@ class TestAnimate:
         film = gradopt.plot.animate(run, frames=20)
         assert 10 <= film._save_count <= 21
         film._func(0)
-        ball = [line for line in film._fig.axes[0].get_lines() if line.get_marker() == "o"][-1]
+        ball = [line for line in film._fig.axes[0].get_lines() if line.get_markersize() == 9][-1]
         np.testing.assert_allclose(np.ravel(ball.get_data()), [1.4, run.history.fun[0]])
         film.save(tmp_path / "wells.gif", writer="pillow")
+
+    def test_plain_functions(self, tmp_path):
+        run = optimize(lambda x: x[0] ** 2 + x[1] ** 2, [2.0, 1.0], record="x")
+        film = gradopt.plot.animate(lambda x: x[0] ** 2 + x[1] ** 2, run, frames=4)
+        assert film._fig.axes[0].get_title() == f"update {run.nit}"
+        film.save(tmp_path / "bowl.gif", writer="pillow")
 
     def test_a_fit_approaches_its_data(self, tmp_path):
         t = np.linspace(0.0, 1.0, 9)
