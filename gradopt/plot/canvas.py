@@ -44,12 +44,10 @@ def colour(i: int) -> str:
     return palette()[i % len(palette())]
 
 
-def legend_beside(axes: Any) -> None:
+def legend_beside(axes: Any, title: str | None = None) -> None:
     """A legend on the right of the axes, where it hides nothing, if the layout makes room for it; else in the axes."""
-    if axes.figure.get_layout_engine() is None:
-        axes.legend()
-    else:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    room = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
+    axes.legend(title=title, **({} if axes.figure.get_layout_engine() is None else room))
 
 
 def legend_below(figure: Any, axes: Any) -> None:

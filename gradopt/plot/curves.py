@@ -173,7 +173,7 @@ def fit(problem: Any, result: Any, ax: Any = None, moments: int = 4) -> Any:
     with_labels([result], None)
     count = validate.integer("moments", moments, 1)
     axes = axes_or_new(ax)
-    axes.plot(t, y, "o", color="0.6", markersize=3, label="data")
+    axes.plot(t, y, "o", color="0.35", markersize=4, zorder=3, label="data")
     fine = np.linspace(t.min(), t.max(), 300)
     if "x" in result.history:
         last = len(result.history) - 1

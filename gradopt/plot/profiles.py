@@ -56,11 +56,11 @@ def profile(found: Profile, *, ax: Any = None) -> Any:
         ax.plot(fine[shown], parabola[shown], label="by the curvature", **_BY_CURVATURE)
     ax.plot(found.values, found.fun - found.minimum, marker=".", label="profile", color=colour(0))
     ends = [end for end in (found.low, found.high) if np.isfinite(end)]
-    for end, name in zip(ends, (f"interval, {100 * found.level:g} %", None), strict=False):
+    for end, name in zip(ends, ("interval", None), strict=False):
         ax.axvline(end, color=colour(1), lw=0.9, ls=":", label=name)
     ax.axhline(found.threshold, color="0.7", lw=0.8, label="its threshold")
     ax.set(xlabel=found.name, ylabel="objective above the minimum")
-    legend_beside(ax)
+    legend_beside(ax, f"level {100 * found.level:g} %")
     return ax
 
 
@@ -98,10 +98,10 @@ def contour(found: Contour, *, ax: Any = None) -> Any:
     edge = {"color": colour(0)}
     for points, style, name in ((found.ellipse, _BY_CURVATURE, "by the curvature"), (found.points, edge, "profile")):
         ring = np.concatenate([points, points[:1]]) if points is found.ellipse or found.closed else points
-        ax.plot(*ring.T, label=f"{name}, {100 * found.level:g} %", **style)
+        ax.plot(*ring.T, label=name, **style)
     ax.plot(*found.center, "+", color=colour(1), ms=9, label="minimum")
     ax.set(xlabel=found.names[0], ylabel=found.names[1])
-    legend_beside(ax)
+    legend_beside(ax, f"level {100 * found.level:g} %")
     return ax
 
 
@@ -167,9 +167,7 @@ def corner(result: Any, level: float = 0.95, *, parameters: Any = None, scale: f
                 ax.set(xlabel="")
     names: dict[str, Any] = {}
     for ax in (axes[-1, 0], axes[0, 0]):
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            if label.split(",")[0] not in [name.split(",")[0] for name in names]:
-                names[label] = handle
+        names |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     place = "upper right" if size > 1 else "outside lower center"
-    figure.legend(names.values(), names.keys(), loc=place, frameon=False)
+    figure.legend(names.values(), names.keys(), loc=place, title=f"level {100 * level:g} %", frameon=False)
     return axes
