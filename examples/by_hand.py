@@ -5,6 +5,7 @@ import numpy as np
 
 from gradopt import SGD, Network, optimize, problems
 
+plt.style.use("gradopt.plot.style")
 RATE, BATCH, EPOCHS = 0.2, 32, 60
 
 rng = np.random.default_rng(3)
@@ -41,12 +42,13 @@ print(f"by hand {losses[-1]:.12f}, by SGD {result.history.fun[-1]:.12f}")
 print("the same weights, to rounding:", np.allclose(result.x, theta, rtol=1e-9, atol=1e-12))
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-left.plot(losses, linewidth=4, alpha=0.4, label="by hand")
-left.plot(result.history.fun, "k--", linewidth=1, label="optimize(..., method=SGD(0.2))")
-left.set(title="cross-entropy", xlabel="epoch")
+epochs = np.arange(1, EPOCHS + 1)
+left.plot(epochs, losses, color="C4", linewidth=5, label="by hand")
+left.plot(epochs, result.history.fun, "k--", linewidth=1, label="by optimize, with SGD(0.2)")
+left.set(xlabel="epoch", ylabel="mean cross-entropy of the epoch's rows")
 left.legend()
-right.semilogy(norms, label=[f"layer {number}" for number in range(3)])
-right.set(title="norm of dW in the epoch's last batch", xlabel="epoch")
-right.legend()
+right.plot(epochs, norms, label=["layer 0, 16 to 8", "layer 1, 8 to 4", "layer 2, 4 to 2"])
+right.set(xlabel="epoch", ylabel="norm of dW in the epoch's last batch", ylim=(0, 1.15 * np.max(norms)))
+right.legend(loc="upper left")
 figure.savefig("by_hand.png", dpi=100)
 print("wrote by_hand.png")

@@ -29,20 +29,16 @@ accuracy = problem.score(result.x, X[held_out], y[held_out])
 print(f"{network.n} weights, {result.nit} updates; once compiled, {EPOCHS} epochs take {1e3 * seconds:.1f} ms")
 print(f"held-out rows: {accuracy:.1%} right, loss {result.best_fun:.4f} in the best epoch")
 
-figure = plt.figure(figsize=(13, 7), layout="constrained")
-above, below = figure.subfigures(2, 1)
+plt.style.use("gradopt.plot.style")
+figure = plt.figure(figsize=(13, 5.2), layout="constrained")
+above, below = figure.subfigures(2, 1, height_ratios=(2, 1))
 plot.history(result, figure=above)
-axes = below.add_subplot()
 
 predicted = problem.predict(result.x, X[held_out])
 wrong = np.flatnonzero(predicted != y[held_out])[:10]
-grid = np.ones((12, 10 * len(wrong)))
-for place, i in enumerate(wrong):
-    grid[1:9, 10 * place + 1 : 10 * place + 9] = 1 - X[held_out][i].reshape(8, 8)
-    text = f"{y[held_out][i]} taken\nfor {predicted[i]}"
-    axes.text(10 * place + 4.5, 11.5, text, ha="center", va="top", fontsize=9)
-axes.imshow(grid, cmap="gray", vmin=0, vmax=1)
-axes.set(title="what it gets wrong", ylim=(14, -0.5))
-axes.axis("off")
-figure.savefig("digits.png", dpi=100)
+for axes, i in zip(below.subplots(1, len(wrong)), wrong, strict=True):
+    axes.imshow(X[held_out][i].reshape(8, 8), cmap="gray_r")
+    axes.set(title=f"{y[held_out][i]} taken for {predicted[i]}", xticks=[], yticks=[])
+below.suptitle("held-out digits that it gets wrong")
+figure.savefig("digits.png", dpi=90)
 print("wrote digits.png")

@@ -5,6 +5,7 @@ import numpy as np
 
 from gradopt import SGD, optimize, plot, problems
 
+plt.style.use("gradopt.plot.style")
 bowl = problems.Quadratic(2.0)  # x**2
 wells = problems.DoubleWell()
 
@@ -13,6 +14,7 @@ def draw(axes, problem, run, reach, title):
     """The steps of a run on the curve of its objective."""
     plot.path(problem, run, ax=axes, window=[(-reach, reach)])
     axes.set(title=title)
+    axes.get_legend().remove()
     print(f"{title:34} x = {run.x[0]: .4g} after {run.nit} steps")
 
 
@@ -24,7 +26,7 @@ for panel, rate, title in zip(
     strict=True,
 ):
     run = optimize(bowl, [-1.5], method=SGD(rate), max_iter=20, gtol=0, record="x")
-    reach = max(2.0, np.abs(run.history.x).max())
+    reach = max(2.0, 1.1 * np.abs(run.history.x).max())
     draw(panel, bowl, run, reach, title)
 
 for panel, problem, method, title in zip(
@@ -40,6 +42,7 @@ for panel, problem, method, title in zip(
     strict=True,
 ):
     run = optimize(problem, [2.0], method=method, max_iter=300, gtol=1e-4, record="x")
-    draw(panel, problem, run, 2.05, title)
+    draw(panel, problem, run, 2.2, title)
+figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=5)
 figure.savefig("one_dimension.png", dpi=100)
 print("wrote one_dimension.png")

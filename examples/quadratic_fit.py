@@ -9,6 +9,7 @@ import numpy as np
 
 from gradopt import SGD, optimize, plot, problems
 
+plt.style.use("gradopt.plot.style")
 t = np.arange(20.0)
 speed = 0.5 * (t - 9.5) ** 2 + 1 + np.random.default_rng(7).normal(size=t.size)
 problem = problems.PolynomialFit(t, speed)  # mean squared error
@@ -35,12 +36,13 @@ for loss in ("mae", "rmse"):
 
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
 plot.fit(problem, run, ax=left)
-left.set(title="plain descent", ylim=(-5, 60))
 plot.fit(problem, momentum, ax=middle)
-middle.set(title="with momentum", ylim=(-5, 60))
-for label, history in (("plain", run.history), ("momentum", momentum.history), ("scaled t", scaled.history)):
+for axes, title in ((left, "plain descent"), (middle, "with momentum")):
+    axes.set(title=title, xlabel="time", ylabel="speed", ylim=(-5, 85))
+    axes.legend(loc="upper center")
+for label, history in (("plain", run.history), ("momentum", momentum.history), ("time scaled", scaled.history)):
     right.loglog(history.nit + 1, history.fun, label=label)
-right.set(title="loss", xlabel="step + 1")
-right.legend(loc="lower left")
+right.set(title="three ways down", xlabel="step + 1", ylabel="mean squared error", ylim=(0.2, 4e3))
+right.legend(loc="upper right")
 figure.savefig("quadratic_fit.png", dpi=110)
 print("wrote quadratic_fit.png")

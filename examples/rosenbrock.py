@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import gradopt
 from gradopt import SGD, InverseTimeDecay, optimize, problems
 
+plt.style.use("gradopt.plot.style")
 problem = problems.Rosenbrock(a=1.0, b=1.0)
 rates = {"rate 0.1": 0.1, "rate 0.2": 0.2, "rate 0.2 / (1 + 0.01 k)": InverseTimeDecay(0.2, decay=0.01)}
 runs = {
@@ -19,9 +20,14 @@ for label, run in runs.items():
 
 figure = plt.figure(figsize=(11, 7.5), layout="constrained")
 above, below = figure.subfigures(2, 1, height_ratios=(3, 2))
-for axes, (label, run) in zip(above.subplots(1, 3), runs.items(), strict=True):
-    gradopt.plot.path(problem, run, ax=axes, quiver=True, window=[(-1.8, 2.3), (-0.8, 3.3)])
+for i, (axes, label) in enumerate(zip(above.subplots(1, 3), runs, strict=True)):
+    look = {"quiver": True, "window": [(-1.8, 2.3), (-0.8, 3.3)], "colors": [f"C{i}"]}
+    gradopt.plot.path(problem, runs[label], ax=axes, labels=[label], **look)
     axes.set(title=label)
+    axes.get_legend().remove()
+marks, names = axes.get_legend_handles_labels()
+above.legend(marks[1:], names[1:], loc="outside lower center", ncols=3)
+above.suptitle("steps over contours of y, and directions of steepest descent")
 gradopt.plot.history(*runs.values(), labels=list(runs), figure=below)
 figure.savefig("rosenbrock.png", dpi=110)
 print("wrote rosenbrock.png")

@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 
 from gradopt import SGD, Network, optimize, problems
 
+plt.style.use("gradopt.plot.style")
 EPOCHS = 40
 images, labels = load_digits(return_X_y=True)
 problem = problems.Classifier(Network.mlp([64, 32, 10]), images.astype(np.float32) / 16, labels)
@@ -38,8 +39,8 @@ for number, (name, batch_size, method) in enumerate(VARIANTS):
     style = {"color": f"C{number // 2}", "linestyle": ("-", "--")[number % 2], "label": name}
     by_epoch.semilogy(np.arange(1, EPOCHS + 1), result.history.fun, **style)
     by_time.loglog(1e3 * np.array(seconds), result.history.fun, **style)
-by_epoch.set(title="loss of the epoch, as the rows were seen", xlabel="epoch")
-by_time.set(title="the same", xlabel="milliseconds")
-by_epoch.legend(fontsize=8)
+by_epoch.set(title="by epoch", xlabel="epoch", ylabel="mean loss in the epoch")
+by_time.set(title="the same losses, by time", xlabel="milliseconds, once compiled")
+figure.legend(*by_epoch.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 figure.savefig("sgd_variants.png", dpi=100)
 print("wrote sgd_variants.png")

@@ -5,6 +5,7 @@ import numpy as np
 
 from gradopt import SGD, optimize, problems
 
+plt.style.use("gradopt.plot.style")
 RATE = 1e-7
 problem = problems.shape_classifier()
 network, X, y = problem.network, problem.X, problem.y
@@ -29,17 +30,17 @@ outputs = problem.predict(result.x, X)
 print("new outputs:", outputs.round(6), " losses:", (0.5 * (outputs - y[:, 0]) ** 2).round(6))
 print("classes at threshold 0.5:", (outputs > 0.5).astype(int))
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-places = np.arange(3)
+figure, panels = plt.subplots(1, 4, figsize=(11, 4), layout="constrained", width_ratios=(4, 1, 1, 1))
+left, places = panels[0], np.arange(3)
 left.bar(places - 0.2, problem.predict(before, X), 0.4, label="before")
 left.bar(places + 0.2, outputs, 0.4, label="after one epoch")
 left.plot(places, y[:, 0], "k_", markersize=40, label="target")
-left.axhline(0.5, color="0.6", linestyle=":", label="threshold")
-left.set(title="output", xticks=places, xticklabels=[f"sample {i + 1}" for i in places], ylim=(0, 1.8))
-left.legend(ncols=2, loc="upper left", markerscale=0.4)
-right.bar(places - 0.2, before, 0.4)
-right.bar(places + 0.2, result.x, 0.4)
-right.axhline(0.0, color="k", linewidth=0.8)
-right.set(title="weights", xticks=places, xticklabels=["w1", "w2", "w3"])
+left.axhline(0.5, color="0.5", linestyle=":", label="threshold")
+left.set(ylabel="output", xticks=places, xticklabels=[f"sample {i + 1}" for i in places])
+for i, panel in enumerate(panels[1:]):  # a scale for each: w1 is twenty times as large as the others
+    panel.bar(["before", "after"], [1e3 * before[i], 1e3 * result.x[i]], color=["C0", "C1"])
+    panel.axhline(0.0, color="k", linewidth=0.8)
+    panel.set(title=f"w{i + 1}", ylabel="weight, in thousandths")
+figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, markerscale=0.4)
 figure.savefig("shape_classifier.png", dpi=100)
 print("wrote shape_classifier.png")

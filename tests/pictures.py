@@ -16,19 +16,20 @@ DEFAULT_COLOURS = {to_hex(colour) for colour in mpl.color_sequences["tab10"]}  #
 class FigureCanvas(FigureCanvasAgg):
     """A canvas for MPLBACKEND=module://pictures."""
 
-    def print_png(self, *args, **kwargs):
+    def print_figure(self, *args, **kwargs):
         found = faults(self.figure)
         assert not found, "\n".join(found)
-        return super().print_png(*args, **kwargs)
+        return super().print_figure(*args, **kwargs)
 
 
 def faults(figure):
     """A sentence for each fault."""
     figure.draw_without_rendering()
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>" and axes.get_visible()]
-    outer = [legend for legend in figure.findobj(Legend) if legend.axes is None]
+    legends = figure.findobj(Legend)
+    outer = [legend for legend in legends if legend.axes is None]
     drawn = [axes for axes in panels if axes.axison or axes.has_data()]
-    found = [f"{name_of(axes)}: {fault}" for axes in drawn for fault in faults_of(axes, outer)]
+    found = [f"{name_of(axes)}: {fault}" for axes in drawn for fault in faults_of(axes, legends)]
     for legend in outer:
         box = legend.get_window_extent()
         found += [f"a legend lies over {name_of(axes)}" for axes in drawn if axes.get_window_extent().overlaps(box)]
@@ -59,9 +60,9 @@ def says_what_it_is(axis):
     return axis.get_label_text() or (ticks and all(re.search(r"^[^$]*[A-Za-z]", text) for text in ticks))
 
 
-def faults_of(axes, outer):
+def faults_of(axes, legends):
     """A sentence for each fault of one panel."""
-    if axes.images and axes.get_xticks().size == axes.get_yticks().size == 0 or not axes.axison:
+    if (axes.images and axes.get_xticks().size == axes.get_yticks().size == 0) or not axes.axison:
         if not axes.get_title():
             yield "an image without a title"
     else:
@@ -81,8 +82,7 @@ def faults_of(axes, outer):
     if any(to_hex(line.get_color()) in DEFAULT_COLOURS for line in lines):
         yield "colours of the default style"
     own = axes.get_legend()
-    legends = [own] if own else outer
-    shown = {text.get_text() for legend in legends for text in legend.get_texts()}
+    shown = {text.get_text() for legend in ([own] if own else legends) for text in legend.get_texts()}
     wanted = set(axes.get_legend_handles_labels()[1])
     if len(wanted) > 1 and not wanted <= shown:
         yield f"no legend names {', '.join(sorted(wanted - shown))}"

@@ -29,7 +29,7 @@ PRINTED = {
     "methods_race": ["valley  Rprop            loss  5.18e-09 after 1500 updates", "digits  Lion"],
     "schedules": ["OneCycle             loss 0.0"],
     "own_function": [
-        "no gradient given              energy -3.435912",
+        "gradopt, no gradient           energy -3.435912",
         "scipy's L-BFGS-B, gradient     energy -3.435912",
     ],
     "curve_fit": [

@@ -125,7 +125,7 @@ class TestFaults:
         [
             (lambda axes: axes.set(xlabel=""), "no label on the x axis"),
             (lambda axes: axes.set(ylabel=""), "no label on the y axis"),
-            (lambda axes: axes.get_legend().remove(), "no legend names down, up"),
+            (lambda axes: [panel.get_legend().remove() for panel in axes.figure.axes], "no legend names down, up"),
             (lambda axes: axes.legend(loc="upper right"), "the legend hides the line 'up'"),
             (lambda axes: axes.plot(T, 0.5 * T), "lines without a name"),
             (lambda axes: axes.plot(T, 0.5 * T, label="more", color="k"), "no legend names more"),
