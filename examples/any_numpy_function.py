@@ -14,6 +14,7 @@ from sklearn.datasets import load_breast_cancer
 
 import gradopt
 
+plt.style.use("gradopt.plot.style")
 X, labels = load_breast_cancer(return_X_y=True)
 X, sign = (X - X.mean(axis=0)) / X.std(axis=0), 2.0 * labels - 1.0
 START = np.zeros(X.shape[1] + 1)
@@ -26,18 +27,16 @@ def loss(w, X, sign, np=np):
 
 def with_gradient(name, fun):
     peer = import_module(name)
-    if name == "jax":
-        return peer.jit(peer.value_and_grad(lambda w: fun(w, X, sign, peer.numpy)))
 
     def both(w):
         w = peer.tensor(w, requires_grad=True)
         value = fun(w, peer.tensor(X), peer.tensor(sign), peer)
         return value.item(), peer.autograd.grad(value, w)[0].numpy()
 
-    return both
+    return both if name == "torch" else peer.jit(peer.value_and_grad(lambda w: fun(w, X, sign, peer.numpy)))
 
 
-runs = {}
+runs, axes = {}, plt.figure(layout="constrained").add_subplot()
 for name in filter(util.find_spec, ["gradopt", "jax", "torch", "scipy"]):
     for fun in (lambda *given: 2.0 * loss(*given), loss):  # another one first: what is loaded once is loaded then
         gc.collect()  # else in one race or another
@@ -53,7 +52,8 @@ for name in filter(util.find_spec, ["gradopt", "jax", "torch", "scipy"]):
 for name, (seconds, fun) in runs.items():
     above = fun - min(fun.min() for _, fun in runs.values())
     print(f"{name:8s} loss {fun[-1]:.10f}, last digit after {1e3 * seconds[np.argmax(above < 1e-12)]:8.2f} ms")
-    plt.loglog(1e3 * seconds, np.maximum(above, 1e-16), label=name)
-plt.gca().set(xlim=(1, 1000), xlabel="milliseconds since the function was handed over", ylabel="loss above the minimum")
-plt.legend(loc="upper right")
+    axes.loglog(1e3 * seconds, np.maximum(above, 1e-16), label=name)
+axes.set(xlim=(1, 1000), xlabel="milliseconds since the function was handed over", ylabel="loss above the minimum")
+axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.savefig("any_numpy_function.png", dpi=120)
+print("wrote any_numpy_function.png")

@@ -9,6 +9,7 @@ from numba import njit, prange
 import gradopt
 from gradopt import SGD, Adam, problems
 
+plt.style.use("gradopt.plot.style")
 problem = gradopt.compiled(problems.Rosenbrock(b=10.0))
 METHODS = {
     "plain descent, rate 0.004": SGD(0.004),
@@ -42,9 +43,11 @@ for panel, (name, method) in zip(axes, METHODS.items(), strict=True):
     colours = np.ma.masked_less(updates.reshape(a.shape), 0)
     image = panel.pcolormesh(a, b, colours, cmap="viridis_r", vmin=0, vmax=MAX_ITER)
     panel.set_facecolor("0.15")
-    panel.plot(1, 1, "r*")
-    panel.set(title=f"{name}\n{found:.0%} arrived (dark grey: diverged)", xlabel="start x1")
-axes[0].set(ylabel="start x2")
-figure.colorbar(image, ax=axes, label="updates")
+    panel.plot(1, 1, "*", color="C7", markeredgecolor="k", markersize=13, label="minimum")
+    panel.set(title=f"{name}\n{found:.0%} arrived", xlabel="x[0] of the start")
+panel.bar(0, 0, color="0.15", label="diverged")
+axes[0].set(ylabel="x[1] of the start")
+figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+figure.colorbar(image, ax=axes, label=f"updates; {MAX_ITER}: not arrived")
 figure.savefig("basins.png", dpi=90)
 print("wrote basins.png")

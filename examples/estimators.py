@@ -14,6 +14,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from gradopt import estimators
 
+plt.style.use("gradopt.plot.style")
 warnings.simplefilter("ignore", ConvergenceWarning)  # 40 epochs are few, for both
 X, y = load_digits(return_X_y=True)
 X, X_held, y, y_held = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y)
@@ -40,11 +41,11 @@ apart = [np.abs(one - other).max() for one, other in zip(*(model.coefs_ for mode
 print(f"largest difference of the weights: {max(apart):.0e}")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-for name, style in (("scikit-learn", {"linewidth": 6, "alpha": 0.35}), ("gradopt", {"linewidth": 1.5, "color": "k"})):
+for name, style in (("scikit-learn", {"linewidth": 6, "color": "C4"}), ("gradopt", {"linewidth": 1.5, "color": "k"})):
     left.plot(best[name].loss_curve_, label=name, **style)
 left.set(title="the best network, refitted", xlabel="epoch", ylabel="training loss", yscale="log")
 left.legend()
-bars = right.bar(list(searches), [seconds for _, seconds in searches.values()], color=["C0", "k"], width=0.5)
+bars = right.bar(list(searches), [seconds for _, seconds in searches.values()], color=["C4", "k"], width=0.5)
 right.bar_label(bars, fmt="%.2f s", padding=3)
 right.set(title="31 fits: 6 settings in 5 folds, and the best again", ylabel="seconds")
 right.margins(y=0.12)

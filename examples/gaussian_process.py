@@ -5,6 +5,7 @@ import numpy as np
 
 from gradopt import optimize
 
+plt.style.use("gradopt.plot.style")
 rng = np.random.default_rng(3)
 X = np.sort(rng.uniform(0.0, 10.0, 300))
 y = np.sin(X) * np.exp(-0.15 * X) + 0.3 * np.sin(4.0 * X) + 0.15 * rng.normal(size=300)
@@ -39,17 +40,18 @@ band = 2.0 * np.sqrt(height**2 - np.sum(across * np.linalg.solve(K, across.T).T,
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 left.plot(X, y, ".", color="0.6", markersize=4, label="300 points")
-left.plot(at, mean, color="tab:blue", label="mean of the process")
-left.fill_between(at, mean - band, mean + band, color="tab:blue", alpha=0.2, label="two standard deviations")
-left.set(xlabel="x", ylabel="y")
-left.legend(frameon=False)
+left.plot(at, mean, color="C0", label="mean of the process")
+left.fill_between(at, mean - band, mean + band, color="C0", alpha=0.2, label="two standard deviations")
+left.set(xlabel="x", ylabel="y", ylim=(-1.2, 2.2))
+left.legend(loc="upper right")
 
 lengths, noises = np.linspace(-1.6, 0.4, 40), np.linspace(-2.4, -1.0, 40)
 values = np.array([[evidence(np.array([a, result.x[1], b])) for a in lengths] for b in noises])
 levels = [1.15, 3.0, 10.0, 30.0, 100.0, 300.0]
 curves = right.contour(np.exp(lengths), np.exp(noises), values - result.fun, levels, colors="0.5", linewidths=1)
 right.clabel(curves, fmt="%g")
-right.plot(length, noise, "o", color="tab:blue", label="best")
-right.set(xlabel="length", ylabel="noise", xscale="log", yscale="log", title="minus log evidence, above the best")
-right.legend(frameon=False)
-figure.savefig("gaussian_process.png", dpi=110)
+right.plot(length, noise, "o", color="C1", label="best")
+right.set(xlabel="length", ylabel="noise", title="minus log evidence, above the best")
+right.legend()
+figure.savefig("gaussian_process.png", dpi=100)
+print("wrote gaussian_process.png")

@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from gradopt.estimators import MLPClassifier
 
+plt.style.use("gradopt.plot.style")
 X, y = make_classification(
     12_000, n_features=12, n_informative=5, weights=[0.9], class_sep=0.8, flip_y=0.02, random_state=3
 )
@@ -40,15 +41,15 @@ for name in ("plain", "class_weight"):
     curve = models[name].validation_loss_curve_
     best = int(np.argmin(curve))
     left.plot(np.arange(1, len(curve) + 1), curve, color=colors[name], label=name)
-    left.plot(best + 1, curve[best], "o", color=colors[name], label=f"best epoch, {best + 1}")
+    left.plot(best + 1, curve[best], "o", color=colors[name], label=f"best of {name}: epoch {best + 1}")
 left.set(title="early stopping on the validation rows", xlabel="epoch", ylabel="loss of the validation rows")
-left.legend()
+left.legend(loc="upper right")
 
 for name, model in models.items():
     share, predicted = calibration_curve(y_test, model.predict_proba(X_test)[:, 1], n_bins=8)
     right.plot(predicted, share, "o-", color=colors[name], label=name)
 right.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="probabilities that come true")
 right.set(title="test rows by predicted probability", xlabel="predicted probability", ylabel="share of the rare class")
-right.legend()
+right.legend(loc="upper left")
 figure.savefig("imbalanced.png", dpi=100)
 print("wrote imbalanced.png")

@@ -7,6 +7,7 @@ from scipy.special import expit
 from gradopt import optimize, problems, profile, uncertainty
 from gradopt.plot import corner
 
+plt.style.use("gradopt.plot.style")
 rng = np.random.default_rng(7)
 n = 60
 price, service = rng.normal(size=n), rng.normal(size=n)

@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 
 from gradopt import optimize_many
 
+plt.style.use("gradopt.plot.style")
 NU = 4.0  # degrees of freedom of Student's t
 
 
@@ -40,12 +41,15 @@ found = np.exp(runs.x[:, 1])
 print(f"scales off by {100 * np.nanmedian(np.abs(found / scale - 1)):.1f} % in the median")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-left.plot(scale, found, ".", ms=2, alpha=0.4)
-left.axline((1, 1), slope=1, color="k", lw=1, label="equal")
-left.set(xlabel="true scale, % a day", ylabel="fitted scale", title="5 000 series")
-left.legend(frameon=False)
+left.plot(scale, found, ".", ms=2, alpha=0.4, label="a series of 250 days")
+left.axline((1, 1), slope=1, color="k", lw=1, label="where both are equal")
+left.set(xlabel="true scale, % a day", ylabel="fitted scale, % a day", title="5 000 series")
+left.legend(loc="upper left", markerscale=4)
 right.hist(np.mean(returns, axis=1) - drift, 60, histtype="step", label="mean")
 right.hist(runs.x[:, 0] - drift, 60, histtype="step", label="fitted location")
-right.set(xlabel="estimate minus drift, % a day", ylabel="series", title="outliers disturb it less than the mean")
-right.legend(frameon=False)
+right.set(
+    xlabel="estimate minus drift, % a day", ylabel="number of series", title="outliers disturb it less than the mean"
+)
+right.legend(loc="upper left")
 plt.savefig("many_assets.png", dpi=110)
+print("wrote many_assets.png")

@@ -5,6 +5,8 @@ import numpy as np
 
 from gradopt import multistart
 
+plt.style.use("gradopt.plot.style")
+
 
 def eggs(x):
     """A bowl with ripples, turned and stretched."""
@@ -24,11 +26,12 @@ u = np.linspace(-4.0, 4.0, 300)
 grid = np.stack(np.meshgrid(u, u))
 figure, ax = plt.subplots(figsize=(6, 5), layout="constrained")
 surface = ax.contourf(u, u, eggs(grid), 30, cmap="Greys")
-figure.colorbar(surface, label="f")
+figure.colorbar(surface, label="f(x)")
 ax.scatter(
-    *minima.x.T, s=10 + 4 * minima.counts, c="C0", edgecolor="white", label="minima, larger where more runs ended"
+    *minima.x.T, s=10 + 4 * minima.counts, color="C0", edgecolor="white", label="minima, larger where more runs ended"
 )
-ax.plot(*minima.x[0], "*", ms=16, color="C1", mec="black", label="the lowest")
-ax.set(xlabel="x[0]", ylabel="x[1]", title="256 starts")
-figure.legend(loc="outside lower center", ncols=2, frameon=False)
+ax.plot(*minima.x[0], "*", ms=16, color="C7", mec="black", label="the lowest")
+ax.set(xlabel="x[0]", ylabel="x[1]", title="where 256 runs end")
+figure.legend(loc="outside lower center", ncols=2)
 plt.savefig("multistart.png", dpi=110)
+print("wrote multistart.png")

@@ -10,6 +10,7 @@ import scipy.optimize
 
 import gradopt
 
+plt.style.use("gradopt.plot.style")
 DATA = json.loads((Path(__file__).parent / "nist_strd.json").read_text())
 NAMES = {name: getattr(np, name) for name in ("exp", "cos", "sin", "arctan", "pi", "log")}
 
@@ -37,9 +38,8 @@ def fitted(curve_fit, problem, start):
 warnings.simplefilter("ignore")
 np.seterr(all="ignore")
 who = {"gradopt": gradopt.curve_fit, "scipy": scipy.optimize.curve_fit}
-found = np.array(
-    [[[fitted(f, d, start) for start in d["starts"]] for f in who.values()] for d in DATA.values()]
-)  # problem, who, start, (parameters, errors)
+# problem, who, start, (parameters, errors)
+found = np.array([[[fitted(f, d, start) for start in d["starts"]] for f in who.values()] for d in DATA.values()])
 print("digits of the worst parameter, of the worst standard error; from the far start, from the near one")
 for (name, problem), row in zip(DATA.items(), found, strict=True):
     cells = [f"{one[0]:6.1f}, {one[1]:4.1f}" for both in row for one in both]
@@ -47,13 +47,13 @@ for (name, problem), row in zip(DATA.items(), found, strict=True):
 for i, name in enumerate(who):
     mine = found[:, i, :, 0]
     print(f"{name:8s} {mine.mean():.1f} digits in the mean, {np.sum(mine >= 4)} of {mine.size} fits with 4 or more")
-
 figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
 for i, name in enumerate(who):
     for start, marker in enumerate("ov"):
         label = f"{name}, {('far', 'near')[start]} start"
         axes.plot(list(DATA), found[:, i, start, 0], marker, color=f"C{i}", mfc="none" if start else None, label=label)
-axes.set(ylabel="correct digits of the worst parameter", ylim=(-0.5, 17))
+axes.set(xlabel="data set, from easy to hard", ylabel="correct digits of the worst parameter", ylim=(-0.5, 17))
 axes.tick_params(axis="x", rotation=60)
-axes.legend(frameon=False, ncols=2)
-figure.savefig("nist.png", dpi=120)
+figure.legend(loc="outside upper center", ncols=4)
+figure.savefig("nist.png", dpi=110)
+print("wrote nist.png")

@@ -9,13 +9,14 @@ from scipy.optimize import curve_fit
 from gradopt import fit_many
 from gradopt.plot import maps
 
+plt.style.use("gradopt.plot.style")
+
 
 def echo(t, amplitude, time_constant, offset):
     return amplitude * np.exp(-t / time_constant) + offset
 
 
-size = 512
-rng = np.random.default_rng(0)
+size, rng = 512, np.random.default_rng(0)
 t = np.linspace(8.0, 256.0, 32)  # ms
 v, u = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
 head = u**2 / 0.7 + v**2 < 0.85
@@ -43,7 +44,6 @@ fits = fit_many(echo, t, signal, start, **settings)
 seconds = time.perf_counter() - begin
 measured = np.isfinite(signal).any(axis=-1)
 print(f"{fits.summary()}\n\n{measured.sum():,} fits in {seconds:.1f} s, {measured.sum() / seconds:,.0f} a second")
-
 sample = [tuple(place) for place in rng.permutation(np.argwhere(measured & head))[:100]]
 begin = time.perf_counter()
 for place in sample:
@@ -53,7 +53,7 @@ for place in sample:
 print(f"scipy.optimize.curve_fit on {len(sample)} of them: {len(sample) / (time.perf_counter() - begin):,.0f} a second")
 off = np.abs(fits.x - np.moveaxis(true, 0, -1))[..., 1] / fits.stderr[..., 1]
 print(f"time constants within two errors of the truth: {100.0 * np.mean(off[fits.success & head] < 2.0):.1f} %")
-
-maps(fits)
-plt.savefig("pixels.png", dpi=100)
-print("the maps are in pixels.png")
+for axes in maps(fits)[1::3]:
+    axes.set_title(f"{axes.get_title()}, ms")
+plt.savefig("pixels.png", dpi=80)
+print("wrote pixels.png")

@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 
 import gradopt
 
+plt.style.use("gradopt.plot.style")
 TRUE, START = np.array([2e-6, 0.08, 0.90]), np.array([1e-5, 0.05, 0.80])  # omega, alpha, beta
 BOUNDS = [(1e-8, None), (0.0, 1.0), (0.0, 1.0)]
 
@@ -23,8 +24,7 @@ def simulated(parameters, days, rng):
 
 def variances(parameters, returns):
     omega, alpha, beta = parameters
-    variance = np.zeros(len(returns))
-    variance[0] = np.var(returns)
+    variance = np.full(len(returns), np.var(returns))
     for t in range(1, len(returns)):
         variance[t] = omega + alpha * returns[t - 1] ** 2 + beta * variance[t - 1]
     return variance
@@ -48,12 +48,12 @@ for name, run in {
     if name == "gradopt":
         fit = result
 print(f"omega {fit.x[0]:.2e}, alpha {fit.x[1]:.3f}, beta {fit.x[2]:.3f}")
-
-_, (above, below) = plt.subplots(2, 1, figsize=(9, 5), sharex=True, constrained_layout=True)
-above.plot(returns, linewidth=0.6, color="0.4")
-above.set(ylabel="return", title="GARCH(1, 1) by maximum likelihood")
-below.plot(np.sqrt(variances(TRUE, returns)), color="0.7", linewidth=3, label="true")
-below.plot(np.sqrt(variances(fit.x, returns)), color="C1", linewidth=1, label="fitted")
-below.set(xlabel="day", ylabel="volatility")
-below.legend()
-plt.savefig("volatility.png", dpi=110)
+_, (above, below) = plt.subplots(2, 1, figsize=(9, 5), sharex=True, layout="constrained")
+above.plot(100 * returns, linewidth=0.6, color="0.4")
+above.set(ylabel="return, % a day", title="GARCH(1, 1) by maximum likelihood")
+below.plot(100 * np.sqrt(variances(TRUE, returns)), color="0.7", linewidth=3, label="true")
+below.plot(100 * np.sqrt(variances(fit.x, returns)), color="C0", linewidth=1, label="fitted")
+below.set(xlabel="day", ylabel="volatility, % a day")
+below.legend(loc="upper right", ncols=2)
+plt.savefig("volatility.png", dpi=100)
+print("wrote volatility.png")

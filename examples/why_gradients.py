@@ -7,6 +7,7 @@ import numpy as np
 
 from gradopt import SGD, Network, optimize, problems
 
+plt.style.use("gradopt.plot.style")
 rng = np.random.default_rng(0)
 X = rng.uniform(-1, 1, size=(200, 2))
 y = np.sin(3 * X[:, 0]) * X[:, 1]
@@ -34,26 +35,25 @@ def seconds(function, theta):
     return np.median(timeit.repeat(lambda: function(theta), number=5, repeat=9)) / 5
 
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-weights, sweeps, gradients = [], [], []
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.5), layout="constrained")
+costs = []
 print("weights   to look at each weight   one gradient    loss after as many evaluations")
 for number, width in enumerate((2, 8, 32, 128)):
     problem = problems.Regressor(Network.mlp([2, width, 1], activation="tanh"), X, y)
     theta = problem.start(rng=1)
-    weights.append(problem.n)
-    sweeps.append(problem.n * seconds(problem.value, theta))
-    gradients.append(seconds(problem.value_and_grad, theta))
+    costs.append((problem.n, problem.n * seconds(problem.value, theta), seconds(problem.value_and_grad, theta)))
     naive = one_weight_at_a_time(problem, theta)
     descent = optimize(problem, theta, method=SGD(0.1, momentum=0.9), max_iter=EVALUATIONS - 1, gtol=0).history.fun
-    cost = f"{1e3 * sweeps[-1]:16.2f} ms   {1e3 * gradients[-1]:9.3f} ms"
+    cost = f"{1e3 * costs[-1][1]:16.2f} ms   {1e3 * costs[-1][2]:9.3f} ms"
     print(f"{problem.n:7}   {cost}   {naive[-1]:.5f}, {descent[-1]:.5f} by gradients")
-    right.semilogy(naive, color=f"C{number}", linestyle=":", label=f"{problem.n} weights, one at a time")
-    right.semilogy(descent, color=f"C{number}", label=f"{problem.n} weights, gradient descent")
-left.loglog(weights, sweeps, "o:", label="to try each weight once")
-left.loglog(weights, gradients, "o-", label="value and gradient")
-left.set(title="cost", xlabel="number of weights", ylabel="seconds")
+    middle.semilogy(naive, color=f"C{number}", label=f"{problem.n} weights")
+    right.semilogy(descent, color=f"C{number}", label=f"{problem.n} weights")
+left.loglog(*np.array(costs).T[:2], "ko:", label="to try each weight once")
+left.loglog(*np.array(costs).T[::2], "ko-", label="value and gradient")
+left.set(xlabel="number of weights", ylabel="seconds")
 left.legend()
-right.set(title="loss", xlabel="evaluations")
-right.legend(fontsize=7)
+for axes, title in ((middle, "one weight at a time"), (right, "gradient descent")):
+    axes.set(title=title, xlabel="evaluations", ylabel="mean squared error", ylim=(1e-4, 1))
+figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 figure.savefig("why_gradients.png", dpi=100)
 print("wrote why_gradients.png")

@@ -44,7 +44,7 @@ def fitted_curve(fit: CurveFitResult, *, level: float = 0.95, figure: Any = None
     for band, shade, name in bands:
         low, high = band(fine, level)
         if np.isfinite(low).all() and np.isfinite(high).all():
-            label = f"{name}, {100 * level:g} %"
+            label = f"{name}, {100 * level:g} % band"
             upper.fill_between(fine, low, high, color=colour(0), alpha=shade, lw=0, label=label)
     lower.axhline(0.0, color=colour(0), lw=1.0)
     lower.errorbar(x, fit.residuals, sigma, **bars)

@@ -15,6 +15,7 @@ from gradopt._results.many_fits import ManyFits
 from gradopt.plot.canvas import colour, pyplot
 
 _PER_ROW = 4
+_ORDER = (2, 4, 0, 3, 1, 5, 7, 6)  # of the colours for statuses: calm ones for most
 _TAILS = 2.0  # percent of the fits that may lie beyond either end of a colour scale
 
 
@@ -96,7 +97,7 @@ def _draw_values(figure: Any, ax: Any, title: str, values: NDArray[Any]) -> None
 def _draw_statuses(figure: Any, ax: Any, status: NDArray[np.int8]) -> None:
     plt = pyplot()
     codes, numbers, counts = np.unique(status, return_inverse=True, return_counts=True)
-    colours = plt.matplotlib.colors.ListedColormap([colour(i) for i in range(max(len(codes), 1))])
+    colours = plt.matplotlib.colors.ListedColormap([colour(_ORDER[i % len(_ORDER)]) for i in range(max(len(codes), 1))])
     last = max(len(codes) - 0.5, 0.5)
     image = ax.imshow(numbers.reshape(status.shape), cmap=colours, vmin=-0.5, vmax=last, interpolation="nearest")
     bar = figure.colorbar(image, ax=ax, shrink=0.85, ticks=range(len(codes)))
