@@ -22,6 +22,7 @@ import matplotlib.pyplot as plt
 
 from gradopt import SGD, InverseTimeDecay, optimize, plot, problems
 
+plt.style.use("gradopt.plot.style")
 bowl = problems.Quadratic(2.0)
 run = optimize(bowl, [1.5], method=SGD(0.2), max_iter=5, gtol=0, record="x")
 print(run.history.x.ravel().round(4))
@@ -37,6 +38,8 @@ for panel, rate, title in zip(
     run = optimize(bowl, [-1.5], method=SGD(rate), max_iter=12, gtol=0, record="x")
     plot.path(bowl, run, ax=panel, window=[(-2.2, 2.2)])
     panel.set(title=f"rate {rate}: {title}", ylim=(-0.3, 5))
+    panel.get_legend().remove()
+figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=5)
 
 # %%
 # In motion, with the rate that bounces.
@@ -51,6 +54,5 @@ film = plot.animate(bowl, run, interval=200)
 figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
 plot.schedule(0.9, 30, ax=axes, label="constant")
 plot.schedule(InverseTimeDecay(0.9, decay=0.2), 30, ax=axes, label="decaying")
-axes.legend()
 run = optimize(bowl, [-1.5], method=SGD(InverseTimeDecay(0.9, decay=0.2)), max_iter=30, gtol=0)
 print(f"after 30 steps with decay: x = {run.x[0]:.1e}")

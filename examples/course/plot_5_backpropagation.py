@@ -17,6 +17,7 @@ import numpy as np
 import gradopt
 from gradopt import SGD, Network, optimize, problems
 
+plt.style.use("gradopt.plot.style")
 rng = np.random.default_rng(3)
 X = rng.normal(size=(256, 16))
 y = (np.sum(X[:, :8] ** 2, axis=1) > np.sum(X[:, 8:] ** 2, axis=1)).astype(int)
@@ -89,5 +90,5 @@ result = optimize(problem, theta, method=SGD(0.2), batch_size=32, epochs=60, rng
 print(f"{problem.score(result.x, X, y):.1%} of the rows are right")
 figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
 axes.plot(result.history.nit / 8, result.history.fun)
-axes.set(xlabel="epoch", ylabel="loss", title="16-8-4-2, batches of 32")
+axes.set(xlabel="epoch", ylabel="loss, the mean cross-entropy", title="16-8-4-2, batches of 32")
 plt.show()

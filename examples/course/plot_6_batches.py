@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 
 from gradopt import SGD, CosineDecay, Network, optimize, per_epoch, problems
 
+plt.style.use("gradopt.plot.style")
 X, y = load_digits(return_X_y=True)
 X = X / 16.0
 problem = problems.Classifier(Network.mlp([64, 32, 10]), X[:1400], y[:1400])
@@ -39,7 +40,7 @@ for name, (size, rate) in ways.items():
         f"{name:9s} {result.nit:6d} steps in {1e3 * taken:6.1f} ms, loss {result.fun:.4f}, held out {right:.1%} right"
     )
 axes.set(xlabel="epoch", ylabel="loss of the rows as they were seen", yscale="log")
-axes.legend()
+axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
 # %%
 # In the same number of epochs, small batches get further: they make more steps. Each of their steps is rough, so

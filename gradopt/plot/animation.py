@@ -115,7 +115,7 @@ def _balls(
     axes, drawn = drawn_ways(problem, [result for result, _ in runs], ax, [label for _, label in runs], window=window)
     points = [np.column_stack(line.get_data()) for line, _ in drawn]
     for trail, ball in drawn:
-        ball.set(markersize=9, zorder=5, color=trail.get_color(), label="_ball")
+        ball.set(markersize=9, zorder=6, color=trail.get_color(), label="_ball")
     legend_beside(axes)  # where the ball is not the end
 
     def draw(moment: int) -> list[Any]:
