@@ -39,7 +39,7 @@ held_out, start = (X[1400:], y[1400:]), digits.start(rng=0)
 ALL, BATCHES = {"max_iter": 20}, {"batch_size": 32, "epochs": 20, "rng": 0, "validation": held_out}
 figure, axes = plt.subplots(3, 3, figsize=(14, 11), layout="constrained", sharex="col", sharey="col")
 for (path, left, right), (family, methods) in zip(axes, FAMILIES.items(), strict=True):
-    for width, (name, (there, here)) in zip((3, 2.6, 2.2, 1.8, 1.4, 1), methods.items(), strict=False):
+    for width, (name, (there, here)) in zip((4, 3.5, 3, 2.5, 2, 1.5), methods.items(), strict=False):
         run = optimize(valley, [-1.2, 1.0], method=there, max_iter=1500, gtol=0, record="x")
         print(f"valley  {name:16} loss {run.fun:9.2e} after {run.nit} updates")
         path.plot(*run.history.x.T, linewidth=width / 2, label=name)

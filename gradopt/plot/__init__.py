@@ -10,6 +10,8 @@ maps       parameters, errors and statuses of many fits over an image
 profile    the profile of a parameter beside the parabola of the curvature
 contour    a confidence region of two parameters beside its ellipse
 corner     all pairs of parameters
+
+plt.style.use("gradopt.plot.style") gives the same colours to pictures of one's own.
 """
 
 from gradopt.plot.animation import animate
