@@ -44,19 +44,25 @@ def colour(i: int) -> str:
     return palette()[i % len(palette())]
 
 
+def makes_room(figure: Any) -> bool:
+    """Whether the layout of a figure makes room for legends outside of the axes."""
+    engines = pyplot().matplotlib.layout_engine
+    return isinstance(figure.get_layout_engine(), engines.ConstrainedLayoutEngine)
+
+
 def legend_beside(axes: Any, title: str | None = None) -> None:
     """A legend on the right of the axes, where it hides nothing, if the layout makes room for it; else in the axes."""
-    room = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
-    axes.legend(title=title, **({} if axes.figure.get_layout_engine() is None else room))
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
+    axes.legend(title=title, **(beside if makes_room(axes.figure) else {}))
 
 
 def legend_below(figure: Any, axes: Any) -> None:
     """A legend of what is drawn in the axes, below all panels, if the layout makes room for it; else in the axes."""
-    if figure.get_layout_engine() is None:
-        axes.legend()
-    else:
+    if makes_room(figure):
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+    else:
+        axes.legend()
 
 
 def with_labels(results: Sequence[Any], labels: Sequence[str] | None) -> list[tuple[Any, str | None]]:
