@@ -113,6 +113,8 @@ def drawn_ways(
     if problem.minimizer is not None and problem.minimum is not None:
         place = [*problem.minimizer, problem.minimum][:2]
         axes.plot(*([part] for part in place), "*", label="minimum", color=palette()[-1], **_MINIMUM)
+    if n == 2 and quiver:  # its arrows have no entry of their own in legends
+        axes.plot([], [], marker=r"$\rightarrow$", linestyle="none", color="0.6", label="steepest descent")
     axes.set(xlim=sides[0], xlabel=problem.parameter_name(0))
     if n == 2:
         axes.set(ylim=sides[1], ylabel=problem.parameter_name(1))

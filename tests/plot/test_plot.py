@@ -139,13 +139,13 @@ class TestPath:
             gradopt.plot.path(lambda x: x @ x, optimize(lambda x: x @ x, [2.0, 2.0]))
 
     def test_starts_ends_and_minima_are_marked_and_named(self, run):
-        axes = gradopt.plot.path(VALLEY, run, run, labels=["one", "other"])
-        marks = {line.get_label(): line.get_xydata()[-1] for line in axes.get_lines()}
+        axes = gradopt.plot.path(VALLEY, run, run, labels=["one", "other"], quiver=True)
+        marks = {line.get_label(): line.get_xydata()[-1] for line in axes.get_lines()[:-1]}
         np.testing.assert_array_equal(marks["start"], [2.0, 2.0])
         np.testing.assert_array_equal(marks["end"], run.history.x[-1])
         np.testing.assert_array_equal(marks["minimum"], [1.0, 1.0])
         names = [text.get_text() for text in axes.get_legend().get_texts()]
-        assert names == ["one", "start", "end", "other", "minimum"]
+        assert names == ["one", "start", "end", "other", "minimum", "steepest descent"]
 
     def test_colours_of_ones_own(self, run):
         assert gradopt.plot.path(VALLEY, run, colors=["C2"]).get_lines()[0].get_color() == "C2"
