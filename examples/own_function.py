@@ -1,6 +1,9 @@
 """A function of one's own: a chain of springs and weights between two hooks, let go to where its energy is lowest."""
 
+import os
 import timeit
+
+os.environ["OMP_NUM_THREADS"] = "1"  # one thread each
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,10 +35,6 @@ def slope(x, hooks):
     return grad[2:-2]
 
 
-def timed(run):
-    return run(), 1e3 * min(timeit.repeat(run, number=5, repeat=5)) / 5  # the first call compiles
-
-
 start = np.linspace(HOOKS[0], HOOKS[1], N + 2)[1:-1].ravel()
 fast, fast_slope = njit(energy), njit(slope)  # for scipy, so that both call machine code
 runs = {
@@ -48,7 +47,7 @@ runs = {
 _, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 left.plot(*np.vstack((HOOKS[0], start.reshape(-1, 2), HOOKS[1])).T, "o-", color="0.7", label="start")
 for name, run in runs.items():
-    result, milliseconds = timed(run)
+    result, milliseconds = run(), 1e3 * min(timeit.repeat(run, number=5, repeat=5)) / 5  # the first call compiles
     print(f"{name:30s} energy {result.fun:.6f}  {result.nfev:6d} evaluations  {milliseconds:8.2f} ms")
     right.plot(milliseconds, name, "o", color="C0" if name.startswith("gradopt") else "C1", markersize=9)
 left.plot(*np.vstack((HOOKS[0], result.x.reshape(-1, 2), HOOKS[1])).T, "o-", label="at rest")
