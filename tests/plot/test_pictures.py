@@ -13,7 +13,7 @@ from gradopt import SGD, Contour, InverseTimeDecay, ManyFits, Network, Profile, 
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
-from pictures import faults  # noqa: E402
+from pictures import faults
 
 COURSE = sorted((Path(__file__).parents[2] / "examples" / "course").glob("*.py"))
 VALLEY, WELLS = problems.Rosenbrock(b=1.0), problems.DoubleWell()
