@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from gradopt._compiler import kernel, matrix, summation
+from gradopt._compiler import kernel, matrix, slice_of, summation
 from gradopt._core import validate
 from gradopt._core.aligned import as_dtype
 from gradopt._core.config import config
@@ -330,16 +330,17 @@ def _add_penalty(problem, grad, x, weight):
     for layer in range(problem.alphas.size):
         m, n = shape.sizes[layer], shape.sizes[layer + 1]
         if problem.alphas[layer] > 0.0 and weight > 0.0:
-            penalty += _add_square(grad, x, end, m * n, problem.alphas[layer] / weight)
+            weights, slopes = slice_of(x, end, m * n), slice_of(grad, end, m * n)
+            penalty += _add_square(slopes, weights, problem.alphas[layer] / weight)
         end += (m + shape.biased[layer]) * n
     return penalty
 
 
 @summation(late_bound=True)
-def _add_square(grad, x, start, length, factor):
-    """Factor / 2 times the sum of the squares of a part of x; adds its gradient."""
+def _add_square(grad, x, factor):
+    """Factor / 2 times the sum of the squares of x; adds its gradient."""
     total, slope = 0.0, x.dtype.type(factor)
-    for j in range(start, start + length):
+    for j in range(x.size):
         total += np.float64(x[j]) * np.float64(x[j])
         grad[j] += slope * x[j]
     return 0.5 * factor * total
