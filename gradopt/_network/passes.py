@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradopt._compiler import elementwise, kernel, matrix, repeated
+from gradopt._compiler import VECTOR_BYTES, elementwise, kernel, matrix, repeated
 from gradopt._core.aligned import aligned_zeros
 from gradopt._network.activations import activate
 from gradopt._network.dropout import drop
@@ -27,6 +27,9 @@ from gradopt._numerics.matmul import product
 
 # Maximum number of rows computed together, so that the values between the layers stay in the cache.
 BLOCK_ROWS = 256
+
+# From this width on, a layer's delta and its sums are computed in one go.
+_WIDE = 16
 
 
 class Shape(NamedTuple):
@@ -117,16 +120,16 @@ def backward(shape, d_theta, work, inputs, theta, add, to_inputs) -> None:
         m, n = shape.sizes[layer], shape.sizes[layer + 1]
         at -= rows * n
         delta = matrix(work.slopes, at, rows, n)
-        multiply(work.slopes[at : at + rows * n], work.d)
         parameter -= shape.biased[layer] * n
         if shape.biased[layer] and not shape.frozen[layer]:
             d_bias = matrix(d_theta, parameter, 1, n)
-            product(d_bias, repeated(d_theta, parameter, add, n), matrix(work.ones, 0, 1, rows), delta)
+            multiply_and_sum(delta, d_bias, matrix(work.d, 0, rows, n), matrix(work.ones, 0, 1, rows), add)
+        else:
+            multiply(work.slopes[at : at + rows * n], work.d)
         parameter -= m * n
         if not shape.frozen[layer]:
             x = matrix(work.outputs, at - rows * m, rows, m) if layer > 0 else inputs
-            d_weight = matrix(d_theta, parameter, m, n)
-            product(d_weight, d_weight[: add * m, :], x.T, delta)
+            product_of_columns(matrix(d_theta, parameter, m, n), x, delta, work.transposed, add)
         if layer > lowest or to_inputs:
             w_transposed = matrix(work.transposed, 0, n, m)
             transpose(w_transposed, matrix(theta, parameter, m, n))
@@ -141,6 +144,54 @@ def clear_frozen(shape, d_theta) -> None:
         start, end = end, end + (shape.sizes[layer] + shape.biased[layer]) * shape.sizes[layer + 1]
         for j in range(start if shape.frozen[layer] else end, end):
             d_theta[j] = 0.0
+
+
+@kernel(late_bound=True)
+def multiply_and_sum(delta, sums, d, ones, add) -> None:
+    """Multiply delta by d, element by element, and sum over the rows.
+
+    delta : float array (rows, n), C order, written
+    sums : float array (1, n), C order, written
+    d : float array (rows, n), C order, read
+    ones : float array (1, rows), C order, read
+    add : 1 to add to the sums, else 0
+    """
+    rows, n = delta.shape
+    if n < _WIDE:
+        multiply(delta.reshape(delta.size), d.reshape(d.size))
+        product(sums, sums[:add, :], ones, delta)
+        return
+    if add == 0:
+        for j in range(n):
+            sums[0, j] = 0.0
+    for i in range(rows):
+        for j in range(n):
+            delta[i, j] *= d[i, j]
+            sums[0, j] += delta[i, j]
+
+
+@kernel(late_bound=True)
+def product_of_columns(out, x, delta, transposed, add) -> None:
+    """Compute out = x' delta, or out += x' delta if `add`.
+
+    out : float array (m, n), C order, written
+    x : float array (rows, m), C order, read
+    delta : float array (rows, n), C order, read
+    transposed : float array (at least m * n,), C order, written
+    add : 0 or 1
+
+    Both ways sum over the rows in the same order. The product is made by vectors along the rows of its result: if these
+    are short, the transposed result is computed.
+    """
+    (m, n), width = out.shape, VECTOR_BYTES // out.itemsize
+    if 4 * n * (-(-m // width)) >= 3 * m * (-(-n // width)):
+        product(out, out[: add * m, :], x.T, delta)
+        return
+    turned = matrix(transposed, 0, n, m)
+    if add:
+        transpose(turned, out)
+    product(turned, turned[: add * n, :], delta.T, x)
+    transpose(out, turned)
 
 
 @elementwise

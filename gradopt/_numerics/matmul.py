@@ -7,6 +7,9 @@ from gradopt._compiler import COMPILING, TILE_ROWS, VECTOR_BYTES, kernel, tile
 # The rows that are left over: one at a time, a tile would wait for each sum to end before the next number is added.
 _HALF, _QUARTER = TILE_ROWS // 2, TILE_ROWS // 4
 
+# With fewer rows than that, tiles are wider: there are not enough sums else to keep the processor busy.
+_FEW = 4
+
 
 @kernel(late_bound=True)
 def product(c, first, a, b) -> None:
@@ -24,6 +27,18 @@ def product(c, first, a, b) -> None:
         return
     width = VECTOR_BYTES // c.itemsize
     (m, n), j = c.shape, 0
+    if 0 < m < _FEW:
+        while m == 1 and j + 8 * width <= n:
+            tile(1, 8, 0, c, first, a, b, 0, j)
+            j += 8 * width
+        while j + 4 * width <= n:
+            if m == 1:
+                tile(1, 4, 0, c, first, a, b, 0, j)
+            elif m == 2:
+                tile(2, 4, 0, c, first, a, b, 0, j)
+            else:
+                tile(3, 4, 0, c, first, a, b, 0, j)
+            j += 4 * width
     while j < n:  # columns outside, so that a strip of b stays in the cache
         i = 0
         if j + 2 * width <= n:
