@@ -205,7 +205,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return self._fit(X, y, sample_weight, None, incremental=True)
 
     def _set_classes(self, y: Any) -> None:
-        kind = type_of_target(y, input_name="y")
+        plain = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biuU"  # else it takes a while to tell
+        kind = "multiclass" if plain else type_of_target(y, input_name="y")
         self._several_labels = kind.startswith("multilabel")
         self._sparse_labels = issparse(y)
         if self._several_labels:

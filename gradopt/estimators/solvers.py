@@ -130,10 +130,8 @@ class ShuffledAgain(RowOrders):
         if not self._shuffled:
             return self._order[None]
         self._state = None
-        orders, rows = np.empty((epochs, self._order.size), np.int64), np.arange(self._order.size)
+        orders = np.tile(np.arange(self._order.size), (epochs, 1))
         for order in orders:
-            permutation = rows.copy()
-            self._random_state.shuffle(permutation)
-            np.take(self._order, permutation, out=order)
-            self._order = order
+            self._random_state.shuffle(order)
+            order[:] = self._order = self._order.take(order, mode="clip")  # which checks nothing
         return orders
