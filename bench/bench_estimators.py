@@ -137,6 +137,7 @@ print(time.perf_counter() - started)
 """
 
 
+@pytest.mark.slow
 def test_a_first_fit(pair, tmp_path):
     def process(module):
         return lambda: float(fresh(FIRST_FIT.format(module=module), tmp_path))

@@ -77,6 +77,7 @@ def test_rosenbrock_inside_compiled_code(pair):
     np.testing.assert_allclose(x, [1.0, 1.0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_extended_rosenbrock_of_a_million(pair):
     x0 = np.tile(START, 500_000)
 
@@ -128,6 +129,7 @@ THEIRS = FUNCTION.format(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["kernels compiled by an earlier process", "nothing compiled before"])
 def test_first_call_with_a_new_function(pair, tmp_path, before):
     """In a process of its own, imports excluded."""

@@ -71,6 +71,7 @@ def test_product(pair):
     pair(ours, theirs, what, ">= 0.67", rounds=20, outcome=f"{error:.0e}")
 
 
+@pytest.mark.slow
 def test_newton_on_many_parameters(pair):
     x0 = np.tile([-1.2, 1.0], MANY // 2)
     problem = gradopt.trace(valley(np), x0)

@@ -65,6 +65,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 def test_from_nothing_to_a_minimum(benchmark, table, tmp_path):
     """Each way in processes of its own; medians of five, of three where nothing is compiled before."""
     lines = [
@@ -123,6 +124,7 @@ print(max(map(seconds, (optax.adam(1e-3), optax.adagrad(1e-3), optax.rmsprop(1e-
 """
 
 
+@pytest.mark.slow
 def test_another_method(pair, tmp_path):
     pytest.importorskip("optax")
     folders = iter(range(1000))
@@ -142,12 +144,14 @@ def kernel(tmp_path):
     return TWO_LINES.format(folder=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_warm_process_against_numba_alone(pair, kernel, tmp_path):
     what = "a process that solves Rosenbrock, compiled before, against one that runs a cached two-line Numba kernel"
     cache = tmp_path / "cache"
     pair(lambda: fresh(SOLVE, cache), lambda: fresh(kernel, cache), what, ">= 0.62", rounds=9, unit="process")
 
 
+@pytest.mark.slow
 def test_cold_process_against_numba_alone(pair, kernel, tmp_path):
     folders = iter(range(1000))
     what = "a process that solves Rosenbrock, nothing compiled before, against one that compiles two lines"
