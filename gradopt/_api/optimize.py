@@ -184,8 +184,9 @@ def optimize(
     A callable is called once in Python, to see what it returns, once with stand-ins for its arrays to trace it, once
     near x0, and once at the result. A function that is not traced runs in Python for the first 500 evaluations, each
     with its gradient. From then on it is compiled by Numba if possible, with bounds checks, which takes some tenths of
-    a second; "2-point", "3-point" and "cs" compile at once. Functions with the same code are compiled once, whatever
-    arrays and numbers they take from outside. `nfev` counts all evaluations, also those for differences.
+    a second; "2-point", "3-point" and "cs" compile at once, and so do functions that are @njit already. Functions with
+    the same code are compiled once, whatever arrays and numbers they take from outside. `nfev` counts all evaluations,
+    also those for differences.
 
     Counterparts: scipy.optimize.minimize, and a loop over torch.optim.SGD.step.
 

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numba import njit
 
 from gradopt import LBFGS, SGD, NonlinearCG, Status, every, optimize, problems
 from gradopt._compiler import COMPILING
@@ -263,3 +264,25 @@ def test_overflow_on_the_way_is_no_warning(jac):
     assert result.status == Status.NON_FINITE
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
         optimize(fun, [10.0], jac=jac, method=SGD(0.5))
+
+
+@compiled_only
+@pytest.mark.parametrize("with_jac", [True, False])
+def test_what_is_compiled_already_runs_compiled_at_once(with_jac):
+    value = njit(lambda x: np.sum((x - weight) ** 2))
+    slopes = njit(lambda x: 2.0 * (x - weight))
+    both = njit(lambda x: (value(x), slopes(x)))
+    fun, jac = (value, slopes) if with_jac else (both, True)
+    assert not Function(fun, jac, (), np.zeros(3)).interpreted
+    assert Function(value.py_func, slopes, (), np.zeros(3)).interpreted
+    result = optimize(fun, np.zeros(3), jac=jac)
+    assert result.success
+    np.testing.assert_allclose(result.x, weight, atol=1e-6)
+
+
+@compiled_only
+def test_what_is_compiled_otherwise_than_is_needed_runs_in_python():
+    with_list = njit(lambda x: (np.sum(x**2), [2.0 * x[0], 2.0 * x[1]]))
+    with pytest.warns(RuntimeWarning, match="interpreted"):
+        result = optimize(with_list, np.ones(2), jac=True)
+    assert result.success

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import numba
 import numpy as np
 from numba import types
+from numba.extending import is_jitted
 from numpy.typing import NDArray
 
 from gradopt._compiler import COMPILING, TupleInMemory, type_of
@@ -140,7 +141,9 @@ class Function(Problem):
             infinite = np.full_like(x0, np.inf)
             self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
         self._why_not_traced, self._seconds, self._calls_before = why_not_traced, first.seconds, 1
-        self._starts_compiled = isinstance(jac, str) and jac != "none" and COMPILING
+        # Whose functions are compiled already wants machine code, and waits for it elsewhere too.
+        self._compiled_by_user = is_jitted(fun) and (jac is True or is_jitted(jac))
+        self._starts_compiled = COMPILING and ((isinstance(jac, str) and jac != "none") or self._compiled_by_user)
         self._lowered: Any = None
         self._why_not_compiled: str | None = None if COMPILING else ""
 
@@ -236,7 +239,8 @@ class Function(Problem):
     def _lowered_compiled(self, *points: NDArray[Any]) -> Any:
         try:
             lowered = self._called()
-            self._require_same(lowered, points)
+            if not self._compiled_by_user:  # else both are the same machine code
+                self._require_same(lowered, points)
             return lowered
         except NotCompilable as reason:
             self._why_not_compiled = _warn_that_it_is_interpreted(self.fun, str(reason))
