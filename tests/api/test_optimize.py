@@ -14,7 +14,7 @@ import gradopt
 from gradopt import SGD, Adam, InverseTimeDecay, OptimizeResult, Status, optimize, problems
 from gradopt.extend import config, value_and_grad
 
-from marks import compiled_only, named
+from marks import compiled_only, named, private_numba
 
 VALLEY = problems.Rosenbrock(b=1.0)
 BOWL = problems.Quadratic(2.0)  # x**2
@@ -51,7 +51,7 @@ def test_result_belongs_together():
     assert "max_iter=100" in result.message
     assert str(result).startswith("no success, MAX_ITER: ")
     assert " 9.13" in str(result)
-    assert result.compile_time >= 0.0
+    assert not result.compile_time < 0.0
 
 
 @pytest.mark.parametrize("n", [2, 6])
@@ -244,6 +244,7 @@ def test_method_by_name():
     assert descend(method="sgd").state.method == SGD()
 
 
+@private_numba
 def test_other_hyper_parameters_compile_nothing():
     optimize(VALLEY, method=SGD(0.1), max_iter=3)
     for method in (SGD(0.2), SGD(0.1, momentum=0.9, nesterov=True), SGD(0.1, weight_decay=0.1)):

@@ -11,6 +11,8 @@ from gradopt import LBFGS, SGD, NonlinearCG, Status, every, optimize, problems
 from gradopt._compiler import COMPILING
 from gradopt.problems.functions.function import Function
 
+from marks import private_numba
+
 compiled_only = pytest.mark.skipif(not COMPILING, reason="the compiler is off")
 data, weight = np.array([1.0, 2.0]), 2.0
 
@@ -51,17 +53,20 @@ class TestTheCount:
     @pytest.mark.parametrize(
         ("jac", "method"), [(None, SGD(0.1)), (slope, SGD(0.1)), (slope, LBFGS()), (None, LBFGS())]
     )
+    @private_numba
     def test_a_short_run_compiles_nothing_of_the_users(self, jac, method):
         optimize(with_branch, [0.0, 0.0], jac=jac, method=method)
         result = optimize(lambda x: with_branch(x), [0.0, 0.0], jac=jac, method=method)
         assert result.success
         assert result.compile_time == 0.0
 
+    @private_numba
     def test_of_evaluations_decides(self):
         for max_iter, compiles in ((499, False), (501, True)):
             result = optimize(lambda x, told=max_iter: with_branch(x), [0.0, 0.0], **LONG | {"max_iter": max_iter})
             assert (result.compile_time > 0.0) == compiles
 
+    @private_numba
     @pytest.mark.parametrize("jac", ["2-point", "3-point", "cs"])
     def test_differences_as_the_users_choice_are_compiled_at_once(self, jac):
         result = optimize(lambda x: np.sum((x - data) ** 2), [0.0, 0.0], jac=jac, max_iter=1)
@@ -94,6 +99,7 @@ class TestTheCount:
         for callback in (lambda intermediate_result: None, every(7, lambda intermediate_result: None)):
             np.testing.assert_array_equal(optimize(fun, [5.0, 5.0], callback=callback, **LONG).x, whole.x)
 
+    @private_numba
     def test_many_closures_share_their_code(self):
         optimize(made(np.array([1.0, 2.0]))[0], [0.0, 0.0], **LONG)
         for center in (np.array([3.0, 4.0]), np.array([-1.0, 0.5])):
@@ -128,6 +134,7 @@ def test_data_of_a_model_are_those_of_the_call(loss):
         assert result.x[0] == pytest.approx(2.0 / value, rel=1e-5)
 
 
+@private_numba
 def test_rates_in_a_closure_are_those_of_the_call():
     def run(rate):
         return optimize(problems.Quadratic(1.0), [1.0], method=SGD(lambda k: rate / (k + 1)), max_iter=1)

@@ -8,7 +8,7 @@ import scipy.optimize
 import gradopt
 from gradopt import TraceError, optimize, trace
 
-from marks import compiled_only
+from marks import compiled_only, private_numba
 from traces import rosenbrock
 
 
@@ -80,6 +80,7 @@ class TestInARun:
         minima(problem, method, starts)
         np.testing.assert_allclose(starts, 1.0, atol=1e-5)
 
+    @private_numba
     def test_the_tape_compiles_nothing(self):
         optimize(trace(rosenbrock, np.zeros(3)), max_iter=2)
         assert optimize(lambda x: np.sum(np.cosh(x)) + x[0], np.ones(2), max_iter=2).compile_time == 0.0
