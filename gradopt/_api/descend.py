@@ -104,8 +104,16 @@ def compiled(
         if by_residuals is not None and not (COMPILING and isinstance(by_residuals, PythonResiduals)):
             residuals = Form(by_residuals.lower(real), by_residuals.workspace_for(x))
         keep = config, by_curvature, by_residuals
-    embedded = EmbeddedProblem(plain, curved, residuals, static_length, box, n, like)
+    embedded = EmbeddedProblem(plain, curved, residuals, static_length, box, _frozen(config), n, like)
     return CompiledHandle(embedded, f"compiled({config})", keep=keep)
+
+
+def _frozen(problem: Problem) -> Any:
+    """What first-order methods leave alone, as in `EmbeddedProblem`."""
+    parts = problem.parts()
+    if parts is None or not any(part.frozen for part in parts):
+        return None
+    return np.array([-1 if part.frozen else 0 for part in parts]), np.array([part.stop for part in parts])
 
 
 _WANTED = {

@@ -11,7 +11,7 @@ from gradopt._compiler import borrowed, call_at, kernel, slice_of
 from gradopt._core.config import Config
 from gradopt._core.protocol import value_and_grad
 from gradopt._core.status import Status
-from gradopt._loops.embedded import descended_within
+from gradopt._loops.embedded import descended_within, steering_within
 from gradopt._loops.types import RUNNING
 
 _MAX_ITER = int(Status.MAX_ITER)
@@ -56,13 +56,15 @@ def run_many(problem, method, tests, max_iter, box, runs, work, whole):
     work : the workspace of the tape
     whole : float array (N,), written: parameters and data
     """
-    runs = borrowed(runs)
+    runs, steering = borrowed(runs), steering_within(box, None)
     n = runs.x.size // max(runs.status.size, 1)
     for run in range(runs.status.size):
         if runs.status[run] == RUNNING:
             for i in range(runs.data.shape[1]):
                 whole[n + i] = runs.data[run, i]
             x = slice_of(runs.x, run * n, n)
-            fun, nit, nfev, status = descended_within(method, problem, (work, whole), x, max_iter, tests, box, None)
+            fun, nit, nfev, status = descended_within(
+                method, problem, (work, whole), x, max_iter, tests, steering, None
+            )
             runs.fun[run], runs.nit[run], runs.nfev[run] = fun, nit, nfev
             runs.status[run] = _MAX_ITER if status == RUNNING else status

@@ -42,6 +42,18 @@ def test_gives_the_bits_of_optimize(problem, method, run, rng):
         assert (values[i], nits[i], statuses[i]) == (result.fun, result.nit, result.status)
 
 
+def test_frozen_layers_stay_as_they_are_under_a_weight_decay(rng):
+    X = rng.normal(size=(20, 3))
+    problem = problems.Classifier(Network.mlp([3, 4, 2]), X, (X[:, 0] > 0).astype(int), frozen=[0])
+    method, start = Adam(0.01, weight_decay=0.1), problem.network.init(rng)
+    x = start.copy()
+    fun, nit, _ = gradopt.descend(gradopt.compiled(problem), gradopt.compiled(method), x, 30, 0.0)
+    result = optimize(problem, start, method=method, max_iter=30, gtol=0)
+    np.testing.assert_array_equal(x[:16], start[:16])
+    np.testing.assert_array_equal(x, result.x)
+    assert (fun, nit) == (result.fun, 30)
+
+
 @compiled_only
 def test_other_numbers_compile_nothing():
     before = len(compiled_minima.signatures)
