@@ -82,7 +82,11 @@ def _at_bounds(result: Mapping[str, Any], problem: Any) -> str:
         return "none"
     name: Callable[[int], str] = getattr(problem, "parameter_name", None) or (lambda i: f"x[{i}]")
     sides = {-1: "low", 0: "fixed", 1: "high"}
-    named = [f"{name(int(i))} ({sides[int(result['active_mask'][i])]})" for i in places[:_NAMED]]
+    where = np.array(result["active_mask"])
+    if result.get("bounds") is not None:
+        low, high = np.transpose(result["bounds"])
+        where[low == high] = 0
+    named = [f"{name(int(i))} ({sides[int(where[i])]})" for i in places[:_NAMED]]
     more = f" and {places.size - _NAMED} more" if places.size > _NAMED else ""
     return ", ".join(named) + more
 

@@ -27,6 +27,8 @@ def test_parameters_at_bounds_are_named_with_their_side():
     assert "x[0] (high), x[1] (high)" in line
     assert line.endswith("and 2 more")
     assert "away from bounds, 1.0e+00 in all" in str(result)
+    held = optimize(lambda x: np.sum((x - 1.0) ** 2), [0.0, 0.0], bounds=[(0.0, 0.0), (-1.0, 0.0)])
+    assert "x[0] (fixed), x[1] (high)" in str(held)
     inside = optimize(lambda x: np.sum(x**2), [1.0, 1.0], bounds=[(-2, 2)] * 2)
     assert "at bounds  none" in str(inside)
 
