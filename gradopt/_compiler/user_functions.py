@@ -145,8 +145,20 @@ def _dispatcher(
             in_one = types.Tuple((first, *rest))
             returned = compile_wrapper(_unpacking(dispatcher), (in_one,)).nopython_signatures[0].return_type
     if not returns(returned):
-        raise TypeError(f"compiled, it returns a {returned}{_REMEDIES.get(type(returned), '')}")
+        raise TypeError(f"compiled, it returns a {returned}{_remedy(returned)}")
     return compile_wrapper(_handing_over(dispatcher) if takes_data else _calling(dispatcher))
+
+
+def _remedy(returned: Any) -> str:
+    """What to do about the type that a function returns, or the value and the gradient that it returns."""
+    inner: tuple[Any, ...] = tuple(getattr(returned, "types", ()))
+    if len(inner) == 2:
+        value, grad = inner
+        if isinstance(grad, types.BaseTuple):
+            return "; the gradient must be an array: return np.array([...])"
+        of_value = _REMEDIES.get(type(value), "")
+        return of_value if of_value or isinstance(grad, types.Array) else _REMEDIES.get(type(grad), "")
+    return _REMEDIES.get(type(returned), "")
 
 
 def _contents(data: Any) -> Any:

@@ -20,6 +20,9 @@ _SCHEMES = ("he", "glorot", "lecun", "zeros")
 _RELU_AND_ITS_KIN = ("relu", "leaky_relu", "softplus", "gelu", "silu")
 
 
+_SHOWN = 4  # layers at the beginning and at the end of a deep network
+
+
 @config
 class Dense(Config):
     """A dense layer: x -> activation(x weight + bias) for each row x.
@@ -165,11 +168,13 @@ class Network(Config):
             [
                 f"{layer.n_in} to {layer.n_out}",
                 layer.activation,
-                f"{layer.n} parameters" + ("" if layer.bias else ", no bias"),
+                _counted(layer.n) + ("" if layer.bias else ", no bias"),
             ]
             for layer in self.layers
         ]
-        return [[f"{sizes_of(self)} network, {self.n} parameters"], *rows]
+        if len(rows) > 2 * _SHOWN + 1:
+            rows[_SHOWN:-_SHOWN] = [[f"... {len(rows) - 2 * _SHOWN} more layers", "", ""]]
+        return [[f"{sizes_of(self)} network, {_counted(self.n)}"], *rows]
 
     def _lower(self, dtype: Any) -> Shape:
         return Shape(
@@ -450,5 +455,12 @@ class Network(Config):
 
 
 def sizes_of(network: Network) -> str:
-    """The widths of the input and of the layers, such as "16-8-2"."""
-    return "-".join(map(str, (network.n_in, *(layer.n_out for layer in network.layers))))
+    """The widths of the input and of the layers, such as "16-8-2"; those in the middle of a deep network left out."""
+    sizes = [str(network.n_in), *(str(layer.n_out) for layer in network.layers)]
+    if len(sizes) > 2 * _SHOWN + 1:
+        sizes[_SHOWN:-_SHOWN] = ["..."]
+    return "-".join(sizes)
+
+
+def _counted(n: int) -> str:
+    return "1 parameter" if n == 1 else f"{n} parameters"

@@ -85,6 +85,8 @@ class History:
 
     def __str__(self) -> str:
         """The first and the last records as a table."""
+        if len(self) == 0:
+            return repr(self)
         cells = self._cells()
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         return "\n".join("  ".join(map(str.rjust, row, widths)) for row in cells)

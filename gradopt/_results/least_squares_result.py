@@ -107,7 +107,7 @@ class LeastSquaresResult(_Base):
         n = self.x.size
         sides = {-1: " (at its lower bound)", 0: "", 1: " (at its upper bound)"}
         rows = [(verdict(self.reason), self.message), ("problem", str(self.problem))]
-        rows.append(("cost", f"{self.cost:.8g}, {self.fun.size} residuals"))
+        rows.append(("cost", f"{self.cost:.8g}, {self.fun.size} residual{'s' * (self.fun.size != 1)}"))
         rows += [
             (f"x[{j}]", number(float(self.x[j]), float(self.stderr[j])) + sides[int(self.active_mask[j])])
             for j in range(min(n, _SHOWN))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ def path(
     Parameters
     ----------
     problem : Problem or callable
-        A problem with one or two parameters, or a function fun(x) of as many. What a run minimised, with the other
-        arguments of its function, is `result.problem`.
+        A problem with one or two parameters, or a function fun(x) of as many, which may return (value, gradient) as
+        for jac=True. Of a function with other arguments, give `lambda x: fun(x, ...)`.
     *results : OptimizeResult
         Runs with record="x".
     ax : matplotlib Axes, optional
@@ -137,7 +138,7 @@ def landscape(
     Parameters
     ----------
     problem : Problem or callable
-        A problem with any number of parameters, or a function fun(x).
+        A problem with any number of parameters, or a function fun(x), which may return (value, gradient).
     x : array_like (n,)
         The point in the middle, such as the x of a result.
     ax : matplotlib Axes, optional
@@ -205,10 +206,23 @@ def shown_problem(given: Any, x: Any) -> Problem:
         return given
     if not callable(given) or isinstance(given, OptimizeResult):
         raise TypeError(f"problem must be a Problem, or a function fun(x) -> float, got {validate.shown(given)}")
+    start = validate.array("x", x, 1)
     try:
-        return as_problem(given, None, (), validate.array("x", x, 1))
+        return as_problem(given, None, (), start)
     except TypeError as error:
-        raise TypeError(f"the function is drawn as fun(x): {error}. Of a run, `result.problem` can be given") from error
+        with suppress(TypeError):
+            return as_problem(given, True, (), start)
+        raise TypeError(
+            f"the function is drawn as fun(x): {error}. One with other arguments is drawn as lambda x: fun(x, ...)"
+        ) from error
+
+
+def _value(problem: Problem, x: NDArray[Any]) -> float:
+    """The objective at x; NaN where a function of Python raises an error of arithmetic, as math.log(-1.0) does."""
+    try:
+        return problem.value(x)
+    except (ArithmeticError, ValueError):
+        return np.nan
 
 
 def _window(window: Any, seen: NDArray[Any], problem: Problem) -> list[tuple[float, float]]:
@@ -228,7 +242,7 @@ def _window(window: Any, seen: NDArray[Any], problem: Problem) -> list[tuple[flo
 
 def _curve(axes: Any, problem: Problem, middle: NDArray[Any], along: NDArray[Any], steps: NDArray[Any]) -> None:
     with np.errstate(all="ignore"):
-        axes.plot(steps, [problem.value(middle + step * along) for step in steps], color="0.6", label="objective")
+        axes.plot(steps, [_value(problem, middle + step * along) for step in steps], color="0.6", label="objective")
 
 
 def _contours(
@@ -236,7 +250,7 @@ def _contours(
 ) -> Any:
     u, v = (np.linspace(low, high, _POINTS) for low, high in sides)
     with np.errstate(all="ignore"):
-        heights = np.array([[problem.value(middle + a * along[0] + b * along[1]) for a in u] for b in v])
+        heights = np.array([[_value(problem, middle + a * along[0] + b * along[1]) for a in u] for b in v])
     heights = np.ma.masked_invalid(heights)
     if heights.count() == 0:
         raise ValueError("the objective is finite nowhere in the window")

@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 
@@ -125,12 +126,28 @@ class TestPath:
         steps, heights = lines_of(axes)[0].T
         np.testing.assert_allclose(heights, steps**2)
 
+    def test_functions_that_return_their_gradient_too_are_drawn(self):
+        def fun(x):
+            return x @ x, 2.0 * x
+
+        assert gradopt.plot.path(fun, optimize(fun, [2.0, 1.0], jac=True, record="x"), quiver=True).get_lines()
+        gradopt.plot.landscape(fun, [2.0, 1.0])
+
+    def test_where_a_function_of_python_is_not_defined_is_a_hole(self):
+        axes = gradopt.plot.landscape(lambda x: math.log(x[0]) ** 2, [0.1], directions=[[1.0]], span=1.0)
+        heights = axes.get_lines()[0].get_ydata()
+        assert np.isnan(heights).any()
+        assert np.isfinite(heights).any()
+        gradopt.plot.landscape(lambda x: math.log(x[0]) ** 2 + (x[1] - 2.0) ** 2, [0.1, 2.0])
+
     def test_functions_that_are_more_than_fun_of_x(self):
         def scaled(x, factor):
             return factor * np.sum(x**2)
 
         run = optimize(scaled, [2.0, 1.0], args=(3.0,), record="x")
-        with pytest.raises(TypeError, match=r"drawn as fun\(x\): .*'factor'. Of a run, `result.problem` can be given"):
+        with pytest.raises(
+            TypeError, match=r"drawn as fun\(x\): .*'factor'. One with other arguments is drawn as lambda x"
+        ):
             gradopt.plot.path(scaled, run)
         np.testing.assert_array_equal(lines_of(gradopt.plot.path(run.problem, run))[0], run.history.x)
         with pytest.raises(TypeError, match="problem must be a Problem, or a function"):

@@ -108,6 +108,7 @@ def test_histories_show_their_first_and_last_records():
     assert history._repr_html_().count("<tr>") == 10
     assert repr(history) == "History(21 records of nit, fun, learning_rate, grad_norm, x)"
     assert len(str(optimize(problems.Rosenbrock(), method=SGD(1e-3), max_iter=8, gtol=0).history).splitlines()) == 10
+    assert str(optimize(problems.Rosenbrock(), max_iter=3, record=None).history).startswith("History(0 records")
 
 
 def test_networks_show_their_layers():
@@ -119,3 +120,8 @@ def test_networks_show_their_layers():
     ]
     assert network._repr_html_().count("<tr>") == 2
     assert eval(repr(network), {"Network": Network, "Dense": gradopt.Dense}) == network
+    assert str(Network([gradopt.Dense(1, 1, bias=False)])).startswith("1-1 network, 1 parameter\n")
+    deep = str(Network.mlp([3] + [17] * 30 + [2])).splitlines()
+    assert deep[0].startswith("3-17-17-17-...-17-17-17-2 network, ")
+    assert len(deep) == 10
+    assert "... 23 more layers" in deep[5]

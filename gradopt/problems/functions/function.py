@@ -386,7 +386,8 @@ _warned: set[Any] = set()
 def _warn_that_it_is_interpreted(function: Callable[..., Any], reason: str) -> str:
     """Issue a RuntimeWarning at the user's line, once per code and reason; returns what it says."""
     reason = reason.removeprefix(f"{name_of(function)}: ")
-    text = f"{name_of(function)} runs interpreted, because it could not be compiled: {reason}"
+    what = "compiled code can't call it" if is_jitted(function) else "it could not be compiled"
+    text = f"{name_of(function)} runs interpreted, because {what}: {reason}"
     key = getattr(function, "__code__", type(function)), reason
     if key not in _warned and len(_warned) < _MOST_WARNINGS:
         _warned.add(key)
