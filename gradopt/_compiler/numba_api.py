@@ -119,9 +119,7 @@ def _times(group: Any) -> bool:
 
 compiler = _group("compiler", works=_compiles_once)
 dispatcher = _group("dispatcher", works=_dispatches)
-lock = _group(
-    "lock", works=lambda group: _has(group.global_compiler_lock, "acquire", "release", "__enter__", "__call__")
-)
+lock = _group("lock", works=_locks)
 cache = _group("cache", dispatcher, works=_caches)
 binding = _group("binding", dispatcher, lock)
 lowering = _group("lowering", dispatcher, lock, works=_arrays_are_as_expected)
