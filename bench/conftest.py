@@ -128,6 +128,8 @@ def pytest_terminal_summary(terminalreporter, config):
     if not _ROWS and not _TABLES:
         return
     terminalreporter.section("ratios: the other's time over ours, medians, quartiles in brackets")
+    if config.getoption("--quick"):
+        terminalreporter.write_line("a quick look: three rounds a row, and nobody saw whether the machine was quiet\n")
     terminalreporter.write_line(report.text(_ROWS))
     for table in _TABLES:
         terminalreporter.write_line("\n".join(["", table["section"], *table["lines"]]))

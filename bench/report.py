@@ -111,11 +111,11 @@ def met(row):
 
 
 def verdict(row):
-    """Whether the aim was reached, and how far it is; a ratio may miss it by less than half of its rounds differ."""
+    """Whether the aim was reached, and how far it is; within its spread: the upper quartile reaches the aim."""
     if met(row):
         return "met"
     if met({**row, "ratio": row["high"]}):
-        return "missed by less than its spread"
+        return "missed within its spread"
     return f"{'LOST' if row['ratio'] < 1.0 else 'MISSED'}, at {_of_aim(row):.0%} of the aim"
 
 
@@ -131,8 +131,9 @@ def text(rows):
     lines = [f"{'other / ours':<24} {'aim':<14} {'outcome':<26} work"]
     for section in dict.fromkeys(row["section"] for row in rows):
         lines += ["", section, *(line(row) for row in rows if row["section"] == section)]
-    words = [verdict(row).split()[0].strip(",") for row in rows]
-    counts = ", ".join(f"{words.count(word)} {word}" for word in ("met", "missed", "MISSED", "LOST") if word in words)
+    words = [verdict(row).partition(",")[0] for row in rows]
+    kinds = ("met", "missed within its spread", "MISSED", "LOST")
+    counts = ", ".join(f"{words.count(kind)} {kind}" for kind in kinds if kind in words)
     return "\n".join([*lines, "", f"{len(rows)} rows: {counts}"])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 import gradopt
 from gradopt import methods, problems
+from gradopt._compiler import numba_api
 from gradopt._compiler.compile_time import compile_seconds
 
 
@@ -29,6 +30,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def fill_cache(names: list[str], dtypes: list[str]) -> None:
     """Make a short run of each kind, so that its machine code is in the disk cache, and print how long each takes."""
+    if numba_api.cache is None:
+        raise SystemExit("nothing to fill: GRADOPT_PLAIN_NUMBA is set, or this Numba lacks what the disk cache needs")
     total = time.perf_counter()
     for dtype in dtypes:
         for name in names:

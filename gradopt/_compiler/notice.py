@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from gradopt._compiler.numba_api import events
+from gradopt._compiler.numba_api import cache, events
 
 _PATIENCE = 2.0  # seconds of compiling, one after the other
 _PAUSE = 1.0  # seconds after which a wait counts anew
@@ -53,10 +53,9 @@ def _name(dispatcher: Any) -> str:
 
 def tell(name: str) -> None:
     """Write the notice to the terminal, or to the log if there is none."""
-    text = (
-        f"gradopt is compiling {name}; this takes some seconds, once: its own code is kept on disk."
-        " `python -m gradopt warm` does it beforehand."
-    )
+    kept = " once: its own code is kept on disk. `python -m gradopt warm` does it beforehand."
+    wait = kept if cache is not None else " in each process: Numba lacks what keeping it on disk needs."
+    text = f"gradopt is compiling {name}; this takes some seconds,{wait}"
     if sys.stderr is not None and sys.stderr.isatty():
         if not os.environ.get(_SWITCH):
             print(f"{text} {_SWITCH}=1 switches this line off.", file=sys.stderr, flush=True)

@@ -4,7 +4,8 @@ A group is a namespace of its names, or None if one of them is missing or does n
 group has a fallback for None, which is slower but right:
 
 compiler    LLVM optimises each kernel once -> Numba's own pipeline, and its public options
-dispatcher  one form of a kernel for calls from Python, one for calls from kernels -> one for both
+dispatcher  one form of a kernel for calls from Python, one for calls from kernels -> one for both; and a Ctrl-C that
+            waits until a kernel is compiled -> it may be lost
 cache       machine code on disk, by the sources of the package -> each process compiles
 binding     late-bound kernels -> calls that Numba compiles into the caller, again for each caller
 lowering    borrowed arrays, calls by address, vector registers, flushed subnormals -> what Numba makes of Python

@@ -102,7 +102,7 @@ class History:
         rows = list(range(len(self)))
         if len(rows) > 2 * _SHOWN + 1:
             rows[_SHOWN:-_SHOWN] = [-1]
-        return [names, *(["..." if i < 0 else f"{self[name][i]:.6g}" for name in names] for i in rows)]
+        return [names, *(["..." if i < 0 else _shown(self[name][i]) for name in names] for i in rows)]
 
     def to_frame(self) -> pandas.DataFrame:
         """The columns as a pandas DataFrame; x becomes the columns x0, x1, ...
@@ -120,3 +120,7 @@ class History:
         if "x" in self:
             frame = frame.join(pandas.DataFrame(self.x).add_prefix("x"))
         return frame
+
+
+def _shown(number: Any) -> str:
+    return str(number) if isinstance(number, np.integer) else f"{number:.6g}"

@@ -217,12 +217,12 @@ def shown_problem(given: Any, x: Any) -> Problem:
         ) from error
 
 
-def _value(problem: Problem, x: NDArray[Any]) -> float:
-    """The objective at x; NaN where a function of Python raises an error of arithmetic, as math.log(-1.0) does."""
+def _where_defined(evaluate: Callable[[Any], Any], x: Any, otherwise: Any = np.nan) -> Any:
+    """The value or gradient at x; `otherwise` where a function of Python raises an error, as math.log(-1.0) does."""
     try:
-        return problem.value(x)
+        return evaluate(x)
     except (ArithmeticError, ValueError):
-        return np.nan
+        return otherwise
 
 
 def _window(window: Any, seen: NDArray[Any], problem: Problem) -> list[tuple[float, float]]:
@@ -242,7 +242,12 @@ def _window(window: Any, seen: NDArray[Any], problem: Problem) -> list[tuple[flo
 
 def _curve(axes: Any, problem: Problem, middle: NDArray[Any], along: NDArray[Any], steps: NDArray[Any]) -> None:
     with np.errstate(all="ignore"):
-        axes.plot(steps, [_value(problem, middle + step * along) for step in steps], color="0.6", label="objective")
+        axes.plot(
+            steps,
+            [_where_defined(problem.value, middle + step * along) for step in steps],
+            color="0.6",
+            label="objective",
+        )
 
 
 def _contours(
@@ -250,7 +255,8 @@ def _contours(
 ) -> Any:
     u, v = (np.linspace(low, high, _POINTS) for low, high in sides)
     with np.errstate(all="ignore"):
-        heights = np.array([[_value(problem, middle + a * along[0] + b * along[1]) for a in u] for b in v])
+        points = [[middle + a * along[0] + b * along[1] for a in u] for b in v]
+        heights = np.array([[_where_defined(problem.value, point) for point in row] for row in points])
     heights = np.ma.masked_invalid(heights)
     if heights.count() == 0:
         raise ValueError("the objective is finite nowhere in the window")
@@ -272,6 +278,8 @@ def _contours(
 def _steepest_descent(axes: Any, problem: Problem, sides: Any) -> None:
     u, v = np.meshgrid(*(np.linspace(low, high, _ARROWS + 2)[1:-1] for low, high in sides))
     with np.errstate(all="ignore"):
-        down = -np.array([problem.grad(point) for point in zip(u.flat, v.flat, strict=True)])
+        nothing = np.full(2, np.nan)
+        points = zip(u.flat, v.flat, strict=True)
+        down = -np.array([_where_defined(problem.grad, point, nothing) for point in points])
         down = down / np.linalg.norm(down, axis=1, keepdims=True)
     axes.quiver(u.ravel(), v.ravel(), *down.T, color="0.6", angles="xy", scale=2.2 * _ARROWS, width=0.004)

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from gradopt.__main__ import main
-from gradopt._compiler import notice, tested
+from gradopt._compiler import notice, numba_api, tested
+
+from marks import private_numba
 
 
 def some_kernel():
@@ -49,7 +51,7 @@ def test_a_long_wait_is_told_once(clock, caplog):
     texts = told(clock, [(0, OURS), (1.5, OURS), (0.1, None), (0.6, OURS), (9, OURS), (1, None)], caplog)
     assert len(texts) == 1
     assert "compiling some_kernel and what it calls" in texts[0]
-    assert "kept on disk" in texts[0]
+    assert ("its own code is kept on disk" in texts[0]) == (numba_api.cache is not None)
 
 
 def test_several_short_ones_in_a_row_are_one_wait(clock, caplog):
@@ -85,6 +87,18 @@ def test_on_a_terminal_it_is_a_line_that_can_be_switched_off(monkeypatch):
     assert terminal.getvalue().count("\n") == 1
 
 
+def test_where_nothing_is_kept_on_disk_nothing_says_so(monkeypatch):
+    monkeypatch.setattr(numba_api, "cache", None)
+    with pytest.raises(SystemExit, match="nothing to fill: GRADOPT_PLAIN_NUMBA is set, or"):
+        main(["warm", "--methods", "sgd"])
+    monkeypatch.setattr(notice, "cache", None)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    notice.tell("this")
+    assert "some seconds, in each process" in terminal.getvalue()
+    assert "kept on disk." not in terminal.getvalue()
+
+
+@private_numba
 def test_the_command_says_what_it_fills_the_cache_with(capsys):
     main(["warm", "--methods", "sgd", "--dtypes", "float64"])
     out = capsys.readouterr().out

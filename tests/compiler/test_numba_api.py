@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -66,6 +67,12 @@ def test_what_is_left_minimises(tmp_path, module, name):
     """Once for each set of groups that the missing names leave."""
     printed = python(MINIMISE.format(module=module, name=name), tmp_path)
     assert printed == ["True", "1.0", "1.0", *LEFT[module, name]]
+
+
+def test_what_stands_for_the_lowered_parts_has_their_names():
+    folder = Path(numba_api.__file__).parent
+    lists = [(folder / side / "__init__.py").read_text().partition("__all__")[2] for side in ("lowered", "plain")]
+    assert lists[0] == lists[1] != ""
 
 
 def test_groups_that_need_another_one_fall_with_it():

@@ -138,7 +138,13 @@ class TestPath:
         heights = axes.get_lines()[0].get_ydata()
         assert np.isnan(heights).any()
         assert np.isfinite(heights).any()
-        gradopt.plot.landscape(lambda x: math.log(x[0]) ** 2 + (x[1] - 2.0) ** 2, [0.1, 2.0])
+
+        def of_two(x):
+            return math.log(x[0]) ** 2 + (x[1] - 2.0) ** 2
+
+        gradopt.plot.landscape(of_two, [0.1, 2.0])
+        run = optimize(of_two, [0.5, 1.0], record="x")
+        gradopt.plot.path(of_two, run, quiver=True, window=[(-1.0, 2.0), (0.0, 3.0)])
 
     def test_functions_that_are_more_than_fun_of_x(self):
         def scaled(x, factor):

@@ -108,6 +108,7 @@ def test_histories_show_their_first_and_last_records():
     assert history._repr_html_().count("<tr>") == 10
     assert repr(history) == "History(21 records of nit, fun, learning_rate, grad_norm, x)"
     assert len(str(optimize(problems.Rosenbrock(), method=SGD(1e-3), max_iter=8, gtol=0).history).splitlines()) == 10
+    assert "1234567" in str(gradopt.History(nit=np.array([1_234_567]), fun=np.array([0.5])))
     assert str(optimize(problems.Rosenbrock(), max_iter=3, record=None).history).startswith("History(0 records")
 
 

@@ -141,7 +141,7 @@ class Function(Problem):
             infinite = np.full_like(x0, np.inf)
             self._low, self._high = (-infinite, infinite) if box is None else (box.low, box.high)
         self._why_not_traced, self._seconds, self._calls_before = why_not_traced, first.seconds, 1
-        # Whose functions are compiled already wants machine code, and waits for it elsewhere too.
+        # A user who compiles the functions wants machine code from the first evaluation.
         self._compiled_by_user = is_jitted(fun) and (jac is True or is_jitted(jac))
         self._starts_compiled = COMPILING and ((isinstance(jac, str) and jac != "none") or self._compiled_by_user)
         self._lowered: Any = None
