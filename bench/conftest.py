@@ -109,10 +109,12 @@ class Pair:
 def pair(benchmark, request):
     """Time two functions in turn, store their ratio with the benchmark, and print it."""
     terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
 
     def tell(text):
-        terminal.ensure_newline()
-        terminal.write_line(text)
+        with capture.global_and_fixture_disabled():  # else it would be kept for a failure
+            terminal.ensure_newline()
+            terminal.write_line(text)
 
     return Pair(benchmark, _section(request), request.config.getoption("--quick"), tell)
 
